@@ -1,0 +1,1 @@
+"""The family of actions: what reaches a platform after a person decided. Idempotent."""

@@ -1,0 +1,105 @@
+"""What was uploaded, and the pixels that were made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
+"""Where a view's own top-left, top-right, bottom-right and bottom-left lie in the upload, as
+fractions of its width and height (x to the right, y down)."""
+
+WHOLE_CORNERS: Corners = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+
+
+class Rating(StrEnum):
+    """What the platform itself says of an upload's content."""
+
+    INTIMATE = "intimate"
+    NOT_INTIMATE = "not_intimate"
+    UNKNOWN = "unknown"
+
+
+class Side(StrEnum):
+    """Which side of a match pixels are on: what a person registered, or what was uploaded."""
+
+    REGISTERED = "registered"
+    QUERY = "query"
+
+
+class Turn(StrEnum):
+    """The eight ways to lay a picture on a table, in the order of PDQ's dihedral hashes.
+
+    Each value says how the upload differs from the picture it is compared with.
+    """
+
+    NONE = "as it is"
+    ROTATE_90 = "rotated 90 degrees"
+    ROTATE_180 = "rotated 180 degrees"
+    ROTATE_270 = "rotated 270 degrees"
+    FLIP_X = "upside down"
+    FLIP_Y = "mirrored"
+    FLIP_PLUS_1 = "transposed"
+    FLIP_MINUS_1 = "transposed and rotated 180 degrees"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A way of looking at an upload: a part of it, straightened, in one of eight orientations."""
+
+    name: str = "whole"
+    corners: Corners = WHOLE_CORNERS
+    turn: Turn = Turn.NONE
+
+    @property
+    def words(self) -> str:
+        """The view in words a reviewer understands, as ``whole, mirrored``."""
+        return self.name if self.turn is Turn.NONE else f"{self.name}, {self.turn.value}"
+
+
+WHOLE = View()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture: RGB, uint8, (height, width, 3), canonical colour and orientation.
+
+    ``time`` is seconds from the start of a video, None for a still. ``view`` says which part of
+    the upload these pixels show.
+    """
+
+    rgb: NDArray[np.uint8] = field(repr=False)
+    time: float | None = None
+    view: View = WHOLE
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.rgb.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.rgb.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Media:
+    """A decoded upload: its frames (one, for a still image), and what the file said it was."""
+
+    frames: tuple[Frame, ...] = field(repr=False)
+    mime: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a platform says about the bytes it asks us to screen."""
+
+    content_id: str
+    uploader: str | None = None
+    rating: Rating = Rating.UNKNOWN

@@ -1,0 +1,66 @@
+"""Signals: what is computed of pixels, compared, and kept sealed in the place of the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pipeline.domain.media import View
+
+
+class Metric(StrEnum):
+    """How two codes of a space are compared."""
+
+    HAMMING = "hamming"
+    """Number of differing bits: 0 is the same, more is further."""
+    INNER_PRODUCT = "inner_product"
+    """Cosine of unit vectors: 1 is the same, less is further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Where distances mean something. Codes of two different spaces never meet.
+
+    ``name`` is the signal's or the model pack's, ``revision`` changes with every change of the
+    arithmetic, ``width`` counts bits (Hamming) or dimensions (inner product).
+    """
+
+    name: str
+    revision: str
+    metric: Metric
+    width: int
+
+    @property
+    def key(self) -> str:
+        """The space as the database writes it, such as ``pdq/1``."""
+        return f"{self.name}/{self.revision}"
+
+    @property
+    def farthest(self) -> int:
+        """The largest distance there is in a Hamming space, in bits."""
+        return self.width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """A batch of codes in one space, one row a view.
+
+    ``codes`` is uint8 (n, width / 8), most significant bit first, in a Hamming space; float32
+    (n, width), rows of length one, in an inner-product space. ``quality`` is uint8 (n,), 0 to 100.
+    ``views[i]`` says what row i looked at. Codes are intimate data: they do not print.
+    """
+
+    space: Space
+    codes: NDArray[Any] = field(repr=False)
+    quality: NDArray[Any] = field(repr=False)
+    views: tuple[View, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.codes) == len(self.quality) == len(self.views):
+            raise ValueError("codes, quality and views must have one row a view")
+
+    def __len__(self) -> int:
+        return len(self.views)

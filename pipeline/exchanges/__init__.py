@@ -1,0 +1,1 @@
+"""The family of exchanges: partners' lists, as ``Added`` and ``Withdrawn``."""

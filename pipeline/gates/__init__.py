@@ -1,0 +1,1 @@
+"""The family of gates: is this upload intimate?"""

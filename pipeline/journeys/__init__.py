@@ -1,0 +1,1 @@
+"""Verbs: one file, one story, read from top to bottom."""

@@ -1,0 +1,1 @@
+"""Hostile bytes in, frames or a refusal by name out."""

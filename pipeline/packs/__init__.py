@@ -1,0 +1,1 @@
+"""The family of model packs: networks, their licences and their calibration."""
