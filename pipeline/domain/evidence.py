@@ -1,0 +1,84 @@
+"""What an upload has in common with what people registered, gathered per person."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.domain.ids import CaseId, EntryId, PersonId
+from pipeline.domain.media import View
+
+
+class Source(StrEnum):
+    """Where an entry comes from."""
+
+    REGISTERED = "registered"
+    """A person registered it."""
+    UPHELD = "upheld"
+    """A reviewer upheld an upload; its codes joined the person's bank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an entry is. Only entries in force have one."""
+
+    entry: EntryId
+    person: PersonId
+    bank: str
+    source: Source
+    case: CaseId | None
+    """The upheld case that an ``UPHELD`` entry comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One code of an upload near one code of an entry.
+
+    ``distance`` is in bits for Hamming signals. ``view`` says which part and orientation of the
+    upload matched, ``slot`` which code of the entry (0: the whole registered image).
+    """
+
+    signal: str
+    distance: float
+    view: View
+    slot: int
+    owner: Owner
+
+    @property
+    def entry(self) -> EntryId:
+        """The entry that was hit."""
+        return self.owner.entry
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that speaks for one person in one upload: the nearest hit of each entry."""
+
+    person: PersonId
+    hits: tuple[Hit, ...]
+    truncated: bool = False
+
+
+def gather(hits: Iterable[Hit], *, truncated: bool = False) -> tuple[Evidence, ...]:
+    """Evidence per person, nearest first; of several hits on one entry the nearest stays."""
+    nearest: dict[PersonId, dict[EntryId, Hit]] = defaultdict(dict)
+    for hit in hits:
+        kept = nearest[hit.owner.person].get(hit.entry)
+        if kept is None or hit.distance < kept.distance:
+            nearest[hit.owner.person][hit.entry] = hit
+    return tuple(
+        Evidence(
+            person,
+            tuple(sorted(found.values(), key=lambda hit: (hit.distance, hit.entry))),
+            truncated,
+        )
+        for person, found in nearest.items()
+    )
+
+
+def without(hits: Iterable[Hit], dismissed: Iterable[EntryId]) -> tuple[Hit, ...]:
+    """The hits that no reviewer has dismissed for this very upload."""
+    gone = frozenset(dismissed)
+    return tuple(hit for hit in hits if hit.entry not in gone)

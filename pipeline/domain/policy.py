@@ -1,0 +1,259 @@
+"""From evidence to a decision: ``Clear | Review | Known``. There is no Remove.
+
+A policy is data: small rules that compose, written as a document and read back by ``parse``.
+A rule says which hits *count*. No rule means no: ``AnyOf([])`` is an error, because a policy
+without rules would clear everything.
+
+``Known`` names a case that a person upheld and is reserved for a repeat of that same content:
+its rules see only entries that came from upheld uploads, one earlier case at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pipeline.domain.evidence import Evidence, Hit, Source
+from pipeline.domain.ids import CaseId
+from pipeline.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A hit that counts, with the threshold that made it count."""
+
+    hit: Hit
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Nothing here that anybody registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A person must look. ``matches`` are nearest first."""
+
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A repeat of content that a person upheld in ``case``."""
+
+    case: CaseId
+    matches: tuple[Match, ...]
+
+
+Decision = Clear | Review | Known
+
+
+class Rule(Protocol):
+    """Which of the hits count; empty when the rule does not hold."""
+
+    def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
+        """The hits that make the rule hold."""
+        ...
+
+    def document(self) -> dict[str, Any]:
+        """The rule as it is written in a policy document."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Hits of one signal in one bank count up to a distance, the edge included."""
+
+    signal: str
+    bank: str
+    distance: float
+
+    def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
+        """See ``Rule``."""
+        return tuple(
+            Match(hit, self.distance)
+            for hit in hits
+            if hit.signal == self.signal
+            and hit.owner.bank == self.bank
+            and hit.distance <= self.distance
+        )
+
+    def document(self) -> dict[str, Any]:
+        """See ``Rule``."""
+        return {"within": {"signal": self.signal, "bank": self.bank, "distance": self.distance}}
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Holds when at least one of its rules holds."""
+
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        _not_empty("any_of", self.rules)
+
+    def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
+        """See ``Rule``."""
+        seen = tuple(hits)
+        return _unique(match for rule in self.rules for match in rule.matches(seen))
+
+    def document(self) -> dict[str, Any]:
+        """See ``Rule``."""
+        return {"any_of": [rule.document() for rule in self.rules]}
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Holds when every one of its rules holds."""
+
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        _not_empty("all_of", self.rules)
+
+    def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
+        """See ``Rule``."""
+        seen = tuple(hits)
+        found = [rule.matches(seen) for rule in self.rules]
+        return _unique(match for some in found for match in some) if all(found) else ()
+
+    def document(self) -> dict[str, Any]:
+        """See ``Rule``."""
+        return {"all_of": [rule.document() for rule in self.rules]}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What counts for review, and what counts as a repeat of upheld content."""
+
+    version: str
+    review: Rule
+    known: Rule
+
+    def judge(self, evidence: Iterable[Evidence]) -> Decision:
+        """Known before Review before Clear; a decision never depends on the order of evidence."""
+        people = tuple(evidence)
+        repeats = sorted(
+            (
+                (max(match.hit.distance for match in found), case, found)
+                for person in people
+                for case, hits in _by_upheld_case(person.hits).items()
+                if (found := self.known.matches(hits))
+            ),
+            key=lambda repeat: (repeat[0], str(repeat[1])),
+        )
+        if repeats:
+            _, case, found = repeats[0]
+            return Known(case, found)
+        counting = [match for person in people for match in self.review.matches(person.hits)]
+        if counting:
+            return Review(tuple(sorted(counting, key=lambda m: (m.hit.distance, m.hit.entry))))
+        return Clear()
+
+    def radius(self, signal: str) -> float | None:
+        """The widest distance at which any rule asks for a signal; None when none does."""
+        asked = [
+            rule.distance for rule in _leaves((self.review, self.known)) if rule.signal == signal
+        ]
+        return max(asked) if asked else None
+
+    def document(self) -> dict[str, Any]:
+        """The policy as JSON-ready data; ``parse`` reads it back."""
+        return {
+            "version": self.version,
+            "review": self.review.document(),
+            "known": self.known.document(),
+        }
+
+
+def parse(document: Mapping[str, Any]) -> Policy:
+    """A policy from its document; raises ``Invalid`` naming the part that is wrong."""
+    unknown = set(document) - {"version", "review", "known"}
+    if unknown:
+        raise Invalid(f"a policy has version, review and known, not {', '.join(sorted(unknown))}")
+    try:
+        version = document["version"]
+        review, known = document["review"], document["known"]
+    except KeyError as missing:
+        raise Invalid(f"the policy lacks {missing.args[0]!r}") from None
+    if not isinstance(version, str) or not version:
+        raise Invalid("a policy's version is a word, such as '2026-11'")
+    return Policy(version, _rule(review, "review"), _rule(known, "known"))
+
+
+def _rule(document: Any, where: str) -> Rule:
+    if not isinstance(document, Mapping) or len(document) != 1:
+        raise Invalid(f"{where}: a rule is one of within, any_of or all_of")
+    ((kind, body),) = document.items()
+    if kind == "within":
+        return _within(body, f"{where}.within")
+    if kind in ("any_of", "all_of"):
+        if not isinstance(body, list):
+            raise Invalid(f"{where}.{kind} is a list of rules")
+        rules = tuple(_rule(part, f"{where}.{kind}[{at}]") for at, part in enumerate(body))
+        return AnyOf(rules) if kind == "any_of" else AllOf(rules)
+    raise Invalid(f"{where}: no rule {kind!r}; there are: within, any_of, all_of")
+
+
+def _within(body: Any, where: str) -> Within:
+    if not isinstance(body, Mapping) or set(body) != {"signal", "bank", "distance"}:
+        raise Invalid(f"{where} has signal, bank and distance")
+    distance = body["distance"]
+    if isinstance(distance, bool) or not isinstance(distance, int | float) or distance < 0:
+        raise Invalid(f"{where}.distance is a number from 0 up")
+    return Within(str(body["signal"]), str(body["bank"]), distance)
+
+
+def _leaves(rules: Iterable[Rule]) -> Iterable[Within]:
+    for rule in rules:
+        if isinstance(rule, Within):
+            yield rule
+        elif isinstance(rule, AnyOf | AllOf):
+            yield from _leaves(rule.rules)
+
+
+def _by_upheld_case(hits: Iterable[Hit]) -> dict[CaseId, list[Hit]]:
+    by_case: dict[CaseId, list[Hit]] = defaultdict(list)
+    for hit in hits:
+        if hit.owner.source is Source.UPHELD and hit.owner.case is not None:
+            by_case[hit.owner.case].append(hit)
+    return by_case
+
+
+def _unique(matches: Iterable[Match]) -> tuple[Match, ...]:
+    """One match a hit, with the widest threshold under which it counted."""
+    widest: dict[Hit, Match] = {}
+    for match in matches:
+        kept = widest.get(match.hit)
+        if kept is None or match.threshold > kept.threshold:
+            widest[match.hit] = match
+    return tuple(widest.values())
+
+
+def _not_empty(name: str, rules: tuple[Rule, ...]) -> None:
+    if not rules:
+        raise Invalid(f"{name} without rules would decide about everything; give it at least one")
+
+
+DEFAULT = Policy(
+    version="default-1",
+    review=AnyOf(
+        (
+            Within("pdq", "registered", 31),
+            Within("pdq", "upheld", 31),
+            Within("phash", "registered", 20),
+            Within("phash", "upheld", 20),
+        )
+    ),
+    # The same content: both signals agree tightly, or PDQ all but equals.
+    known=AnyOf(
+        (
+            AllOf((Within("pdq", "upheld", 10), Within("phash", "upheld", 20))),
+            Within("pdq", "upheld", 4),
+        )
+    ),
+)
+"""PDQ within 31 bits is the field's own threshold (its authors report no false match in use)."""
