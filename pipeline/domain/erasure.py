@@ -1,8 +1,9 @@
 """What a withdrawal must destroy, and the receipt that proves it.
 
-The order is the promise: matches stop first, then every process that held the entries says that
-it has let go, then the person's key and everything under it is destroyed. Each step can be
-repeated until the receipt is complete. A receipt holds no personal data: it names the withdrawal,
+The order is the promise: matches stop first, then cases close, then every process that held the
+entries says that it has let go, then the person's key and everything under it is destroyed. A
+process that cannot be reached delays the receipt, never the destruction. Each step can be repeated
+until the receipt is complete. A receipt holds no personal data: it names the withdrawal,
 not the person.
 """
 
@@ -22,10 +23,10 @@ class Step(StrEnum):
 
     MATCHES_STOPPED = "matches_stopped"
     """The entries are out of force: no hit on them counts from this moment on, anywhere."""
-    INDEXES_CLEAR = "indexes_clear"
-    """Every running process has removed the entries from its memory."""
     CASES_CLOSED = "cases_closed"
     """Open cases that rested on the entries alone are closed, their media destroyed."""
+    INDEXES_CLEAR = "indexes_clear"
+    """Every running process has removed the entries from its memory."""
     KEY_SHREDDED = "key_shredded"
     """The person's data key is destroyed; what it sealed can never be read again."""
     DATA_DESTROYED = "data_destroyed"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.media import View
+from pipeline.errors import Tampered
 
 
 class Metric(StrEnum):
@@ -64,3 +67,36 @@ class Signals:
 
     def __len__(self) -> int:
         return len(self.views)
+
+
+_PACKED = struct.Struct("<BHH")  # version, number of codes, bytes a code
+
+
+def pack(signals: Signals) -> bytes:
+    """A batch as bytes to be sealed: a header, then slot, quality and code of each row.
+
+    Slots are row numbers: on the registered side row 0 is the whole picture.
+    """
+    rows, stride = len(signals), signals.codes.nbytes // max(1, len(signals))
+    table = np.empty((rows, 2 + stride), np.uint8)
+    table[:, 0] = np.arange(rows)
+    table[:, 1] = signals.quality
+    table[:, 2:] = np.ascontiguousarray(signals.codes).view(np.uint8).reshape(rows, stride)
+    return _PACKED.pack(1, rows, stride) + table.tobytes()
+
+
+def unpack(
+    space: Space, packed: bytes
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[Any]]:
+    """Slots (n,), quality (n,) and codes (n, ...) of what ``pack`` wrote.
+
+    Raises ``Tampered`` when the bytes are of another version or another length.
+    """
+    version, rows, stride = _PACKED.unpack_from(packed)
+    if version != 1 or len(packed) != _PACKED.size + rows * (2 + stride):
+        raise Tampered(f"sealed codes of {space.key} do not have the shape they were sealed with")
+    table = np.frombuffer(packed, np.uint8, offset=_PACKED.size).reshape(rows, 2 + stride)
+    codes = np.ascontiguousarray(table[:, 2:])
+    if space.metric is Metric.INNER_PRODUCT:
+        codes = codes.view("<f4")
+    return table[:, 0].astype(np.int64), table[:, 1].copy(), codes

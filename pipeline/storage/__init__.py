@@ -1,1 +1,144 @@
-"""PostgreSQL, the only store."""
+"""PostgreSQL, the only store: connections, transactions, named queries.
+
+SQL is written in SQL: every query stands in ``queries/*.sql`` under its name with a line that
+says what it does. Python names a query and never assembles one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from pipeline.errors import Misconfigured, Unavailable
+
+Connection = psycopg.Connection[DictRow]
+"""A connection whose rows are dictionaries."""
+
+APP_ROLE = "consentry_app"
+"""What services work as: it can lengthen and read the audit trail, and nothing else there."""
+
+_NAMED = re.compile(r"^-- name: (\w+)\n((?:--[^\n]*\n)+)((?:(?!^-- name: ).*\n?)*)", re.MULTILINE)
+
+
+@cache
+def queries() -> Mapping[str, bytes]:
+    """All named queries; raises ``Misconfigured`` for two of one name or one without a word."""
+    found: dict[str, bytes] = {}
+    for file in sorted(
+        (resources.files("pipeline.storage") / "queries").iterdir(), key=lambda file: file.name
+    ):
+        if not file.name.endswith(".sql"):
+            continue
+        text = file.read_text(encoding="utf-8")
+        for name, _, body in _NAMED.findall(text):
+            if name in found:
+                raise Misconfigured(f"two queries are called {name!r}; rename one in {file.name}")
+            found[name] = body.strip().rstrip(";").encode()
+        if len(_NAMED.findall(text)) != text.count("-- name: "):
+            raise Misconfigured(f"a query in {file.name} has no line that says what it does")
+    return found
+
+
+class Queries:
+    """Named queries on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def run(self, name: str, **values: Any) -> int:
+        """Run a statement; how many rows it touched."""
+        return self.connection.execute(queries()[name], values).rowcount
+
+    def one(self, name: str, **values: Any) -> dict[str, Any] | None:
+        """The first row, or None."""
+        return self.connection.execute(queries()[name], values).fetchone()
+
+    def all(self, name: str, **values: Any) -> list[dict[str, Any]]:
+        """All rows."""
+        return self.connection.execute(queries()[name], values).fetchall()
+
+    def value(self, name: str, **values: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(name, **values)
+        return next(iter(row.values())) if row else None
+
+    def many(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Run a statement once for each row of values, pipelined."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(queries()[name], rows)
+
+    def stream(self, name: str, batch: int = 5000, **values: Any) -> Iterator[dict[str, Any]]:
+        """Rows through a server-side cursor, never all in memory. Needs an open transaction."""
+        with self.connection.cursor(name=f"stream_{name}") as cursor:
+            cursor.itersize = batch
+            cursor.execute(queries()[name], values)
+            yield from cursor
+
+
+def _prepare(connection: psycopg.Connection[Any]) -> None:
+    """What every connection of a service is: the application's role, our schema, UTC."""
+    with connection.transaction():
+        connection.execute(f"SET SESSION ROLE {APP_ROLE}")
+        connection.execute("SET search_path = consentry, pg_temp")
+        connection.execute("SET timezone = 'UTC'")
+        connection.execute("SET statement_timeout = '60s'")
+        connection.execute("SET idle_in_transaction_session_timeout = '60s'")
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, url: str, *, size: int = 8, wait: float = 5.0) -> None:
+        """``wait`` is how many seconds a caller waits for a connection before ``Unavailable``."""
+        self.url = url
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=wait,
+            kwargs={"row_factory": dict_row, "autocommit": True},
+            configure=_prepare,
+            check=ConnectionPool.check_connection,
+            reconnect_timeout=1.0,
+            open=True,
+            name="consentry",
+        )
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Connection]:
+        """A connection inside a transaction; commits at the end, rolls back on any exception.
+
+        Raises ``Unavailable`` when the database cannot be reached or goes away meanwhile.
+        """
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                if snapshot:
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise Unavailable(
+                "the database does not answer; the same request may be sent again"
+            ) from error
+
+    def dedicated(self) -> Connection:
+        """A connection of its own, outside the pool, in autocommit; for LISTEN."""
+        try:
+            connection = psycopg.connect(
+                self.url, autocommit=True, row_factory=dict_row, connect_timeout=5
+            )
+            _prepare(connection)
+        except psycopg.OperationalError as error:
+            raise Unavailable("the database does not answer") from error
+        return connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()

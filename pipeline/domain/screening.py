@@ -1,0 +1,82 @@
+"""The answer that every upload gets: clear, review, known, or refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pipeline.domain.ids import CaseId, PlatformId, ScreeningId
+from pipeline.domain.media import Upload
+from pipeline.domain.policy import Match
+from pipeline.errors import RefusalReason
+
+
+class Verdict(StrEnum):
+    """What a platform is told."""
+
+    CLEAR = "clear"
+    REVIEW = "review"
+    KNOWN = "known"
+    REFUSED = "refused"
+
+
+class Form(StrEnum):
+    """What was screened."""
+
+    FILE = "file"
+    HASHES = "hashes"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One match as a platform may see it: how near, never who."""
+
+    signal: str
+    distance: float
+    threshold: float
+    view: str
+    case: CaseId
+
+    @staticmethod
+    def of(match: Match, case: CaseId) -> Answer:
+        """What may be told of a match that belongs to ``case``."""
+        hit = match.hit
+        return Answer(hit.signal, hit.distance, match.threshold, hit.view.words, case)
+
+    def document(self) -> dict[str, Any]:
+        """The match as JSON-ready data."""
+        return {
+            "signal": self.signal,
+            "distance": self.distance,
+            "threshold": self.threshold,
+            "view": self.view,
+            "case": str(self.case),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """One upload's screening, as it is recorded and answered.
+
+    ``notes`` name what the answer could not rest on, such as ``low_quality:pdq``. A screening
+    that is clear keeps no uploader: nothing about an innocent account is of use here.
+    """
+
+    id: ScreeningId
+    platform: PlatformId
+    upload: Upload
+    form: Form
+    verdict: Verdict
+    policy: str
+    index_seq: int
+    received_at: datetime
+    milliseconds: float
+    bytes: int | None = None
+    mime: str | None = None
+    refusal: RefusalReason | None = None
+    message: str | None = None
+    matches: tuple[Answer, ...] = ()
+    notes: tuple[str, ...] = ()
+    case: CaseId | None = None

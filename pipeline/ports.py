@@ -1,0 +1,610 @@
+"""What journeys ask of the world. PostgreSQL answers in ``pipeline/storage``, fakes in the tests.
+
+A ``Unit`` is one transaction: everything done through its parts is kept together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from pipeline.domain.audit import Break, Head
+from pipeline.domain.case import Case, CaseUpload, Dismissal, State, Takedown
+from pipeline.domain.consent import Consent
+from pipeline.domain.erasure import Receipt
+from pipeline.domain.evidence import Owner, Source
+from pipeline.domain.ids import (
+    CaseId,
+    EntryId,
+    ItemId,
+    MediaId,
+    PersonId,
+    PlatformId,
+    ProcessId,
+    ReceiptId,
+    ReviewerId,
+    ScreeningId,
+)
+from pipeline.domain.policy import Match
+from pipeline.domain.screening import Screening
+
+KeyOwner = PersonId | PlatformId | MediaId
+"""Who a data key may belong to."""
+
+
+class Clock(Protocol):
+    """The time, with its zone."""
+
+    def __call__(self) -> datetime:
+        """Now, in UTC."""
+        ...
+
+
+class Vault(Protocol):
+    """Data keys, and what is sealed under them. A shredded key is gone for good."""
+
+    def create(self, owner: KeyOwner) -> None:
+        """Make a data key for an owner that has none."""
+        ...
+
+    def seal(self, owner: KeyOwner, column: str, clear: bytes) -> bytes:
+        """Encrypt under the owner's key, bound to owner, column and format version."""
+        ...
+
+    def unseal(self, owner: KeyOwner, column: str, sealed: bytes) -> bytes:
+        """The clear bytes; raises ``Tampered`` when they are not what was sealed there."""
+        ...
+
+    def key(self, owner: KeyOwner) -> bytes:
+        """The owner's raw data key, for streamed blobs; raises ``NotFound`` once shredded."""
+        ...
+
+    def shred(self, owner: KeyOwner) -> bool:
+        """Destroy the owner's key; false when it was gone already."""
+        ...
+
+    def fingerprint(self, content: bytes) -> bytes:
+        """A keyed digest (32 bytes) that is equal for equal content on this deployment only."""
+        ...
+
+    def sign(self, statement: bytes) -> str:
+        """Ed25519 signature by the deployment's signing key, base64."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be: its codes already sealed under the person's key."""
+
+    space: str
+    slots: int
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry in force, as an index needs it."""
+
+    id: EntryId
+    person: PersonId
+    space: str
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of the change log."""
+
+    seq: int
+    op: str
+    entries: tuple[EntryId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredPerson:
+    """A person as the registry knows her: a case number and the PIN's digest."""
+
+    id: PersonId
+    pin: str = field(repr=False)
+    withdrawn: bool
+
+
+class Registry(Protocol):
+    """People, their entries, and the change log that indexes follow."""
+
+    def add_person(self, case_number: str, pin: str, consent: Consent) -> PersonId:
+        """A new person with a first consent; ``pin`` is a digest, never the PIN."""
+        ...
+
+    def person(self, case_number: str, *, lock: bool = False) -> RegisteredPerson | None:
+        """Who has this case number."""
+        ...
+
+    def add_item(
+        self,
+        person: PersonId,
+        bank: str,
+        source: Source,
+        entries: Sequence[NewEntry],
+        case: CaseId | None = None,
+    ) -> tuple[ItemId, tuple[EntryId, ...]]:
+        """One item with an entry a signal, put into the change log."""
+        ...
+
+    def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, Owner]:
+        """Whose these entries are; those out of force are left out."""
+        ...
+
+    def stop_matches(self, person: PersonId, now: datetime) -> tuple[int, tuple[EntryId, ...]]:
+        """Put all of a person's entries out of force; the change's sequence and the entries."""
+        ...
+
+    def destroy(self, person: PersonId) -> None:
+        """Delete a person's rows: entries, consents, case number, PIN."""
+        ...
+
+    def head(self) -> int:
+        """The newest sequence of the change log."""
+        ...
+
+    def changes(self, after: int, limit: int) -> list[Change]:
+        """Steps after a sequence, in order."""
+        ...
+
+    def in_force(self) -> Iterator[StoredEntry]:
+        """All entries in force, streamed in order of id."""
+        ...
+
+    def entries(self, ids: Sequence[EntryId]) -> list[StoredEntry]:
+        """Those of these entries that are in force."""
+        ...
+
+    def unseal_all(self, entries: Iterable[StoredEntry]) -> Iterator[tuple[StoredEntry, bytes]]:
+        """The packed codes of entries; an entry whose key was shredded meanwhile is left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A process that holds an index."""
+
+    process: ProcessId
+    role: str
+    host: str
+    pid: int
+    born: int
+    applied: int | None
+    silent: timedelta
+
+
+class Followers(Protocol):
+    """The processes that hold an index, as the database knows them."""
+
+    def announce(self, process: ProcessId, role: str, host: str, pid: int, born: int) -> None:
+        """A process begins to hold entries; from now on withdrawals wait for it."""
+        ...
+
+    def report(self, process: ProcessId, applied: int) -> bool:
+        """A process has applied everything up to a sequence; false when it was written off."""
+        ...
+
+    def all(self) -> list[Follower]:
+        """Everyone who may hold entries."""
+        ...
+
+    def forget(self, process: ProcessId) -> None:
+        """A process holds nothing any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CaseHit:
+    """A hit as a reviewer sees it in a case."""
+
+    screening: ScreeningId
+    entry: EntryId
+    person: PersonId | None
+    signal: str
+    distance: float
+    threshold: float
+    bank: str
+    source: str
+    slot: int
+    view: Mapping[str, Any]
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A case in a list: facts only, no pictures."""
+
+    id: CaseId
+    state: State
+    opened_at: datetime
+    nearest: float | None
+    signal: str | None
+    uploads: int
+    platforms: tuple[str, ...]
+    reviewer: str | None
+    """Who holds the lease, by login, while it holds."""
+
+
+class Cases(Protocol):
+    """Review cases with their uploads, hits and dismissals."""
+
+    def lock_upload(self, platform: PlatformId, content_id: str, fingerprint: bytes) -> None:
+        """Let one transaction at a time decide which case this upload joins."""
+        ...
+
+    def undecided_for(
+        self, platform: PlatformId, content_id: str, fingerprint: bytes
+    ) -> CaseId | None:
+        """The undecided case of the same upload, or of the same bytes anywhere."""
+        ...
+
+    def open(self, case: CaseId, now: datetime) -> None:
+        """A new case."""
+        ...
+
+    def join(
+        self, case: CaseId, upload: CaseUpload, matches: Iterable[Match], now: datetime
+    ) -> None:
+        """Add an upload and what it hit to a case."""
+        ...
+
+    def get(self, case: CaseId, *, lock: bool = False) -> Case | None:
+        """A case with its uploads and the entries in force that it rests on."""
+        ...
+
+    def save(self, case: Case) -> None:
+        """Keep a case's state, lease and verdict."""
+        ...
+
+    def hits(self, case: CaseId) -> list[CaseHit]:
+        """What the uploads of a case hit, nearest first."""
+        ...
+
+    def dismissed(self, fingerprint: bytes, entries: Iterable[EntryId]) -> set[EntryId]:
+        """Which of these entries a reviewer dismissed for this upload."""
+        ...
+
+    def add_dismissals(self, case: CaseId, dismissals: Iterable[Dismissal]) -> None:
+        """Remember dismissed pairs."""
+        ...
+
+    def next(self, reviewer: ReviewerId, now: datetime, *, senior: bool) -> CaseId | None:
+        """The oldest undecided case that nobody holds, locked against the next asker."""
+        ...
+
+    def queue(self, now: datetime, limit: int, after: CaseId | None = None) -> list[QueueRow]:
+        """Undecided cases, oldest first."""
+        ...
+
+    def resting_on(self, person: PersonId) -> list[CaseId]:
+        """Undecided cases with a hit on this person's entries."""
+        ...
+
+    def forget_person(self, person: PersonId) -> None:
+        """Take a person out of all cases: hits marked withdrawn and nameless, pairs deleted."""
+        ...
+
+
+class Screenings(Protocol):
+    """The record of every answer."""
+
+    def add(self, screening: Screening, *, audited: int | None = None) -> None:
+        """Keep an answer; one without its own audit record is audited with the next batch."""
+        ...
+
+    def get(self, screening: ScreeningId, platform: PlatformId) -> Screening | None:
+        """A platform's own screening."""
+        ...
+
+    def audit_batch(self, limit: int) -> int:
+        """Cover unaudited screenings by one audit record with their digest; how many it covers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMedium:
+    """An upload under review, sealed."""
+
+    id: MediaId
+    case: CaseId
+    screening: ScreeningId
+    blob: bool
+    size: int
+    mime: str | None
+    codes: bytes | None = field(repr=False)
+    destroyed_at: datetime | None = None
+
+
+class MediaStore(Protocol):
+    """The rows of media under review; their bytes lie in the blob store."""
+
+    def add(self, medium: StoredMedium, now: datetime) -> None:
+        """Keep a medium's row."""
+        ...
+
+    def of_case(self, case: CaseId) -> list[StoredMedium]:
+        """A case's media, destroyed ones included."""
+        ...
+
+    def destroy_at(self, case: CaseId, when: datetime) -> None:
+        """Set when a case's media must be gone."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[StoredMedium]:
+        """Media whose time has come, locked."""
+        ...
+
+    def destroyed(self, medium: MediaId, now: datetime) -> None:
+        """The medium is gone: its codes with it."""
+        ...
+
+    def known_blobs(self, names: Iterable[MediaId]) -> set[MediaId]:
+        """Which of these blobs belong to a medium that is not destroyed."""
+        ...
+
+
+class Blobs(Protocol):
+    """Where sealed bytes of media lie: a folder, or an object store."""
+
+    def put(self, name: MediaId, key: bytes, chunks: Iterable[bytes]) -> int:
+        """Seal and keep a stream under a name; the number of clear bytes."""
+        ...
+
+    def read(self, name: MediaId, key: bytes) -> Iterator[bytes]:
+        """The clear bytes, a chunk at a time; ``Tampered`` when a chunk does not open."""
+        ...
+
+    def destroy(self, name: MediaId) -> bool:
+        """Remove; false when it was gone already."""
+        ...
+
+    def older_than(self, age: timedelta) -> Iterator[MediaId]:
+        """Blobs that have lain for longer than ``age``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a platform must be told."""
+
+    id: str
+    platform: PlatformId
+    case: CaseId
+    kind: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work that was claimed. ``fence`` proves that the claim is still ours."""
+
+    id: int
+    kind: str
+    payload: Mapping[str, Any]
+    attempts: int
+    max_attempts: int
+    fence: int
+
+
+class Jobs(Protocol):
+    """Work to be done at least once."""
+
+    def add(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        max_attempts: int,
+        run_at: datetime | None = None,
+    ) -> int:
+        """A new job."""
+        ...
+
+    def claim(self, kind: str, limit: int, lease: timedelta) -> list[Job]:
+        """Take due jobs and those whose lease ran out; the attempt is counted now.
+
+        A job that has used up its attempts without an answer is made dead instead.
+        """
+        ...
+
+    def renew(self, job: Job, lease: timedelta) -> bool:
+        """Hold a job for longer; false when the claim was lost."""
+        ...
+
+    def done(self, job: Job) -> bool:
+        """The work is done; false when the claim was lost."""
+        ...
+
+    def failed(self, job: Job, error: str, retry_at: datetime | None) -> bool:
+        """The attempt failed: again later, or dead when ``retry_at`` is None."""
+        ...
+
+    def replay(self, job: int) -> bool:
+        """Give a dead job its attempts back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a platform is told. The secret is clear here: never print it."""
+
+    url: str
+    secret: str = field(repr=False)
+
+
+class Events(Protocol):
+    """What platforms must be told, and every attempt to tell them."""
+
+    def add(self, event: Event) -> None:
+        """Keep an event."""
+        ...
+
+    def get(self, event: str) -> Event | None:
+        """An event by its id."""
+        ...
+
+    def add_takedown(self, takedown: Takedown, event: str) -> None:
+        """Keep a takedown with the event that tells of it."""
+        ...
+
+    def attempt(
+        self,
+        event: str,
+        job: Job,
+        at: datetime,
+        status: int | None,
+        error: str | None,
+        milliseconds: float,
+    ) -> None:
+        """Record one attempt at delivery."""
+        ...
+
+    def delivered(self, event: str, at: datetime) -> None:
+        """The platform has answered that it has it."""
+        ...
+
+    def of_case(self, case: CaseId, platform: PlatformId) -> list[Mapping[str, Any]]:
+        """A case's events for one platform, with their delivery."""
+        ...
+
+    def deliveries(self, *, dead: bool, limit: int) -> list[Mapping[str, Any]]:
+        """Deliveries for the operator: newest first, or the dead letters only."""
+        ...
+
+
+class Platforms(Protocol):
+    """Hosting platforms, their keys and endpoints."""
+
+    def add(self, name: str, webhook_url: str | None) -> PlatformId:
+        """A new platform; raises ``Conflict`` when the name is taken."""
+        ...
+
+    def add_key(self, platform: PlatformId, digest: bytes, per_minute: int) -> UUID:
+        """A new API key, by its digest."""
+        ...
+
+    def by_key(self, digest: bytes) -> tuple[PlatformId, UUID, int] | None:
+        """The platform, key id and rate limit that belong to a key's digest."""
+        ...
+
+    def set_endpoint(self, platform: PlatformId, url: str, sealed_secret: bytes) -> None:
+        """Where and how to tell a platform."""
+        ...
+
+    def endpoint(self, platform: PlatformId) -> tuple[str, bytes] | None:
+        """The URL and the sealed secret; None when the platform named no endpoint."""
+        ...
+
+    def by_name(self, name: str) -> PlatformId | None:
+        """A platform's id."""
+        ...
+
+    def all(self) -> list[Mapping[str, Any]]:
+        """Platforms for the operator."""
+        ...
+
+
+class Withdrawals(Protocol):
+    """Withdrawals under way, and the receipts of those that ended."""
+
+    def add(self, person: PersonId, receipt: Receipt) -> None:
+        """Begin."""
+        ...
+
+    def save(self, receipt: Receipt) -> None:
+        """Keep how far it has come; a complete one forgets the person."""
+        ...
+
+    def get(
+        self, receipt: ReceiptId, *, lock: bool = False
+    ) -> tuple[Receipt, PersonId | None] | None:
+        """A receipt, and whose it is while it is not complete."""
+        ...
+
+    def of(self, person: PersonId) -> ReceiptId | None:
+        """The withdrawal that a person has under way."""
+        ...
+
+    def pending(self) -> list[ReceiptId]:
+        """Those that are not complete."""
+        ...
+
+
+class AuditLog(Protocol):
+    """The append-only trail."""
+
+    def append(self, actor: str, action: str, subject: str, body: Mapping[str, Any]) -> int:
+        """Add a record to the chain; its sequence."""
+        ...
+
+    def head(self) -> Head:
+        """The newest link."""
+        ...
+
+    def verify(self) -> Break | None:
+        """Read the whole chain and every batch it covers; the first break."""
+        ...
+
+
+class Attempts(Protocol):
+    """Wrong PINs and passwords. Waiting grows with failures and always ends."""
+
+    def wait(self, subject: bytes, now: datetime) -> float:
+        """Seconds until the next try is allowed; 0 when it is."""
+        ...
+
+    def failed(self, subject: bytes, now: datetime) -> None:
+        """A wrong answer was given."""
+        ...
+
+    def cleared(self, subject: bytes) -> None:
+        """The right answer was given."""
+        ...
+
+
+class Unit(Protocol):
+    """One transaction and its parts."""
+
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def followers(self) -> Followers: ...
+    @property
+    def cases(self) -> Cases: ...
+    @property
+    def screenings(self) -> Screenings: ...
+    @property
+    def media(self) -> MediaStore: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def platforms(self) -> Platforms: ...
+    @property
+    def withdrawals(self) -> Withdrawals: ...
+    @property
+    def audit(self) -> AuditLog: ...
+    @property
+    def attempts(self) -> Attempts: ...
+
+
+class Store(Protocol):
+    """Where everything is kept."""
+
+    def transaction(self, *, snapshot: bool = False) -> AbstractContextManager[Unit]:
+        """A transaction; ``snapshot`` reads one consistent state throughout.
+
+        Raises ``Unavailable`` when the database cannot be reached.
+        """
+        ...
