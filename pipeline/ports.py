@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from pipeline.domain.audit import Break, Head
@@ -36,6 +36,10 @@ KeyOwner = PersonId | PlatformId | MediaId
 """Who a data key may belong to."""
 
 
+KeyKind = Literal["person", "platform", "media", "deployment"]
+"""What kind of owner that is."""
+
+
 class Clock(Protocol):
     """The time, with its zone."""
 
@@ -47,7 +51,7 @@ class Clock(Protocol):
 class Vault(Protocol):
     """Data keys, and what is sealed under them. A shredded key is gone for good."""
 
-    def create(self, owner: KeyOwner) -> None:
+    def create(self, owner: KeyOwner, *, kind: KeyKind) -> None:
         """Make a data key for an owner that has none."""
         ...
 
@@ -136,7 +140,11 @@ class Registry(Protocol):
         ...
 
     def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, Owner]:
-        """Whose these entries are; those out of force are left out."""
+        """Whose these entries are; those out of force are left out, the others held."""
+        ...
+
+    def hold(self, person: PersonId) -> bool:
+        """Keep a person from leaving until this transaction ends; false when she has left."""
         ...
 
     def stop_matches(self, person: PersonId, now: datetime) -> tuple[int, tuple[EntryId, ...]]:
@@ -597,6 +605,18 @@ class Unit(Protocol):
     def audit(self) -> AuditLog: ...
     @property
     def attempts(self) -> Attempts: ...
+
+
+class Pins(Protocol):
+    """Digests of PINs and passwords (argon2id behind a pepper)."""
+
+    def digest(self, secret: str) -> str:
+        """What may be stored."""
+        ...
+
+    def matches(self, digest: str | None, secret: str) -> bool:
+        """Whether the secret is the one; takes as long when there is no digest."""
+        ...
 
 
 class Store(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -70,6 +71,7 @@ class Signals:
 
 
 _PACKED = struct.Struct("<BHH")  # version, number of codes, bytes a code
+_NAMED = struct.Struct("<BI")  # length of the space's key, length of what follows it
 
 
 def pack(signals: Signals) -> bytes:
@@ -100,3 +102,28 @@ def unpack(
     if space.metric is Metric.INNER_PRODUCT:
         codes = codes.view("<f4")
     return table[:, 0].astype(np.int64), table[:, 1].copy(), codes
+
+
+def pack_all(batches: Iterable[Signals]) -> bytes:
+    """Batches of several spaces as one string of bytes, each behind its space's key."""
+    parts = []
+    for signals in batches:
+        key, packed = signals.space.key.encode(), pack(signals)
+        parts.append(_NAMED.pack(len(key), len(packed)) + key + packed)
+    return b"".join(parts)
+
+
+def split_all(packed: bytes) -> list[tuple[str, bytes]]:
+    """Space keys with what ``pack`` wrote for each, as ``pack_all`` joined them."""
+    found, at = [], 0
+    while at < len(packed):
+        key_length, length = _NAMED.unpack_from(packed, at)
+        at += _NAMED.size
+        found.append((packed[at : at + key_length].decode(), packed[at + key_length :][:length]))
+        at += key_length + length
+    return found
+
+
+def rows_of(packed: bytes) -> int:
+    """How many codes ``pack`` wrote."""
+    return int(_PACKED.unpack_from(packed)[1])

@@ -1,0 +1,379 @@
+"""An upload is decoded, compared and judged; what a person must see becomes a case.
+
+Every upload gets an answer: clear, review, known, or a refusal by name. Nothing of a clear upload
+is kept but the fact that it was clear. Hits are believed only after the database has confirmed
+that their entries are in force at this moment, so that a withdrawal stops matches at once even
+where an index has not heard of it yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.domain.case import CaseUpload
+from pipeline.domain.evidence import Hit, gather, without
+from pipeline.domain.ids import (
+    CaseId,
+    MediaId,
+    PlatformId,
+    ScreeningId,
+    entry_of,
+    slot_of,
+    uuid7,
+)
+from pipeline.domain.media import WHOLE, Frame, Media, Side, Upload
+from pipeline.domain.policy import Clear, Known, Policy, Review
+from pipeline.domain.screening import Answer, Form, Screening, Verdict
+from pipeline.domain.signal import Signals, pack_all
+from pipeline.errors import Invalid, Refused
+from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
+from pipeline.signals import SignalType
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A hash that a platform computed itself: 32 bytes for a 256-bit signal, and its quality."""
+
+    signal: str
+    code: bytes
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is being screened, whichever form it came in."""
+
+    upload: Upload
+    form: Form
+    digest: bytes
+    asked: tuple[Signals, ...]
+    own: tuple[Signals, ...]
+    """The codes of the whole upload as it is; they join a person's bank if a case is upheld."""
+    notes: tuple[str, ...]
+    body: bytes | None = None
+    mime: str | None = None
+
+
+class Screener:
+    """Screens uploads for all platforms of a deployment."""
+
+    def __init__(
+        self,
+        store: Store,
+        live: LiveIndexes,
+        signals: Sequence[SignalType],
+        decode: Callable[[bytes], Media],
+        policy: Policy,
+        blobs: Blobs,
+        clock: Clock,
+        views: Callable[[Frame], Sequence[Frame]] = lambda frame: (frame,),
+    ) -> None:
+        self._store, self._live, self._signals = store, live, tuple(signals)
+        self._decode, self._policy, self._blobs = decode, policy, blobs
+        self._clock, self._views = clock, views
+
+    def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
+        """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
+
+        Raises ``IndexNotReady`` or ``Unavailable`` when no answer can be given now.
+        """
+        began, received = time.perf_counter(), self._clock()
+        try:
+            media = self._decode(body)
+        except Refused as refused:
+            return self._refuse(platform, upload, len(body), refused, received, began)
+        frames = [view for frame in media.frames for view in self._views(frame)]
+        asked, own, notes = [], [], []
+        for signal in self._signals:
+            computed = signal.compute(frames, Side.QUERY)
+            usable = computed.quality >= signal.minimum_quality
+            asked.append(_rows(computed, usable))
+            whole = np.array([view == WHOLE for view in computed.views], bool)
+            own.append(_rows(computed, usable & whole))
+            if not (usable & whole).any():
+                notes.append(f"low_quality:{signal.space.name}")
+        subject = Subject(
+            upload,
+            Form.FILE,
+            hashlib.sha256(body).digest(),
+            tuple(asked),
+            tuple(own),
+            tuple(notes),
+            body,
+            media.mime,
+        )
+        return self._screen(platform, subject, received, began)
+
+    def screen_hashes(
+        self, platform: PlatformId, upload: Upload, hashes: Sequence[Hashed]
+    ) -> Screening:
+        """Screen what a platform hashed itself. Raises ``Invalid`` for an unknown signal."""
+        began, received = time.perf_counter(), self._clock()
+        known = {signal.space.name: signal for signal in self._signals}
+        asked, notes, digest = [], [], hashlib.sha256()
+        for hashed in sorted(hashes, key=lambda hashed: (hashed.signal, hashed.code)):
+            signal = known.get(hashed.signal)
+            if signal is None or len(hashed.code) * 8 != signal.space.width:
+                raise Invalid(
+                    f"no signal {hashed.signal!r} of {len(hashed.code) * 8} bits here;"
+                    f" there are: {', '.join(sorted(known))}"
+                )
+            digest.update(hashed.signal.encode() + b"\0" + hashed.code)
+            if hashed.quality < signal.minimum_quality:
+                notes.append(f"low_quality:{hashed.signal}")
+                continue
+            asked.append(
+                Signals(
+                    signal.space,
+                    np.frombuffer(hashed.code, np.uint8).reshape(1, -1),
+                    np.array([hashed.quality], np.uint8),
+                    (WHOLE,),
+                )
+            )
+        own = tuple(asked)
+        subject = Subject(upload, Form.HASHES, digest.digest(), own, own, tuple(notes))
+        return self._screen(platform, subject, received, began)
+
+    def _screen(
+        self, platform: PlatformId, subject: Subject, received: datetime, began: float
+    ) -> Screening:
+        sequence = self._live.applied
+        candidates, truncated = self._search(subject.asked)
+        base = Screening(
+            id=ScreeningId(self._fresh(received)),
+            platform=platform,
+            upload=replace(subject.upload, uploader=None),
+            form=subject.form,
+            verdict=Verdict.CLEAR,
+            policy=self._policy.version,
+            index_seq=sequence,
+            received_at=received,
+            milliseconds=0.0,
+            bytes=len(subject.body) if subject.body is not None else None,
+            mime=subject.mime,
+            notes=subject.notes + (("truncated",) if truncated else ()),
+        )
+        with self._store.transaction() as unit:
+            if not candidates:
+                return self._record(unit, base, began)
+            fingerprint = unit.vault.fingerprint(subject.digest)
+            unit.cases.lock_upload(platform, subject.upload.content_id, fingerprint)
+            hits = self._confirm(unit, candidates, fingerprint)
+            decision = self._policy.judge(gather(hits, truncated=truncated))
+            if isinstance(decision, Clear):
+                return self._record(unit, base, began)
+            base = replace(base, upload=subject.upload)
+            if isinstance(decision, Known):
+                return self._answer_known(unit, base, decision, began)
+            return self._open_case(unit, base, decision, subject, fingerprint, began)
+
+    def _search(self, asked: Iterable[Signals]) -> tuple[list[tuple[Signals, Any]], bool]:
+        found, truncated = [], False
+        for signals in asked:
+            within = self._policy.radius(signals.space.name)
+            if within is None or not len(signals):
+                continue
+            hits = self._live.search(signals.space, signals.codes, within)
+            truncated |= hits.truncated
+            if len(hits):
+                found.append((signals, hits))
+        return found, truncated
+
+    def _confirm(
+        self, unit: Unit, candidates: list[tuple[Signals, Any]], fingerprint: bytes
+    ) -> tuple[Hit, ...]:
+        """Hits on entries that are in force now and were not dismissed for this very upload."""
+        entries = {entry_of(int(label)) for _, hits in candidates for label in hits.label}
+        owners = unit.registry.owners(entries)
+        hits = [
+            Hit(
+                signals.space.name,
+                float(distance),
+                signals.views[int(query)],
+                slot_of(int(label)),
+                owners[entry_of(int(label))],
+            )
+            for signals, found in candidates
+            for query, label, distance in zip(found.query, found.label, found.distance, strict=True)
+            if entry_of(int(label)) in owners
+        ]
+        return without(hits, unit.cases.dismissed(fingerprint, owners))
+
+    def _open_case(
+        self,
+        unit: Unit,
+        screening: Screening,
+        review: Review,
+        subject: Subject,
+        fingerprint: bytes,
+        began: float,
+    ) -> Screening:
+        now = screening.received_at
+        content_id = subject.upload.content_id
+        case = unit.cases.undecided_for(screening.platform, content_id, fingerprint)
+        opened = case is None
+        if case is None:
+            case = CaseId(self._fresh(now))
+            unit.cases.open(case, now)
+        answered = replace(
+            screening,
+            verdict=Verdict.REVIEW,
+            case=case,
+            matches=tuple(Answer.of(match, case) for match in review.matches),
+            milliseconds=_since(began),
+        )
+        sequence = unit.audit.append(
+            f"platform:{screening.platform}",
+            "case.opened" if opened else "case.joined",
+            f"case:{case}",
+            {
+                "screening": str(screening.id),
+                "entries": [match.hit.entry for match in review.matches],
+                "policy": screening.policy,
+            },
+        )
+        unit.screenings.add(answered, audited=sequence)
+        held = [medium for medium in unit.media.of_case(case) if medium.destroyed_at is None]
+        same = {
+            upload.screening
+            for upload in self._uploads(unit, case)
+            if upload.fingerprint == fingerprint
+        }
+        unit.cases.join(
+            case,
+            CaseUpload(screening.id, screening.platform, content_id, fingerprint),
+            review.matches,
+            now,
+        )
+        if not any(medium.screening in same for medium in held):
+            self._keep(unit, case, answered, subject, now)
+        return answered
+
+    def _uploads(self, unit: Unit, case: CaseId) -> tuple[CaseUpload, ...]:
+        found = unit.cases.get(case)
+        return found.uploads if found else ()
+
+    def _keep(
+        self, unit: Unit, case: CaseId, screening: Screening, subject: Subject, now: datetime
+    ) -> None:
+        """Seal the upload under a key of its own until the case and the appeal window end."""
+        name = MediaId(self._fresh(now))
+        unit.vault.create(name, kind="media")
+        codes = unit.vault.seal(name, "media.codes", pack_all(subject.own))
+        size = 0
+        if subject.body is not None:
+            size = self._blobs.put(name, unit.vault.key(name), _chunks(subject.body))
+        unit.media.add(
+            StoredMedium(
+                name,
+                case,
+                screening.id,
+                subject.body is not None,
+                size,
+                subject.mime,
+                codes,
+            ),
+            now,
+        )
+
+    def _answer_known(
+        self, unit: Unit, screening: Screening, known: Known, began: float
+    ) -> Screening:
+        answered = replace(
+            screening,
+            verdict=Verdict.KNOWN,
+            case=known.case,
+            matches=tuple(Answer.of(match, known.case) for match in known.matches),
+            milliseconds=_since(began),
+        )
+        sequence = unit.audit.append(
+            f"platform:{screening.platform}",
+            "upload.known",
+            f"case:{known.case}",
+            {"screening": str(screening.id), "policy": screening.policy},
+        )
+        unit.screenings.add(answered, audited=sequence)
+        return answered
+
+    def _refuse(
+        self,
+        platform: PlatformId,
+        upload: Upload,
+        size: int,
+        refused: Refused,
+        received: datetime,
+        began: float,
+    ) -> Screening:
+        screening = Screening(
+            id=ScreeningId(self._fresh(received)),
+            platform=platform,
+            upload=replace(upload, uploader=None),
+            form=Form.FILE,
+            verdict=Verdict.REFUSED,
+            policy=self._policy.version,
+            index_seq=max(0, self._live.applied),
+            received_at=received,
+            milliseconds=0.0,
+            bytes=size,
+            refusal=refused.reason,
+            message=refused.message,
+        )
+        with self._store.transaction() as unit:
+            return self._record(unit, screening, began)
+
+    def _record(self, unit: Unit, screening: Screening, began: float) -> Screening:
+        answered = replace(screening, milliseconds=_since(began))
+        unit.screenings.add(answered)
+        return answered
+
+    @staticmethod
+    def _fresh(now: datetime) -> Any:
+        return uuid7(now, secrets.token_bytes(10))
+
+
+def summary(screening: Screening) -> Mapping[str, Any]:
+    """A screening as a platform reads it: verdict and matches, never who the person is."""
+    return {
+        "screening": str(screening.id),
+        "content_id": screening.upload.content_id,
+        "verdict": screening.verdict.value,
+        "case": str(screening.case) if screening.case else None,
+        "matches": [match.document() for match in screening.matches],
+        "notes": list(screening.notes),
+        "refused": screening.refusal.value if screening.refusal else None,
+        "message": screening.message,
+        "policy": screening.policy,
+        "index_sequence": screening.index_seq,
+        "received_at": screening.received_at.isoformat(),
+        "milliseconds": round(screening.milliseconds, 3),
+    }
+
+
+def _rows(signals: Signals, keep: NDArray[np.bool_]) -> Signals:
+    return Signals(
+        signals.space,
+        signals.codes[keep],
+        signals.quality[keep],
+        tuple(view for view, kept in zip(signals.views, keep, strict=True) if kept),
+    )
+
+
+def _chunks(body: bytes) -> Iterable[bytes]:
+    view = memoryview(body)
+    return (bytes(view[at : at + _CHUNK]) for at in range(0, len(body), _CHUNK))
+
+
+def _since(began: float) -> float:
+    return (time.perf_counter() - began) * 1000
