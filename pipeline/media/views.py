@@ -1,0 +1,213 @@
+"""The ways of looking at an upload: the whole, and the parts that might be somebody's picture.
+
+The whole is the frame itself, so that its codes are exact. The parts come from one small working
+copy: each is a frame of 64x64 grey pixels, which a perceptual hash reads as it is, with the view
+that says where in the upload it lies, so that the evidence can be drawn.
+
+A budget says which families of views may be taken and how many. They are given up in the reverse
+of ``ORDER``: turned centres first, then halves and centres, rectangles, seams, quadrilaterals,
+bands, captions, and last the plain borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from pipeline.domain.media import Corners, Frame, View
+from pipeline.errors import Invalid
+from pipeline.media._bands import bands
+from pipeline.media._planes import (
+    WORKING_SIDE,
+    Box,
+    Quad,
+    WorkingCopy,
+    quad_tiles,
+    tiles,
+    working_copy,
+)
+from pipeline.media._quads import quads
+from pipeline.media._rectangles import rectangles
+from pipeline.media._seams import seams
+from pipeline.media._trims import PLAIN, WRITTEN_ON, Rect, trims
+
+
+class Family(StrEnum):
+    """A way of finding parts. The value is the name a reviewer reads."""
+
+    BORDERS = "without its border"
+    CAPTIONS = "without its caption"
+    BANDS = "a block of content"
+    QUADS = "a tilted picture, straightened"
+    SEAMS = "a part of a collage"
+    RECTANGLES = "a picture in the picture"
+    CENTRES = "the middle"
+    HALVES = "a half or quarter"
+    TURNS = "turned back"
+
+
+ORDER = tuple(Family)
+"""From the family that finds most for its cost to the one that finds least."""
+
+_LEAST_SIDE = 32
+_LEAST_SHARE = 0.015
+
+
+@dataclass(frozen=True, slots=True)
+class ViewBudget:
+    """Which families may be taken, how many views at most, and how large the working copy is."""
+
+    families: tuple[Family, ...] = ORDER[: ORDER.index(Family.CENTRES)]
+    most: int = 24
+    side: int = WORKING_SIDE
+
+    def __post_init__(self) -> None:
+        if self.most < 1:
+            raise Invalid("a view budget allows at least one view, the whole")
+        if self.side < 64:
+            raise Invalid("a working copy has a side of at least 64 pixels")
+
+    def reduced(self) -> ViewBudget:
+        """The next smaller budget: without its last family; the whole alone has none left."""
+        kept = tuple(family for family in ORDER if family in self.families)[:-1]
+        return replace(self, families=kept)
+
+
+USUAL = ViewBudget()
+THOROUGH = ViewBudget(families=ORDER, most=64)
+WHOLE_ONLY = ViewBudget(families=(), most=1)
+
+
+def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
+    """The frame itself, then the parts that the budget allows, as grey frames of 64x64 pixels.
+
+    Views are in the order of their families and deterministic. Each ``View.corners`` is in
+    fractions of the frame's own width and height.
+    """
+    if not budget.families or min(frame.width, frame.height) < _LEAST_SIDE:
+        return (frame,)
+    copy = working_copy(frame.rgb, budget.side)
+    whole: Box = (0, 0, copy.width, copy.height)
+    names: list[str] = []
+    boxes: list[Box] = []
+    tilted: list[tuple[Family, Quad]] = []
+    for family in (family for family in ORDER if family in budget.families):
+        if family is Family.QUADS:
+            tilted += [(family, quad) for quad in quads(copy.rgb)]
+        elif family is Family.TURNS:
+            tilted += [(family, quad) for quad in _turned_back(copy)]
+        else:
+            for box in _FINDERS[family](copy):
+                room = 1 + len(boxes) + len(tilted) < budget.most
+                if room and _worth(box, [whole, *boxes], copy):
+                    names.append(family.value)
+                    boxes.append(box)
+    tilted = tilted[: budget.most - 1 - len(boxes)]
+    views = [View(name, corners_of(box, copy)) for name, box in zip(names, boxes, strict=True)]
+    views += [View(family.value, _fractions(quad.tolist(), copy)) for family, quad in tilted]
+    pixels = np.concatenate(
+        [tiles(copy.luma, boxes), quad_tiles(copy.luma, [quad for _, quad in tilted])]
+    )
+    parts = (
+        Frame(np.repeat(grey[..., None], 3, axis=2), frame.time, view)
+        for grey, view in zip(pixels, views, strict=True)
+    )
+    return (frame, *parts)
+
+
+def corners_of(box: Box, copy: WorkingCopy) -> Corners:
+    """Where an upright box lies, in fractions of the upload."""
+    left, top, right, bottom = box
+    return _fractions([(left, top), (right, top), (right, bottom), (left, bottom)], copy)
+
+
+def _fractions(points: Iterable[Iterable[float]], copy: WorkingCopy) -> Corners:
+    a, b, c, d = ((x / copy.width, y / copy.height) for x, y in points)
+    return (a, b, c, d)
+
+
+def _worth(box: Rect | Box, taken: list[Box], copy: WorkingCopy) -> bool:
+    """Whether a box is large enough and not all but taken already."""
+    left, top, right, bottom = box
+    wide, tall = right - left, bottom - top
+    if wide < _LEAST_SIDE or tall < _LEAST_SIDE:
+        return False
+    if wide * tall < _LEAST_SHARE * copy.width * copy.height:
+        return False
+    return all(max(abs(a - b) for a, b in zip(box, other, strict=True)) > 1 for other in taken)
+
+
+def _borders(copy: WorkingCopy) -> Iterator[Box]:
+    yield from trims(copy.rgb, PLAIN)
+
+
+def _captions(copy: WorkingCopy) -> Iterator[Box]:
+    yield from trims(copy.rgb, WRITTEN_ON)
+
+
+def _blocks(copy: WorkingCopy) -> Iterator[Box]:
+    for block in bands(copy.rgb):
+        yield block
+        yield from _trimmed_within(copy, block, rounds=1)
+
+
+def _cells(copy: WorkingCopy) -> Iterator[Box]:
+    for cell in seams(copy.grey):
+        yield cell
+        yield from _trimmed_within(copy, cell, rounds=2)
+
+
+def _framed(copy: WorkingCopy) -> Iterator[Box]:
+    yield from rectangles(copy.grey)
+
+
+def _centres(copy: WorkingCopy) -> Iterator[Box]:
+    for share in (0.9, 0.8, 0.7, 0.6):
+        across, down = copy.width * (1 - share) / 2, copy.height * (1 - share) / 2
+        yield (across, down, copy.width - across, copy.height - down)
+
+
+def _halves(copy: WorkingCopy) -> Iterator[Box]:
+    width, height = copy.width, copy.height
+    across, down = (0, width / 2, width), (0, height / 2, height)
+    yield from ((left, 0, left + width / 2, height) for left in across[:2])
+    yield from ((0, top, width, top + height / 2) for top in down[:2])
+    yield from (
+        (left, top, left + width / 2, top + height / 2) for top in down[:2] for left in across[:2]
+    )
+
+
+def _trimmed_within(copy: WorkingCopy, rect: Rect, rounds: int) -> list[Rect]:
+    """The last trim of a part, in coordinates of the whole."""
+    left, top, right, bottom = rect
+    found = trims(copy.rgb[top:bottom, left:right], PLAIN, rounds)[-1:]
+    return [(left + a, top + b, left + c, top + d) for a, b, c, d in found]
+
+
+def _turned_back(copy: WorkingCopy) -> list[Quad]:
+    """The largest upright centres of the picture, turned by up to 15 degrees either way."""
+    width, height = copy.width, copy.height
+    found = []
+    for degrees in (-15, -10, -5, 5, 10, 15):
+        angle = np.deg2rad(degrees)
+        sine, cosine = abs(np.sin(angle)), np.cos(angle)
+        share = 1 / (cosine + max(width / height, height / width) * sine)
+        half = np.array([width, height]) * share / 2
+        arms = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        found.append((arms @ turn.T + np.array([width, height]) / 2).astype(np.float32))
+    return found
+
+
+_FINDERS: dict[Family, Callable[[WorkingCopy], Iterator[Box]]] = {
+    Family.BORDERS: _borders,
+    Family.CAPTIONS: _captions,
+    Family.BANDS: _blocks,
+    Family.SEAMS: _cells,
+    Family.RECTANGLES: _framed,
+    Family.CENTRES: _centres,
+    Family.HALVES: _halves,
+}
