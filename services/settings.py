@@ -1,0 +1,89 @@
+"""The environment, read once, frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pipeline.domain.consent import HASHES_TEXT
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Every setting with its meaning and default; each is ``CONSENTRY_<NAME>`` outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CONSENTRY_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DATABASE_URL", "CONSENTRY_DATABASE_URL", "database_url"),
+        description="PostgreSQL to use (18 or newer). Without it an embedded one is started.",
+    )
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("consentry")),
+        description="Where keys, sealed media and the embedded database lie. Back it up apart"
+        " from the database: whoever has both can read what is held.",
+    )
+    kek: SecretStr | None = Field(
+        default=None,
+        description="Key-encryption keys as id:base64[,id:base64], the first is current."
+        " Instead of the key file.",
+    )
+    kek_command: str | None = Field(
+        default=None,
+        description="A command that prints the same, for a key management service.",
+    )
+    policy_file: Path | None = Field(
+        default=None, description="A JSON policy document; without it the built-in default."
+    )
+    signals: Names = Field(default=("pdq", "phash"), description="Signals to compute, by name.")
+    max_bytes: int = Field(default=64 << 20, gt=0, description="Largest upload, in bytes.")
+    max_pixels: int = Field(default=100_000_000, gt=0, description="Largest picture, in pixels.")
+    max_side: int = Field(default=30_000, gt=0, description="Longest side, in pixels.")
+    appeal_days: int = Field(
+        default=14, ge=0, description="Days for which media outlive a decision."
+    )
+    lease_minutes: int = Field(default=10, gt=0, description="How long a reviewer's claim holds.")
+    consent_text: str = Field(
+        default=HASHES_TEXT, description="Version of the consent text shown at registration."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the services listen on.")
+    api_port: int = Field(default=8700, ge=0, le=65535, description="Port of the HTTP API.")
+    console_port: int = Field(default=8701, ge=0, le=65535, description="Port of the console.")
+    secure_cookies: bool = Field(
+        default=False, description="Console cookies over HTTPS only; turn on behind TLS."
+    )
+    rate_per_minute: int = Field(
+        default=6000, gt=0, description="Requests a minute that a new API key may make."
+    )
+    pool_size: int = Field(default=8, gt=0, description="Database connections a process.")
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @property
+    def key_file(self) -> Path:
+        """Where key-encryption keys lie unless they come from elsewhere (0600)."""
+        return self.home / "keys" / "kek.json"
+
+    @property
+    def blob_folder(self) -> Path:
+        """Where sealed media lie."""
+        return self.home / "media"
+
+    @property
+    def database_home(self) -> Path:
+        """Where the embedded PostgreSQL lives."""
+        return self.home / "postgres"

@@ -1,0 +1,238 @@
+"""Settings in, journeys out: the only place where objects meet."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import structlog
+
+from pipeline import plugins
+from pipeline.actions import Action
+from pipeline.domain import policy as policies
+from pipeline.domain.ids import ProcessId, uuid7
+from pipeline.domain.media import Media
+from pipeline.domain.policy import Policy
+from pipeline.domain.signal import Space
+from pipeline.errors import Invalid, Misconfigured
+from pipeline.indexes import Index
+from pipeline.journeys.restore_index import LiveIndexes, Me, follow
+from pipeline.journeys.review import Desk
+from pipeline.journeys.screen_upload import Screener
+from pipeline.media.image import ImageLimits, decode_image
+from pipeline.ports import Blobs, Follower, Pins, Store
+from pipeline.signals import SignalType
+from pipeline.storage import Database, embedded
+from pipeline.storage.blobs import FolderBlobs
+from pipeline.storage.keyring import KeyRing
+from pipeline.storage.listen import Listener
+from pipeline.storage.migrate import migrate, require_current
+from pipeline.storage.store import PgStore
+from pipeline.storage.vault import PinHasher, Secrets
+from services.settings import Settings
+
+log = structlog.get_logger()
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a service needs, built once a process."""
+
+    settings: Settings
+    database: Database
+    keyring: KeyRing
+    secrets: Secrets
+    store: Store
+    blobs: Blobs
+    pins: Pins
+    signals: tuple[SignalType, ...]
+    decode: Callable[[bytes], Media]
+    policy: Policy
+    desk: Desk
+
+    def screener(self, live: LiveIndexes) -> Screener:
+        """A screener over this process's indexes."""
+        return Screener(self.store, live, self.signals, self.decode, self.policy, self.blobs, now)
+
+    def action(self) -> Action:
+        """How platforms are told."""
+        return cast(Action, plugins.build("actions", "webhook"))
+
+    @contextmanager
+    def live(
+        self, role: str, progress: Callable[[int], None] = lambda _: None, *, wait: bool = True
+    ) -> Iterator[LiveIndexes]:
+        """This process's indexes, followed by a thread until the block ends.
+
+        With ``wait`` they are loaded before the block begins; without, the thread loads them and
+        ``ready`` says when (a service answers 503 until then).
+        """
+        live = LiveIndexes(
+            self.store,
+            [signal.space for signal in self.signals],
+            _index,
+            me(role),
+            time.monotonic,
+        )
+        if wait:
+            live.restore(progress)
+        stop, listener = threading.Event(), Listener(self.database)
+        thread = threading.Thread(
+            target=follow,
+            args=(live, listener.wait, stop, _trouble),
+            name="index-follower",
+            daemon=True,
+        )
+        thread.start()
+        try:
+            yield live
+        finally:
+            stop.set()
+            listener.close()
+            thread.join(timeout=5)
+            live.close()
+
+
+@contextmanager
+def open_world(
+    settings: Settings, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[World]:
+    """Everything, with the database up and its schema checked, closed at the end.
+
+    The embedded PostgreSQL is migrated here; an operator's own server is migrated by the
+    operator: raises ``UnknownSchema`` with what to do.
+    """
+    with database_url(settings, progress) as url:
+        if settings.database_url is None:
+            migrate(url, progress)
+        database = Database(url, size=settings.pool_size)
+        try:
+            with database.transaction() as connection:
+                require_current(connection)
+            yield _world(settings, database)
+        finally:
+            database.close()
+
+
+@contextmanager
+def database_url(
+    settings: Settings, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[str]:
+    """The operator's database, or an embedded one that runs while anybody uses it."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    with embedded.running(settings.database_home, progress=progress) as server:
+        yield server.url
+
+
+def keyring(settings: Settings) -> KeyRing:
+    """Where this deployment's key-encryption keys come from."""
+    if settings.kek is not None:
+        return KeyRing.from_value(settings.kek.get_secret_value())
+    if settings.kek_command is not None:
+        return KeyRing.from_command(settings.kek_command)
+    return KeyRing.from_file(settings.key_file)
+
+
+def _world(settings: Settings, database: Database) -> World:
+    ring = keyring(settings)
+    deployment = Secrets.load(database, ring)
+    store = PgStore(database, ring, deployment)
+    blobs = FolderBlobs(settings.blob_folder)
+    limits = ImageLimits(
+        max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_side=settings.max_side
+    )
+    return World(
+        settings=settings,
+        database=database,
+        keyring=ring,
+        secrets=deployment,
+        store=store,
+        blobs=blobs,
+        pins=PinHasher(deployment),
+        signals=tuple(
+            cast(SignalType, plugins.build("signals", name)) for name in settings.signals
+        ),
+        decode=lambda body: decode_image(body, limits),
+        policy=_policy(settings.policy_file),
+        desk=Desk(
+            store,
+            blobs,
+            now,
+            timedelta(days=settings.appeal_days),
+            timedelta(minutes=settings.lease_minutes),
+        ),
+    )
+
+
+def _policy(file: Path | None) -> Policy:
+    if file is None:
+        return policies.DEFAULT
+    try:
+        return policies.parse(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, Invalid) as error:
+        raise Misconfigured(f"the policy file {file} cannot be used: {error}") from error
+
+
+def _index(space: Space) -> Index:
+    return cast(Index, plugins.build("indexes", "hamming", space))
+
+
+def _trouble(error: Exception) -> None:
+    log.warning("index.out_of_touch", error=str(error))
+
+
+def me(role: str) -> Me:
+    """This process as others on this host can recognise it."""
+    return Me(
+        ProcessId(uuid7(now(), secrets.token_bytes(10))),
+        role,
+        _host(),
+        os.getpid(),
+        _born(os.getpid()),
+    )
+
+
+def alive(follower: Follower) -> bool | None:
+    """Whether a process still runs; None where that cannot be seen from here."""
+    if follower.host != _host():
+        return None
+    try:
+        return _born(follower.pid) == follower.born
+    except FileNotFoundError:
+        return False
+
+
+def _host() -> str:
+    """This host, this boot and this process namespace: where a process number means something."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()} {boot} {namespace}"
+
+
+def _born(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 where /proc does not tell."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not Path("/proc/self/stat").exists():
+        return 0
+    fields = stat.read_text().rpartition(")")[2].split()
+    return -1 if fields[0] == "Z" else int(fields[19])
