@@ -1,8 +1,8 @@
-"""PDQ in the peer's own order of float32 operations, for the pictures where the order decides a bit.
+"""PDQ in the peer's own order of float32 operations, for pictures where the order decides a bit.
 
-The reference (Meta's ``pdqhash``) blurs with running sums in float32, whose rounding drifts by up to
-about 5e-4 grey levels. The sums here are added, subtracted and divided in that same order, a whole
-row of pixels at a time, so every coefficient comes out with the same 32 bits, on any machine whose
+The reference (Meta's ``pdqhash``) blurs with running sums in float32, whose rounding drifts by
+about 5e-4 grey levels. The sums here are added, subtracted and divided in that same order, a
+whole row of pixels at a time, so every coefficient has the same 32 bits, on any machine whose
 float32 follows IEEE 754 and whose reference was compiled without fused multiply-add (x86-64 is).
 """
 

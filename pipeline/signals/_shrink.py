@@ -1,8 +1,8 @@
 """Area means in whole numbers: a large picture made smaller, the same on every machine.
 
-Along one axis, let ``n`` pixels become ``m``. Measured in units of 1/m of a pixel, input pixel ``i``
-covers [i*m, (i+1)*m) and output pixel ``j`` covers [j*n, (j+1)*n). A pixel's weight is the length of
-the overlap, a whole number. The output is the weighted sum over both axes, divided by (n_x * n_y)
+Along one axis, let ``n`` pixels become ``m``. Measured in units of 1/m of a pixel, input pixel
+``i`` covers [i*m, (i+1)*m) and output pixel ``j`` covers [j*n, (j+1)*n). A pixel's weight is the
+length of the overlap, a whole number. The output is the weighted sum over both axes, divided by (n_x * n_y)
 and rounded half up, for each of red, green and blue. No sum exceeds 255 * n_x * n_y < 2**53, so a
 browser gets the same bytes from plain numbers.
 """
@@ -33,7 +33,7 @@ def shrink(rgb: NDArray[np.uint8], longer: int) -> NDArray[np.uint8]:
     for top in range(0, new_height, _BLOCK):
         low, high, weights = _overlap(height, new_height, top)
         lines = rgb[low:high].reshape(high - low, width * 3).astype(np.float32)
-        # Whole numbers up to 255 * height < 2**24: float32 holds them, whatever the order of adding.
+        # Whole numbers up to 255 * height < 2**24: exact in float32, whatever the order.
         across = (weights.astype(np.float32) @ lines).astype(np.float64)
         across = across.reshape(len(weights), width, 3).transpose(1, 0, 2).reshape(width, -1)
         for first, left, right, share in columns:

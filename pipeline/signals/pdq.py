@@ -1,11 +1,11 @@
 """PDQ: 256 bits of a picture's low frequencies, bit for bit those of the reference ``pdqhash``.
 
-Reference: facebook/ThreatExchange, ``pdq/cpp``. Its blur and decimation are linear and separable, so
-the 64 x 64 grid is ``A_rows . luma . A_columns`` with banded matrices that depend on the size alone;
-a DCT of the grid gives 16 x 16 coefficients, each bit says whether one is above their median.
+Reference: facebook/ThreatExchange, ``pdq/cpp``. Its blur and decimation are linear and separable,
+so the 64 x 64 grid is ``A_rows . luma . A_columns`` with banded matrices that depend on the size
+alone; a DCT of the grid gives 16 x 16 coefficients, each bit says whether one is above their median.
 
-The reference's own rounding moves a coefficient by ~1e-3 from this product (4.3e-3 at most). Where two
-coefficients lie so close around the median that this could decide a bit, or where it could decide
+The reference's own rounding moves a coefficient by ~1e-3 from this product (4.3e-3 at most). Where
+two coefficients lie so close around the median that this could decide a bit, or where it could decide
 the quality, the picture is computed again in the reference's order of operations (``_pdq_peer``).
 
 Pictures of more than 16,000,000 pixels are first made smaller, to 2048 on the longer side, by the
@@ -78,7 +78,7 @@ class Pdq:
         coefficients = dct16(grids)
         turned = side is Side.QUERY
         variants = dihedral(coefficients) if turned else coefficients[:, None]
-        for row in np.flatnonzero(_undecided(variants).any(axis=1) | _unsure(grids)):
+        for row in map(int, np.flatnonzero(_undecided(variants).any(axis=1) | _unsure(grids))):
             if side is Side.REGISTERED or frames[row].view == WHOLE:
                 grids[row], coefficients[row] = reference(pictures[row])
                 variants[row] = dihedral(coefficients[row]) if turned else coefficients[row]
@@ -96,13 +96,13 @@ class Pdq:
 
 
 def reduce(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels that are hashed: all of them up to 16 megapixels, 2048 on the longer side above."""
+    """The pixels that are hashed: all up to 16 megapixels, 2048 on the longer side above."""
     height, width = rgb.shape[:2]
     return shrink(rgb, LONGER_SIDE) if height * width > FULL_RESOLUTION_PIXELS else rgb
 
 
 def luma(rgb: NDArray[np.uint8]) -> Floats:
-    """Grey in 0 to 255, float32 (height, width): 0.299 red, 0.587 green, 0.114 blue, not rounded."""
+    """Grey, 0 to 255, float32 (height, width): 0.299 red, 0.587 green, 0.114 blue, unrounded."""
     return np.asarray(cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
@@ -203,7 +203,7 @@ def bands(length: int) -> tuple[Band, ...]:
 
 
 def _line(length: int, centre: int) -> tuple[int, NDArray[np.float64]]:
-    """One grid line: where its pixels start, and their weights (two box means, one after another)."""
+    """One grid line: where its pixels start, and their weights (a box mean of box means)."""
     if length == 64:
         return centre, np.ones(1)
     outer_low, outer_high = _reach(length, np.array([centre]))
@@ -250,7 +250,7 @@ def _gradients(grids: Floats) -> tuple[Floats, Floats]:
 
 def _quality(down: Floats, across: Floats) -> NDArray[np.uint8]:
     total = np.trunc(down).sum(axis=(-1, -2)) + np.trunc(across).sum(axis=(-1, -2))
-    return np.minimum(total // 90, 100).astype(np.uint8)
+    return np.asarray(np.minimum(total // 90, 100), np.uint8)
 
 
 def _undecided(coefficients: Floats) -> NDArray[np.bool_]:

@@ -29,7 +29,7 @@ _UNDO: dict[Turn, Image.Transpose | None] = {
     Turn.FLIP_PLUS_1: Image.Transpose.TRANSPOSE,
     Turn.FLIP_MINUS_1: Image.Transpose.TRANSVERSE,
 }
-"""What lays an upload back as the picture was. Pillow turns to the left, a ``Turn`` to the right."""
+"""What lays an upload back as the picture was: Pillow turns left, a ``Turn`` right."""
 
 
 def build() -> PHash:

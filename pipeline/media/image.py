@@ -1,0 +1,181 @@
+"""Hostile bytes to one canonical picture, or a refusal with its reason by name.
+
+Canonical: EXIF orientation applied, colour profile to sRGB, transparency on white, RGB uint8. That
+is what a browser shows, so what people see is what is hashed. Everything stays in memory. Limits on
+bytes, sides, pixels and progressive scans are checked on headers, before a pixel is decoded.
+
+Left as it is: orientation in XMP, PNG's ``gAMA`` and ``cHRM``, and HEIF and AVIF colour given as
+``nclx`` numbers rather than as a profile.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
+
+from pipeline.domain.media import Frame, Media
+from pipeline.errors import Misconfigured, RefusalReason, Refused
+from pipeline.media import _colour, _containers
+
+_PILLOW_PIXELS = 200_000_000
+Image.MAX_IMAGE_PIXELS = _PILLOW_PIXELS // 2
+"""Pillow's own backstop, at twice this: it holds where a plug-in allocates before we see a size."""
+
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_UNKNOWN = re.compile(r"unsupported|not supported|unknown|not available|unimplemented", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What a file may ask of us.
+
+    ``scans`` bounds a progressive JPEG, ``scan_pixels`` scans times pixels: its decoder works
+    through the whole picture once a scan, however few bytes that takes.
+    """
+
+    bytes: int = 64 * 1024 * 1024
+    pixels: int = 100_000_000
+    side: int = 30_000
+    scans: int = 100
+    scan_pixels: int = 2_000_000_000
+
+    def __post_init__(self) -> None:
+        if self.pixels > _PILLOW_PIXELS:
+            raise Misconfigured(
+                f"the limit of {self.pixels} pixels is beyond the decoder's own; "
+                f"set it to at most {_PILLOW_PIXELS}"
+            )
+
+
+DEFAULT_LIMITS = ImageLimits()
+
+
+def decode_image(body: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Media:
+    """The canonical picture in ``body``; of an animation, its first frame.
+
+    Frames are RGB uint8 (height, width, 3), C-contiguous and read-only. Raises ``Refused`` and
+    nothing else, whatever the bytes are.
+    """
+    _within_bytes(body, limits)
+    kind = _containers.sniff(body)
+    try:
+        frames = tuple(_frames(body, kind, limits))
+    except Refused:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels(limits) from None
+    except MemoryError:
+        raise Refused(
+            RefusalReason.UNDECODABLE, "The picture does not fit in memory; send a smaller one."
+        ) from None
+    except Exception as error:  # decoders raise whatever they like; a caller sees only refusals
+        raise _refusal(body, kind, error) from error
+    return Media(frames, kind.mime, frames[0].width, frames[0].height)
+
+
+def _frames(body: bytes, kind: _containers.Kind, limits: ImageLimits) -> Iterator[Frame]:
+    """The pictures of a file in order of time. Today the first; others would be yielded here."""
+    if kind is _containers.HEIF:
+        _containers.register_heif()
+    with Image.open(io.BytesIO(body), formats=(kind.format,)) as image:
+        _within_size(image.size, limits)
+        if kind is _containers.JPEG:
+            _within_scans(body, image.width * image.height, limits)
+        upright = _UPRIGHT.get(_orientation(image))
+        image.load()
+        _within_size(image.size, limits)
+        canonical = _colour.to_srgb(image)
+    if upright is not None:
+        canonical = canonical.transpose(upright)
+    yield Frame(np.ascontiguousarray(np.asarray(canonical)))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none or where it cannot be read.
+
+    HEIF and TIFF come upright from their decoders, which take the tag away.
+    """
+    raw = image.info.get("exif")
+    if not isinstance(raw, bytes):
+        return 1
+    exif = Image.Exif()
+    try:
+        exif.load(raw)
+        value = exif.get(_ORIENTATION, 1)
+    except Exception:  # a broken tag turns nothing, as in browsers
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _within_bytes(body: bytes, limits: ImageLimits) -> None:
+    if not body:
+        raise Refused(RefusalReason.EMPTY, "The file is empty; send the picture's bytes.")
+    if len(body) > limits.bytes:
+        raise Refused(
+            RefusalReason.TOO_MANY_BYTES,
+            f"The file has more than {limits.bytes} bytes; send a smaller one.",
+        )
+
+
+def _within_size(size: tuple[int, int], limits: ImageLimits) -> None:
+    width, height = size
+    if max(width, height) > limits.side:
+        raise Refused(
+            RefusalReason.SIDE_TOO_LONG,
+            f"A side is longer than {limits.side} pixels; send a smaller picture.",
+        )
+    if width * height > limits.pixels:
+        raise _too_many_pixels(limits)
+    if min(width, height) < 1:
+        raise Refused(RefusalReason.CORRUPT, "The picture has no pixels; save it again.")
+
+
+def _within_scans(body: bytes, pixels: int, limits: ImageLimits) -> None:
+    most = min(limits.scans, limits.scan_pixels // pixels)
+    # Counting the bytes is quick and never too low; embedded files can make it too high.
+    if body.count(b"\xff\xda") > most and _containers.jpeg_scans(body).scans > most:
+        raise Refused(
+            RefusalReason.CORRUPT,
+            f"The JPEG has more than {most} scans, which no camera or program writes; "
+            "save it again as an ordinary JPEG.",
+        )
+
+
+def _too_many_pixels(limits: ImageLimits) -> Refused:
+    return Refused(
+        RefusalReason.TOO_MANY_PIXELS,
+        f"The picture has more than {limits.pixels} pixels; send a smaller one.",
+    )
+
+
+def _refusal(body: bytes, kind: _containers.Kind, error: Exception) -> Refused:
+    if _containers.is_cut_short(body, kind):
+        return Refused(
+            RefusalReason.TRUNCATED, "The file ends before the picture does; send all of it."
+        )
+    if isinstance(error, NotImplementedError) or (
+        not isinstance(error, UnidentifiedImageError) and _UNKNOWN.search(str(error))
+    ):
+        return Refused(
+            RefusalReason.UNDECODABLE,
+            f"This kind of {kind.format} cannot be decoded here; send it as JPEG or PNG.",
+        )
+    return Refused(
+        RefusalReason.CORRUPT, f"The {kind.format} file is damaged; save it again and resend."
+    )
