@@ -292,6 +292,10 @@ class Cases(Protocol):
         """Undecided cases, oldest first."""
         ...
 
+    def waiting(self) -> tuple[int, datetime | None]:
+        """How many cases are undecided, and since when the oldest waits."""
+        ...
+
     def resting_on(self, person: PersonId) -> list[CaseId]:
         """Undecided cases with a hit on this person's entries."""
         ...
@@ -501,6 +505,10 @@ class Platforms(Protocol):
 
     def by_key(self, digest: bytes) -> tuple[PlatformId, UUID, int] | None:
         """The platform, key id and rate limit that belong to a key's digest."""
+        ...
+
+    def revoke_keys(self, platform: PlatformId) -> int:
+        """End all of a platform's API keys; how many."""
         ...
 
     def set_endpoint(self, platform: PlatformId, url: str, sealed_secret: bytes) -> None:

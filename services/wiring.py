@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import socket
 import threading
 import time
@@ -38,7 +39,8 @@ from pipeline.storage.keyring import KeyRing
 from pipeline.storage.listen import Listener
 from pipeline.storage.migrate import migrate, require_current
 from pipeline.storage.store import PgStore
-from pipeline.storage.vault import PinHasher, Secrets
+from pipeline.storage.vault import Pins as PinDigests
+from pipeline.storage.vault import Secrets
 from services.settings import Settings
 
 log = structlog.get_logger()
@@ -144,10 +146,10 @@ def database_url(
 def keyring(settings: Settings) -> KeyRing:
     """Where this deployment's key-encryption keys come from."""
     if settings.kek is not None:
-        return KeyRing.from_value(settings.kek.get_secret_value())
+        return KeyRing.text(settings.kek.get_secret_value(), "CONSENTRY_KEK")
     if settings.kek_command is not None:
-        return KeyRing.from_command(settings.kek_command)
-    return KeyRing.from_file(settings.key_file)
+        return KeyRing.command(shlex.split(settings.kek_command))
+    return KeyRing.file(settings.key_file)
 
 
 def _world(settings: Settings, database: Database) -> World:
@@ -165,7 +167,7 @@ def _world(settings: Settings, database: Database) -> World:
         secrets=deployment,
         store=store,
         blobs=blobs,
-        pins=PinHasher(deployment),
+        pins=PinDigests(deployment),
         signals=tuple(
             cast(SignalType, plugins.build("signals", name)) for name in settings.signals
         ),
@@ -223,7 +225,7 @@ def _host() -> str:
     """This host, this boot and this process namespace: where a process number means something."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        namespace = os.readlink("/proc/self/ns/pid")
+        namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return socket.gethostname()
     return f"{socket.gethostname()} {boot} {namespace}"

@@ -1,0 +1,59 @@
+"""Hosting platforms, their keys and endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from pipeline.domain.ids import PlatformId
+from pipeline.errors import Conflict
+from pipeline.storage import Queries
+
+
+class PgPlatforms:
+    """See ``pipeline.ports.Platforms``."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def add(self, name: str, webhook_url: str | None) -> PlatformId:
+        """See the port."""
+        found = self._queries.value("platform_add", name=name, webhook_url=webhook_url)
+        if found is None:
+            raise Conflict(f"there is a platform {name!r} already; choose another name")
+        return PlatformId(found)
+
+    def add_key(self, platform: PlatformId, digest: bytes, per_minute: int) -> UUID:
+        """See the port."""
+        key: UUID = self._queries.value(
+            "api_key_add", platform=platform, digest=digest, per_minute=per_minute
+        )
+        return key
+
+    def by_key(self, digest: bytes) -> tuple[PlatformId, UUID, int] | None:
+        """See the port."""
+        row = self._queries.one("api_key_find", digest=digest)
+        return (row["platform"], row["id"], row["per_minute"]) if row else None
+
+    def revoke_keys(self, platform: PlatformId) -> int:
+        """See the port."""
+        return self._queries.run("api_keys_revoke", platform=platform)
+
+    def set_endpoint(self, platform: PlatformId, url: str, sealed_secret: bytes) -> None:
+        """See the port."""
+        self._queries.run("platform_set_endpoint", platform=platform, url=url, secret=sealed_secret)
+
+    def endpoint(self, platform: PlatformId) -> tuple[str, bytes] | None:
+        """See the port."""
+        row = self._queries.one("platform_endpoint", platform=platform)
+        return (row["webhook_url"], row["webhook_secret"]) if row else None
+
+    def by_name(self, name: str) -> PlatformId | None:
+        """See the port."""
+        found: PlatformId | None = self._queries.value("platform_by_name", name=name)
+        return found
+
+    def all(self) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("platforms_all"))

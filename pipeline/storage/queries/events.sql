@@ -1,0 +1,39 @@
+-- name: event_add
+-- Something that a platform must be told.
+INSERT INTO events (id, platform, case_id, kind, body)
+VALUES (%(id)s, %(platform)s, %(case)s, %(kind)s, %(body)s);
+
+-- name: event_get
+-- An event.
+SELECT id, platform, case_id, kind, body FROM events WHERE id = %(id)s;
+
+-- name: takedown_add
+-- What a platform is told to take down, after a person decided.
+INSERT INTO takedowns (case_id, platform, event, decided_by, made_at)
+VALUES (%(case)s, %(platform)s, %(event)s, %(decided_by)s, %(made_at)s);
+
+-- name: delivery_attempt_add
+-- One attempt at delivery.
+INSERT INTO delivery_attempts (event, job, attempt, at, status, error, milliseconds)
+VALUES (%(event)s, %(job)s, %(attempt)s, %(at)s, %(status)s, %(error)s, %(milliseconds)s)
+ON CONFLICT (event, job, attempt) DO UPDATE
+SET at = excluded.at, status = excluded.status, error = excluded.error,
+    milliseconds = excluded.milliseconds;
+
+-- name: event_delivered
+-- The platform has it.
+UPDATE events SET delivered_at = coalesce(delivered_at, %(at)s) WHERE id = %(id)s;
+
+-- name: events_of_case
+-- A case's events for one platform, with how often delivery was tried.
+SELECT e.id, e.kind, e.created_at, e.delivered_at,
+       (SELECT count(*) FROM delivery_attempts a WHERE a.event = e.id) AS attempts
+FROM events e WHERE e.case_id = %(case)s AND e.platform = %(platform)s ORDER BY e.created_at, e.id;
+
+-- name: deliveries_list
+-- Deliveries for the operator, newest first.
+SELECT j.id AS job, e.id AS event, p.name AS platform, e.kind, e.case_id AS "case", j.state,
+       j.attempts, j.max_attempts, j.run_at, j.last_error, e.created_at, e.delivered_at
+FROM jobs j JOIN events e ON e.id = j.payload->>'event' JOIN platforms p ON p.id = e.platform
+WHERE j.kind = 'deliver' AND (NOT %(dead)s OR j.state = 'dead')
+ORDER BY j.id DESC LIMIT %(limit)s;

@@ -1,0 +1,98 @@
+-- name: person_add
+-- A new person.
+INSERT INTO persons (case_number, pin) VALUES (%(case_number)s, %(pin)s) RETURNING id;
+
+-- name: consent_put
+-- What a person allows, as of now.
+INSERT INTO consents (person, purpose, text_version, state, changed_at)
+VALUES (%(person)s, %(purpose)s, %(text_version)s, %(state)s, %(changed_at)s)
+ON CONFLICT (person, purpose) DO UPDATE
+SET text_version = excluded.text_version, state = excluded.state, changed_at = excluded.changed_at;
+
+-- name: person_by_case_number
+-- Who has this case number.
+SELECT id, pin, withdrawn_at IS NOT NULL AS withdrawn FROM persons
+WHERE case_number = %(case_number)s;
+
+-- name: person_by_case_number_locked
+-- Who has this case number, held against every other withdrawal.
+SELECT id, pin, withdrawn_at IS NOT NULL AS withdrawn FROM persons
+WHERE case_number = %(case_number)s FOR UPDATE;
+
+-- name: person_hold
+-- Keep a person from leaving until this transaction ends; no row when she has left.
+SELECT id FROM persons WHERE id = %(person)s AND withdrawn_at IS NULL FOR SHARE;
+
+-- name: entry_add
+-- One entry; its id comes back.
+INSERT INTO entries (person, item, bank, source, upheld_case, space, slots, sealed)
+VALUES (%(person)s, %(item)s, %(bank)s, %(source)s, %(upheld_case)s, %(space)s, %(slots)s, %(sealed)s)
+RETURNING id;
+
+-- name: change_append
+-- One step of the change log; takes the head's lock until the transaction ends, so do it last.
+SELECT change_append(%(op)s, %(entries)s::bigint[]) AS seq;
+
+-- name: entry_owners
+-- Whose entries are, of those in force; their persons are held until the transaction ends.
+SELECT e.id, e.person, e.bank, e.source, e.upheld_case
+FROM entries e JOIN persons p ON p.id = e.person
+WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL
+FOR SHARE OF p;
+
+-- name: person_leave
+-- Mark a person as leaving, which waits for every transaction that holds her.
+UPDATE persons SET withdrawn_at = %(now)s WHERE id = %(person)s AND withdrawn_at IS NULL;
+
+-- name: consents_withdraw
+-- All consents of a person end.
+UPDATE consents SET state = 'withdrawn', changed_at = %(now)s WHERE person = %(person)s;
+
+-- name: entries_stop
+-- Put all of a person's entries out of force.
+UPDATE entries SET removed_at = %(now)s WHERE person = %(person)s AND removed_at IS NULL
+RETURNING id;
+
+-- name: entries_destroy
+-- Delete all of a person's entries.
+DELETE FROM entries WHERE person = %(person)s;
+
+-- name: person_destroy
+-- Delete a person: case number, PIN, consents.
+DELETE FROM persons WHERE id = %(person)s;
+
+-- name: change_head
+-- The newest sequence of the change log.
+SELECT seq FROM change_head;
+
+-- name: changes_after
+-- Steps of the change log after a sequence.
+SELECT seq, op, entries FROM changes WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s;
+
+-- name: entries_in_force
+-- Everything that an index holds, in order of id.
+SELECT id, person, space, sealed FROM entries WHERE removed_at IS NULL ORDER BY id;
+
+-- name: entries_by_id
+-- Those of some entries that are in force.
+SELECT id, person, space, sealed FROM entries
+WHERE id = ANY(%(entries)s::bigint[]) AND removed_at IS NULL ORDER BY id;
+
+-- name: follower_announce
+-- A process begins to hold entries.
+INSERT INTO followers (process, role, host, pid, born)
+VALUES (%(process)s, %(role)s, %(host)s, %(pid)s, %(born)s)
+ON CONFLICT (process) DO UPDATE SET applied = NULL, seen_at = now();
+
+-- name: follower_report
+-- A process has applied everything up to a sequence.
+UPDATE followers SET applied = %(applied)s, seen_at = now() WHERE process = %(process)s;
+
+-- name: followers_all
+-- Every process that may hold entries.
+SELECT process, role, host, pid, born, applied, clock_timestamp() - seen_at AS silent
+FROM followers ORDER BY started_at;
+
+-- name: follower_forget
+-- A process holds nothing any more.
+DELETE FROM followers WHERE process = %(process)s;

@@ -1,0 +1,20 @@
+-- name: screening_add
+-- The record of an answer.
+INSERT INTO screenings (id, platform, content_id, uploader, rating, form, bytes, mime, verdict,
+  refusal, message, matches, notes, case_id, policy, index_seq, milliseconds, received_at, audited)
+VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(form)s, %(bytes)s,
+  %(mime)s, %(verdict)s, %(refusal)s, %(message)s, %(matches)s, %(notes)s, %(case_id)s, %(policy)s,
+  %(index_seq)s, %(milliseconds)s, %(received_at)s, %(audited)s);
+
+-- name: screening_get
+-- A platform's own screening.
+SELECT * FROM screenings WHERE id = %(id)s AND platform = %(platform)s;
+
+-- name: screenings_unaudited
+-- Screenings that no audit record covers yet; two auditors never take the same ones.
+SELECT id, platform, content_id, form, bytes, verdict, refusal, case_id, policy, index_seq, received_at
+FROM screenings WHERE audited IS NULL ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+
+-- name: screenings_mark_audited
+-- These screenings are covered by an audit record.
+UPDATE screenings SET audited = %(seq)s WHERE id = ANY(%(ids)s::uuid[]);

@@ -1,0 +1,156 @@
+"""People, their entries, the change log, and the processes that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from uuid import uuid4
+
+from pipeline.domain.consent import Consent
+from pipeline.domain.evidence import Owner, Source
+from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId, ProcessId
+from pipeline.errors import Conflict
+from pipeline.ports import Change, Follower, NewEntry, RegisteredPerson, StoredEntry
+from pipeline.storage import Queries
+from pipeline.storage.vault import PgVault
+
+
+class PgRegistry:
+    """See ``pipeline.ports.Registry``."""
+
+    def __init__(self, queries: Queries, vault: PgVault) -> None:
+        self._queries, self._vault = queries, vault
+
+    def add_person(self, case_number: str, pin: str, consent: Consent) -> PersonId:
+        """See the port."""
+        person: PersonId = self._queries.value("person_add", case_number=case_number, pin=pin)
+        self._queries.run(
+            "consent_put",
+            person=person,
+            purpose=consent.purpose.value,
+            text_version=consent.text_version,
+            state=consent.state.value,
+            changed_at=consent.changed_at,
+        )
+        return person
+
+    def person(self, case_number: str, *, lock: bool = False) -> RegisteredPerson | None:
+        """See the port."""
+        name = "person_by_case_number_locked" if lock else "person_by_case_number"
+        row = self._queries.one(name, case_number=case_number)
+        return RegisteredPerson(row["id"], row["pin"], row["withdrawn"]) if row else None
+
+    def add_item(
+        self,
+        person: PersonId,
+        bank: str,
+        source: Source,
+        entries: Sequence[NewEntry],
+        case: CaseId | None = None,
+    ) -> tuple[ItemId, tuple[EntryId, ...]]:
+        """See the port."""
+        if not self.hold(person):
+            raise Conflict("this person has left; nothing of hers may be added")
+        item = ItemId(uuid4())
+        ids = tuple(
+            EntryId(
+                self._queries.value(
+                    "entry_add",
+                    person=person,
+                    item=item,
+                    bank=bank,
+                    source=source.value,
+                    upheld_case=case,
+                    space=entry.space,
+                    slots=entry.slots,
+                    sealed=entry.sealed,
+                )
+            )
+            for entry in entries
+        )
+        self._queries.run("change_append", op="add", entries=list(ids))
+        return item, ids
+
+    def hold(self, person: PersonId) -> bool:
+        """See the port."""
+        return self._queries.one("person_hold", person=person) is not None
+
+    def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, Owner]:
+        """See the port."""
+        rows = self._queries.all("entry_owners", entries=sorted(entries))
+        return {
+            EntryId(row["id"]): Owner(
+                EntryId(row["id"]),
+                row["person"],
+                row["bank"],
+                Source(row["source"]),
+                row["upheld_case"],
+            )
+            for row in rows
+        }
+
+    def stop_matches(self, person: PersonId, now: datetime) -> tuple[int, tuple[EntryId, ...]]:
+        """See the port."""
+        self._queries.run("person_leave", person=person, now=now)
+        self._queries.run("consents_withdraw", person=person, now=now)
+        rows = self._queries.all("entries_stop", person=person, now=now)
+        stopped = tuple(EntryId(row["id"]) for row in rows)
+        sequence = self._queries.value("change_append", op="remove", entries=list(stopped))
+        return int(sequence), stopped
+
+    def destroy(self, person: PersonId) -> None:
+        """See the port."""
+        self._queries.run("entries_destroy", person=person)
+        self._queries.run("person_destroy", person=person)
+
+    def head(self) -> int:
+        """See the port."""
+        return int(self._queries.value("change_head"))
+
+    def changes(self, after: int, limit: int) -> list[Change]:
+        """See the port."""
+        return [
+            Change(row["seq"], row["op"], tuple(row["entries"]))
+            for row in self._queries.all("changes_after", after=after, limit=limit)
+        ]
+
+    def in_force(self) -> Iterator[StoredEntry]:
+        """See the port."""
+        for row in self._queries.stream("entries_in_force"):
+            yield StoredEntry(row["id"], row["person"], row["space"], row["sealed"])
+
+    def entries(self, ids: Sequence[EntryId]) -> list[StoredEntry]:
+        """See the port."""
+        return [
+            StoredEntry(row["id"], row["person"], row["space"], row["sealed"])
+            for row in self._queries.all("entries_by_id", entries=list(ids))
+        ]
+
+    def unseal_all(self, entries: Iterable[StoredEntry]) -> Iterator[tuple[StoredEntry, bytes]]:
+        """See the port; keys are fetched for many entries at a time."""
+        return self._vault.unseal_entries(entries)
+
+
+class PgFollowers:
+    """See ``pipeline.ports.Followers``."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def announce(self, process: ProcessId, role: str, host: str, pid: int, born: int) -> None:
+        """See the port."""
+        self._queries.run(
+            "follower_announce", process=process, role=role, host=host, pid=pid, born=born
+        )
+
+    def report(self, process: ProcessId, applied: int) -> bool:
+        """See the port."""
+        return self._queries.run("follower_report", process=process, applied=applied) == 1
+
+    def all(self) -> list[Follower]:
+        """See the port."""
+        return [Follower(**row) for row in self._queries.all("followers_all")]
+
+    def forget(self, process: ProcessId) -> None:
+        """See the port."""
+        self._queries.run("follower_forget", process=process)

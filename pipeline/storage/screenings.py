@@ -1,0 +1,100 @@
+"""The record of every answer, and its place in the audit trail.
+
+Clear and refused uploads are many, so they are audited in batches: one record covers a batch by
+its number of rows and their digest. What opened or joined a case has a record of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from pipeline.domain.audit import canonical_json
+from pipeline.domain.ids import PlatformId, ScreeningId
+from pipeline.domain.media import Rating, Upload
+from pipeline.domain.screening import Answer, Form, Screening, Verdict
+from pipeline.errors import RefusalReason
+from pipeline.storage import Queries
+from pipeline.storage.audit import screenings_digest
+
+
+class PgScreenings:
+    """See ``pipeline.ports.Screenings``."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def add(self, screening: Screening, *, audited: int | None = None) -> None:
+        """See the port."""
+        self._queries.run(
+            "screening_add",
+            id=screening.id,
+            platform=screening.platform,
+            content_id=screening.upload.content_id,
+            uploader=screening.upload.uploader,
+            rating=screening.upload.rating.value,
+            form=screening.form.value,
+            bytes=screening.bytes,
+            mime=screening.mime,
+            verdict=screening.verdict.value,
+            refusal=screening.refusal.value if screening.refusal else None,
+            message=screening.message,
+            matches=Jsonb([match.document() for match in screening.matches]),
+            notes=Jsonb(list(screening.notes)),
+            case_id=screening.case,
+            policy=screening.policy,
+            index_seq=screening.index_seq,
+            milliseconds=screening.milliseconds,
+            received_at=screening.received_at,
+            audited=audited,
+        )
+
+    def get(self, screening: ScreeningId, platform: PlatformId) -> Screening | None:
+        """See the port."""
+        row = self._queries.one("screening_get", id=screening, platform=platform)
+        return _screening(row) if row else None
+
+    def audit_batch(self, limit: int) -> int:
+        """See the port."""
+        rows = self._queries.all("screenings_unaudited", limit=limit)
+        if not rows:
+            return 0
+        body = {
+            "from": str(rows[0]["id"]),
+            "to": str(rows[-1]["id"]),
+            "count": len(rows),
+            "digest": screenings_digest(rows),
+        }
+        sequence = self._queries.value(
+            "audit_append",
+            chain="main",
+            actor="service:worker",
+            action="screenings.sealed",
+            subject=f"screenings:{rows[0]['id']}",
+            body=canonical_json(body),
+        )
+        ids = [row["id"] for row in rows]
+        self._queries.run("screenings_mark_audited", seq=sequence, ids=ids)
+        return len(rows)
+
+
+def _screening(row: dict[str, Any]) -> Screening:
+    return Screening(
+        id=row["id"],
+        platform=row["platform"],
+        upload=Upload(row["content_id"], row["uploader"], Rating(row["rating"])),
+        form=Form(row["form"]),
+        verdict=Verdict(row["verdict"]),
+        policy=row["policy"],
+        index_seq=row["index_seq"],
+        received_at=row["received_at"],
+        milliseconds=row["milliseconds"],
+        bytes=row["bytes"],
+        mime=row["mime"],
+        refusal=RefusalReason(row["refusal"]) if row["refusal"] else None,
+        message=row["message"],
+        matches=tuple(Answer(**match) for match in row["matches"]),
+        notes=tuple(row["notes"]),
+        case=row["case_id"],
+    )

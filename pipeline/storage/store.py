@@ -1,0 +1,72 @@
+"""One transaction and its parts, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.ports import (
+    Attempts,
+    AuditLog,
+    Cases,
+    Events,
+    Followers,
+    Jobs,
+    MediaStore,
+    Platforms,
+    Registry,
+    Reviewers,
+    Screenings,
+    Unit,
+    Vault,
+    Withdrawals,
+)
+from pipeline.storage import Connection, Database, Queries
+from pipeline.storage.attempts import PgAttempts
+from pipeline.storage.audit import PgAudit
+from pipeline.storage.cases import PgCases
+from pipeline.storage.events import PgEvents
+from pipeline.storage.jobs import PgJobs
+from pipeline.storage.keyring import KeyRing
+from pipeline.storage.media import PgMedia
+from pipeline.storage.platforms import PgPlatforms
+from pipeline.storage.registry import PgFollowers, PgRegistry
+from pipeline.storage.reviewers import PgReviewers
+from pipeline.storage.screenings import PgScreenings
+from pipeline.storage.vault import PgVault, Secrets
+from pipeline.storage.withdrawals import PgWithdrawals
+
+
+class PgUnit:
+    """See ``pipeline.ports.Unit``."""
+
+    def __init__(self, connection: Connection, keyring: KeyRing, secrets: Secrets) -> None:
+        queries = Queries(connection)
+        vault = PgVault(queries, keyring, secrets)
+        self.queries = queries
+        self.vault: Vault = vault
+        self.registry: Registry = PgRegistry(queries, vault)
+        self.followers: Followers = PgFollowers(queries)
+        self.cases: Cases = PgCases(queries)
+        self.screenings: Screenings = PgScreenings(queries)
+        self.media: MediaStore = PgMedia(queries)
+        self.jobs: Jobs = PgJobs(queries)
+        self.events: Events = PgEvents(queries)
+        self.platforms: Platforms = PgPlatforms(queries)
+        self.withdrawals: Withdrawals = PgWithdrawals(queries)
+        self.audit: AuditLog = PgAudit(queries)
+        self.attempts: Attempts = PgAttempts(queries)
+        self.reviewers: Reviewers = PgReviewers(queries)
+
+
+class PgStore:
+    """See ``pipeline.ports.Store``."""
+
+    def __init__(self, database: Database, keyring: KeyRing, secrets: Secrets) -> None:
+        self._database, self._keyring, self._secrets = database, keyring, secrets
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Unit]:
+        """See the port."""
+        with self._database.transaction(snapshot=snapshot) as connection:
+            yield PgUnit(connection, self._keyring, self._secrets)

@@ -1,0 +1,106 @@
+"""What happens without anybody asking: deliveries, audit seals, unfinished withdrawals, retention.
+
+Several workers may run at once; the database hands each piece of work to one of them.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from pipeline.errors import ConsentryError, Unavailable
+from pipeline.journeys.deliver import deliver_due
+from pipeline.journeys.retire_media import retire_due, sweep_orphans
+from pipeline.journeys.withdraw import finish
+from pipeline.storage.jobs import backoff
+from services.wiring import World, alive, now
+
+log = structlog.get_logger()
+
+_AUDIT_BATCH = 1000
+
+
+@dataclass(slots=True)
+class Duty:
+    """One kind of work, and how often to look for it."""
+
+    name: str
+    every: float
+    work: Callable[[], int]
+    next_at: float = field(default=0.0)
+
+
+def duties(world: World) -> list[Duty]:
+    """All that a worker does, each a function that says how much it did."""
+    action, rng = world.action(), random.SystemRandom()
+
+    def deliver() -> int:
+        done = deliver_due(world.store, action, now, lambda attempt: backoff(attempt, rng))
+        return done.sent + done.failed
+
+    def seal_audit() -> int:
+        with world.store.transaction() as unit:
+            return unit.screenings.audit_batch(_AUDIT_BATCH)
+
+    def finish_withdrawals() -> int:
+        with world.store.transaction() as unit:
+            pending = unit.withdrawals.pending()
+        for receipt in pending:
+            finish(world.store, world.blobs, now, alive, receipt, patience=timedelta(0))
+        return len(pending)
+
+    def retire() -> int:
+        return retire_due(world.store, world.blobs, now)
+
+    def sweep() -> int:
+        swept = sweep_orphans(world.store, world.blobs)
+        with world.store.transaction() as unit:
+            unit.reviewers.purge(now())
+        return swept
+
+    return [
+        Duty("deliver", 0.25, deliver),
+        Duty("seal_audit", 1.0, seal_audit),
+        Duty("finish_withdrawals", 2.0, finish_withdrawals),
+        Duty("retire_media", 60.0, retire),
+        Duty("sweep", 600.0, sweep),
+    ]
+
+
+def run(world: World, stop: threading.Event) -> None:
+    """Work until ``stop``. Trouble in one duty is logged and never keeps the others from theirs."""
+    todo = duties(world)
+    log.info("worker.started")
+    while not stop.is_set():
+        for duty in todo:
+            if time.monotonic() < duty.next_at:
+                continue
+            did = _try(duty)
+            # A full plate means that there is more: look again at once.
+            duty.next_at = time.monotonic() + (0.0 if did >= 20 else duty.every)
+        stop.wait(0.1)
+    log.info("worker.stopped")
+
+
+def _try(duty: Duty) -> int:
+    try:
+        did = duty.work()
+    except Unavailable as error:
+        log.warning("worker.waiting", duty=duty.name, error=str(error))
+        return 0
+    except ConsentryError as error:
+        log.error("worker.trouble", duty=duty.name, code=error.code, error=str(error))
+        return 0
+    except Exception as error:  # a defect in one duty must not stop deliveries
+        # The type alone: a message could carry what was being worked on.
+        log.error("worker.defect", duty=duty.name, error=type(error).__name__)
+        return 0
+    if did:
+        log.info("worker.did", duty=duty.name, count=did)
+    return did
