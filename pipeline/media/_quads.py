@@ -62,4 +62,5 @@ def _inwards(quad: Quad, pixels: float = 1.0) -> Quad:
     centre = quad.mean(0)
     arms = quad - centre
     lengths = np.maximum(np.linalg.norm(arms, axis=1, keepdims=True), 1.0)
-    return (centre + arms * np.maximum(0.0, 1 - 1.5 * pixels / lengths) + 0.5).astype(np.float32)
+    shrunk = centre + arms * np.maximum(0.0, 1 - 1.5 * pixels / lengths) + 0.5
+    return np.asarray(shrunk, dtype=np.float32)
