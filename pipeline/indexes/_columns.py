@@ -40,8 +40,10 @@ def checked_entries(
     column, rows = checked_labels(labels), checked_codes(space, codes)
     if len(column) != len(rows):
         raise Invalid(f"{len(column)} labels came with {len(rows)} codes; send one label a code")
-    if len(column) > 1 and len(np.unique(column)) != len(column):
-        raise Invalid("a label comes twice in one addition; labels are unique")
+    if not (column[1:] > column[:-1]).all():
+        ordered = np.sort(column)
+        if (ordered[1:] == ordered[:-1]).any():
+            raise Invalid("a label comes twice in one addition; labels are unique")
     return column, rows
 
 
@@ -61,6 +63,8 @@ def ranked(
     truncated: bool = False,
 ) -> Hits:
     """Hits ordered by query, distance, label, and cut to ``max_hits`` a query."""
+    if len(query) <= 1:
+        return Hits(query, label, distance, truncated)
     order = np.lexsort((label, distance, query))
     query, label, distance = query[order], label[order], distance[order]
     if len(query) > max_hits:

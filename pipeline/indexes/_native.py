@@ -1,0 +1,382 @@
+"""The compiled Hamming index: a resting base, a moving delta, and removals in force at once.
+
+Searches take the base, the delta and its length under a lock, read without it, and say when they
+have finished. Additions write behind what searches read. A removal marks its rows under the lock,
+so that every later search passes over them, and then blanks codes and postings at once when nobody
+is reading, otherwise when the last reader leaves. Compaction lays out a new base beside the old one
+in a background thread, replays what was removed meanwhile, and swaps under the lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.domain.signal import Space
+from pipeline.errors import Conflict, Invalid
+from pipeline.indexes import Hits, IndexState
+from pipeline.indexes._base import Base, lay_out
+from pipeline.indexes._bits import vector_unit
+from pipeline.indexes._columns import (
+    checked_bits,
+    checked_codes,
+    checked_entries,
+    checked_labels,
+    ranked,
+)
+from pipeline.indexes._delta import Delta, delta_of
+from pipeline.indexes._flat import FULL, permuted, scan, tally
+from pipeline.indexes._permutation import permutation_table
+from pipeline.indexes._ring import probes, reach
+from pipeline.indexes._search import find
+from pipeline.indexes._segment import map_segment, save_segment
+
+NO_WORDS = np.empty((0, 4), np.uint64)
+NO_LABELS = np.empty(0, np.int64)
+BATCH = 256
+"""Codes searched in one call: more would only widen the buffers."""
+FIRST_ROOM = 4096
+WIPED_ONE_BY_ONE = 1000
+"""Rows blanked at once under the lock; a larger removal is left to the compaction it starts."""
+
+
+class NativeIndex:
+    """Exact search over 256-bit codes in compiled code. Built by ``pipeline.indexes.hamming``."""
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        max_hits: int,
+        permutation_seed: bytes | None,
+        ring_from: int,
+        compact_after: int,
+        background: bool,
+    ) -> None:
+        self._space = space
+        self._max_hits = max_hits
+        self._seed = permutation_seed
+        self._table = permutation_table(permutation_seed)
+        self._ring_from = ring_from
+        self._compact_after = compact_after
+        self._background = background
+        self._lock = threading.Lock()
+        self._compacting = threading.Lock()
+        self._worker: threading.Thread | None = None
+        self._removed_meanwhile: list[NDArray[np.int64]] | None = None
+        self._retired: list[Base | Delta] = []
+        self._base = lay_out(NO_WORDS, NO_LABELS, ring_from)
+        self._delta = delta_of(NO_WORDS, NO_LABELS)
+        self._live = 0
+        self._scratch = threading.local()
+
+    @property
+    def space(self) -> Space:
+        """Where the codes live."""
+        return self._space
+
+    def __len__(self) -> int:
+        return self._live
+
+    def add(self, labels: NDArray[np.int64], codes: NDArray[Any]) -> None:
+        """Make codes findable at once; see the contract. A large first addition becomes the base.
+
+        Raises ``Invalid`` when a label is there already or shapes do not fit.
+        """
+        labels, codes = checked_entries(self._space, labels, codes)
+        if not len(labels):
+            return
+        words = np.empty((len(codes), 4), np.uint64)
+        permuted(codes, self._table, words)
+        if not (len(labels) >= self._compact_after and self._start_with(words, labels)):
+            with self._lock:
+                if self._delta.holds(labels) or self._base.holds(labels):
+                    raise Invalid(
+                        "a label is in the index already; remove it before adding it anew"
+                    )
+                self._append(words, labels.copy())
+        self._compact_when_due()
+
+    def remove(self, labels: NDArray[np.int64]) -> int:
+        """Make codes unfindable at once, and blank them as soon as nobody reads."""
+        wanted = np.unique(checked_labels(labels))
+        with self._lock:
+            taken, rows = self._delta.remove(wanted)
+            self._blank(self._delta, rows)
+            removed = int(taken.sum())
+            taken, emptied = self._base.remove(wanted[~taken])
+            removed += int(taken.sum())
+            if len(emptied) <= WIPED_ONE_BY_ONE:
+                self._blank(self._base, emptied.tolist())
+            if self._removed_meanwhile is not None and removed:
+                self._removed_meanwhile.append(wanted)
+            self._live -= removed
+        self._compact_when_due(now=len(emptied) > WIPED_ONE_BY_ONE)
+        return removed
+
+    def search(self, codes: NDArray[Any], within: float) -> Hits:
+        """All stored codes within a number of bits; see the contract.
+
+        A code with more than ``max_hits`` gets the nearest of them; which of several at the last
+        distance is then left open.
+        """
+        codes = checked_codes(self._space, codes)
+        bits = checked_bits(self._space, within)
+        with self._lock:
+            base, delta = self._base, self._delta
+            rows = delta.count
+            base.readers += 1
+            delta.readers += 1
+        try:
+            if len(codes) <= BATCH:
+                return self._found(base, delta, rows, codes, bits)
+            parts = [
+                self._found(base, delta, rows, codes[at : at + BATCH], bits)
+                for at in range(0, len(codes), BATCH)
+            ]
+        finally:
+            with self._lock:
+                self._leave(base)
+                self._leave(delta)
+        return Hits(
+            np.concatenate([part.query + i * BATCH for i, part in enumerate(parts)]),
+            np.concatenate([part.label for part in parts]),
+            np.concatenate([part.distance for part in parts]),
+            any(part.truncated for part in parts),
+        )
+
+    def compact(self) -> None:
+        """Lay everything out anew without what was removed; searches go on meanwhile."""
+        with self._compacting:
+            with self._lock:
+                base, delta = self._base, self._delta
+                rows = delta.count
+                base.readers += 1
+                delta.readers += 1
+                self._removed_meanwhile = []
+            try:
+                resting, moving = base.survivors(), delta.survivors(0, rows)
+            finally:
+                with self._lock:
+                    self._leave(base)
+                    self._leave(delta)
+            words = np.concatenate([resting[0], moving[0]])
+            labels = np.concatenate([resting[1], moving[1]])
+            resting[0].fill(0)
+            moving[0].fill(0)
+            fresh = lay_out(words, labels, self._ring_from)
+            words.fill(0)
+            with self._lock:
+                for removed in self._removed_meanwhile or ():
+                    fresh.wipe_rows(fresh.remove(removed)[1].tolist())
+                self._removed_meanwhile = None
+                delta = self._delta
+                tail = delta.survivors(rows, delta.count)
+                self._base, self._delta = fresh, delta_of(*tail)
+                tail[0].fill(0)
+        self._wipe_when_left(base)
+        self._wipe_when_left(delta)
+
+    def close(self) -> None:
+        """Wait for a compaction under way, forget everything, and overwrite it."""
+        worker = self._worker
+        if worker is not None:
+            worker.join()
+        with self._compacting, self._lock:
+            base, delta = self._base, self._delta
+            self._base = lay_out(NO_WORDS, NO_LABELS, self._ring_from)
+            self._delta = delta_of(NO_WORDS, NO_LABELS)
+            self._live = 0
+        self._wipe_when_left(base)
+        self._wipe_when_left(delta)
+
+    def write_segment(self, path: Path, *, sequence: int, allow_disk: bool = False) -> None:
+        """Write everything held as one file that other processes map; see ``_segment``.
+
+        ``sequence`` is the change-log position that the index has applied: call this from the
+        thread that applies changes, or it will not be true. Compacts first, so that nothing removed
+        is in the file. Raises ``Misconfigured`` when the folder is not in memory and ``allow_disk``
+        is false.
+        """
+        with self._lock:
+            clean = not self._base.dead and not self._delta.count
+        if not clean:
+            self.compact()
+        with self._lock:
+            base = self._base
+            base.readers += 1
+        try:
+            save_segment(Path(path), base, self._space, self._seed, sequence, allow_disk)
+        finally:
+            with self._lock:
+                self._leave(base)
+
+    def open_segment(self, path: Path) -> int:
+        """Map a segment file as the base of this index, which must be empty.
+
+        Returns the change-log sequence that the file stands for; later changes are the caller's to
+        apply. Raises ``Conflict`` when the index is not empty, ``Misconfigured`` or ``Tampered``
+        when the file is not to be trusted or not of this space and permutation.
+        """
+        base, sequence = map_segment(Path(path), self._space, self._seed)
+        with self._compacting, self._lock:
+            if self._base.stored or self._delta.count:
+                raise Conflict("only an empty index opens a segment; build another one")
+            self._base = base
+            self._live = base.stored
+        return sequence
+
+    def state(self) -> IndexState:
+        """Size, memory and the method in use, such as ``ring/avx2`` or ``flat/avx2``."""
+        with self._lock:
+            size = self._base.nbytes + self._delta.nbytes
+            method = f"{'ring' if self._base.layout.ringed else 'flat'}/{vector_unit()}"
+            if self._base.mapped is not None:
+                method += "+mapped"
+            return IndexState(self._live, size, method)
+
+    def _start_with(self, words: NDArray[np.uint64], labels: NDArray[np.int64]) -> bool:
+        """Lay out the first codes directly; false when there are others already."""
+        with self._compacting:
+            if self._base.stored or self._delta.count:
+                return False
+            fresh = lay_out(words, labels, self._ring_from)
+            with self._lock:
+                alone = self._delta.count == 0
+                if alone:
+                    self._base = fresh
+                    self._live += fresh.stored
+        (words if alone else fresh.arena).fill(0)
+        return alone
+
+    def _append(self, words: NDArray[np.uint64], labels: NDArray[np.int64]) -> None:
+        """Put rows into the delta, moving it to a larger one when it is full. Under the lock."""
+        delta = self._delta
+        if delta.count + len(labels) > delta.capacity:
+            grown = delta.enlarged(len(labels))
+            self._delta, old = grown, delta
+            if old.readers:
+                self._retired.append(old)
+            else:
+                old.wipe()
+        self._delta.append(words, labels)
+        self._live += len(labels)
+
+    def _blank(self, part: Base | Delta, rows: list[int]) -> None:
+        """Blank rows now, or when the last reader leaves. Under the lock."""
+        if part.readers:
+            part.unwiped += rows
+        else:
+            part.wipe_rows(rows)
+
+    def _leave(self, part: Base | Delta) -> None:
+        """A reader has finished; the last one tidies up. Under the lock."""
+        part.readers -= 1
+        if part.readers == 0:
+            if part.unwiped:
+                part.wipe_rows(part.unwiped)
+                part.unwiped = []
+            if part in self._retired:
+                self._retired.remove(part)
+                part.wipe()
+
+    def _wipe_when_left(self, part: Base | Delta) -> None:
+        """Wait until nobody reads what has been replaced, then overwrite it."""
+        while part.readers:
+            time.sleep(0.001)
+        part.wipe()
+
+    def _compact_when_due(self, *, now: bool = False) -> None:
+        """Start a compaction in the background when enough has changed and none is under way."""
+        if not self._background:
+            return
+        with self._lock:
+            due = max(self._compact_after, self._base.layout.rows // 128)
+            if not now and max(self._delta.count, self._base.dead) < due:
+                return
+            if self._worker is not None and self._worker.is_alive():
+                return
+            self._worker = threading.Thread(
+                target=self.compact, name=f"compact {self._space.key}", daemon=True
+            )
+            self._worker.start()
+
+    def _found(
+        self, base: Base, delta: Delta, rows: int, codes: NDArray[np.uint8], bits: int
+    ) -> Hits:
+        by_ring = base.layout.ringed and bits <= reach(base.layout.rows)
+        flips, left = probes(bits if by_ring else 0)
+        queries = np.empty((len(codes), 4), np.uint64)
+        quota = np.empty(len(codes), np.int64)
+        over = 0
+
+        def attempt(found: NDArray[np.int64]) -> int:
+            nonlocal over
+            count, over = find(
+                *base.columns, *base.ring_columns, delta.tiles, rows, delta.labels, delta.gone,
+                codes, self._table, bits, by_ring, flips, left, self._max_hits,
+                queries, quota, found,
+            )  # fmt: skip
+            return int(count)
+
+        found = self._with_room(attempt)
+        if not over:
+            return ranked(found[0], found[1], found[2], self._max_hits)
+        told = found[:, quota[found[0]] >= 0]
+        nearest = self._nearest(base, delta, rows, queries, np.flatnonzero(quota < 0), bits)
+        query, label, distance = np.concatenate([told, nearest], axis=1)
+        return ranked(query, label, distance, self._max_hits, truncated=True)
+
+    def _with_room(self, attempt: Callable[[NDArray[np.int64]], int]) -> NDArray[np.int64]:
+        """A copy of the hits that ``attempt`` writes, in a buffer that grows until they fit."""
+        found = getattr(self._scratch, "found", None)
+        if found is None:
+            found = self._scratch.found = np.empty((3, FIRST_ROOM), np.int64)
+        while (count := attempt(found)) == FULL:
+            found = np.empty((3, 4 * found.shape[1]), np.int64)
+            if found.shape[1] <= 64 * FIRST_ROOM:
+                self._scratch.found = found
+        hits: NDArray[np.int64] = found[:, :count].copy()
+        return hits
+
+    def _nearest(
+        self, base: Base, delta: Delta, rows: int,
+        queries: NDArray[np.uint64], asking: NDArray[np.int64], bits: int,
+    ) -> NDArray[np.int64]:  # fmt: skip
+        """The nearest ``max_hits`` of each query that has more, in two passes over all codes.
+
+        The first counts labels by distance, which tells the last distance to be told; the second
+        takes all that is nearer, and of that distance as many as there is room for.
+        """
+        counts = np.zeros((len(queries), 257), np.int64)
+        parts = (base.columns, delta.columns(rows))
+        for columns in parts:
+            tally(*columns, queries, asking, np.uint64(bits), counts)
+        upto = np.cumsum(counts, axis=1)
+        last = np.minimum((upto < self._max_hits).sum(axis=1), bits)
+        nearer = np.where(last > 0, upto[np.arange(len(last)), last - 1], 0)
+        no_limit = np.full(len(last), np.iinfo(np.int64).max)
+        rounds = (
+            (asking[last[asking] > 0], np.zeros_like(last), last - 1, no_limit),
+            (asking, last, last, self._max_hits - nearer),
+        )
+
+        def attempt(found: NDArray[np.int64]) -> int:
+            k = 0
+            for asked, least, most, room in rounds:
+                quota = room.copy()
+                for columns in parts:
+                    k = scan(
+                        *columns, queries, asked, least, most.astype(np.uint64), quota, found, k
+                    )
+                    if k == FULL:
+                        return FULL
+            return k
+
+        return self._with_room(attempt)
