@@ -87,7 +87,7 @@ def is_cut_short(body: bytes, kind: Kind) -> bool:
     if kind is PNG:
         return not _ends_with_chunk(body)
     if kind is GIF:
-        return not body.endswith(b"\x3b")
+        return _gif_is_cut_short(body)
     if kind is WEBP:
         return int.from_bytes(body[4:8], "little") + 8 > len(body)
     if kind is BMP:
@@ -140,6 +140,25 @@ def _ends_with_chunk(body: bytes) -> bool:
         if name == b"IEND":
             return place <= len(body)
     return False
+
+
+def _gif_is_cut_short(body: bytes) -> bool:
+    place = 13 + (3 << (body[10] & 7) + 1 if len(body) > 10 and body[10] & 128 else 0)
+    while place < len(body):
+        block = body[place : place + 1]
+        if block == b";":
+            return False
+        if block == b"!":
+            place += 2
+        elif block == b"," and place + 9 < len(body):
+            flags = body[place + 9]
+            place += 11 + (3 << (flags & 7) + 1 if flags & 128 else 0)
+        else:
+            return block == b","
+        while place < len(body) and body[place]:
+            place += body[place] + 1
+        place += 1
+    return True
 
 
 def _tiff_is_cut_short(body: bytes) -> bool:

@@ -2,9 +2,9 @@
 
 Along one axis, let ``n`` pixels become ``m``. Measured in units of 1/m of a pixel, input pixel
 ``i`` covers [i*m, (i+1)*m) and output pixel ``j`` covers [j*n, (j+1)*n). A pixel's weight is the
-length of the overlap, a whole number. The output is the weighted sum over both axes, divided by (n_x * n_y)
-and rounded half up, for each of red, green and blue. No sum exceeds 255 * n_x * n_y < 2**53, so a
-browser gets the same bytes from plain numbers.
+length of the overlap, a whole number. The output is the weighted sum over both axes, divided by
+(n_x * n_y) and rounded half up, for each of red, green and blue. No sum exceeds
+255 * n_x * n_y < 2**53, so a browser gets the same bytes from plain numbers.
 """
 
 from __future__ import annotations

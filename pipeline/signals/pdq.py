@@ -2,11 +2,13 @@
 
 Reference: facebook/ThreatExchange, ``pdq/cpp``. Its blur and decimation are linear and separable,
 so the 64 x 64 grid is ``A_rows . luma . A_columns`` with banded matrices that depend on the size
-alone; a DCT of the grid gives 16 x 16 coefficients, each bit says whether one is above their median.
+alone; a DCT of the grid gives 16 x 16 coefficients, of which each bit says whether one
+is above their median.
 
 The reference's own rounding moves a coefficient by ~1e-3 from this product (4.3e-3 at most). Where
-two coefficients lie so close around the median that this could decide a bit, or where it could decide
-the quality, the picture is computed again in the reference's order of operations (``_pdq_peer``).
+two coefficients lie so close around the median that this could decide a bit, or where it could
+decide the quality, the picture is computed again in the reference's order of operations
+(``_pdq_peer``).
 
 Pictures of more than 16,000,000 pixels are first made smaller, to 2048 on the longer side, by the
 area means of ``_shrink``: a browser can do the same, to the same bits.
