@@ -489,16 +489,17 @@ def _children(place: _Place) -> list[int]:
     return [
         pid
         for pid in pids
-        if b"\0".join(_command(pid)).startswith(title) and _uid(pid) == place.account.uid
+        if b"".join(_command(pid)[:1]).startswith(title) and _uid(pid) == place.account.uid
     ]
 
 
 def _command(pid: int) -> list[bytes]:
-    """A process's argument list; empty once it is dead. Readable without rights over it."""
+    """A process's argument list, or its title; empty once it is dead. Needs no rights over it."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
     except OSError:
         return []
+    return words.split(b"\0") if words else []
 
 
 def _uid(pid: int) -> int | None:
