@@ -9,7 +9,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from pipeline import plugins
 from pipeline.actions import Action
 from pipeline.domain import policy as policies
 from pipeline.domain.ids import ProcessId, uuid7
-from pipeline.domain.media import Media
+from pipeline.domain.media import Frame, Media
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Space
 from pipeline.errors import Invalid, Misconfigured
@@ -64,6 +64,7 @@ class World:
     pins: Pins
     signals: tuple[SignalType, ...]
     decode: Callable[[bytes], Media]
+    crops: Callable[[Frame], Sequence[Frame]]
     policy: Policy
     desk: Desk
 
@@ -172,6 +173,7 @@ def _world(settings: Settings, database: Database) -> World:
             cast(SignalType, plugins.build("signals", name)) for name in settings.signals
         ),
         decode=lambda body: decode_image(body, limits),
+        crops=lambda frame: (frame,),
         policy=_policy(settings.policy_file),
         desk=Desk(
             store,

@@ -1,0 +1,119 @@
+"""Platforms and reviewers as the operator makes them. Secrets come back once and are not kept."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+from pipeline.actions.webhook import new_secret
+from pipeline.domain.ids import PlatformId
+from pipeline.errors import Conflict, Invalid, NotFound
+from pipeline.ports import Unit
+from services.wiring import World
+
+KEY_PREFIX = "csk_"
+SHORTEST_PASSWORD = 12
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlatform:
+    """What a platform's engineer is given."""
+
+    platform: PlatformId
+    api_key: str = field(repr=False)
+    webhook_secret: str | None = field(repr=False)
+
+
+def new_key() -> tuple[str, bytes]:
+    """A new API key and the digest that is kept of it.
+
+    A key is 256 random bits, so that a plain SHA-256 of it is safe to keep and quick to look up.
+    """
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    return key, key_digest(key)
+
+
+def key_digest(key: str) -> bytes:
+    """What is kept of an API key, 32 bytes."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def add_platform(world: World, name: str, webhook: str | None, per_minute: int) -> NewPlatform:
+    """A new platform with its first key, and an endpoint if it has one."""
+    if not name.strip() or len(name) > 100:
+        raise Invalid("a platform's name has 1 to 100 characters")
+    key, digest = new_key()
+    with world.store.transaction() as unit:
+        platform = unit.platforms.add(name.strip(), None)
+        unit.vault.create(platform, kind="platform")
+        unit.platforms.add_key(platform, digest, per_minute)
+        secret = _endpoint(unit, platform, webhook) if webhook else None
+        unit.audit.append("operator:cli", "platform.added", f"platform:{platform}", {})
+    return NewPlatform(platform, key, secret)
+
+
+def set_webhook(world: World, name: str, url: str) -> str:
+    """A platform's endpoint and a new secret for it."""
+    with world.store.transaction() as unit:
+        platform = _named(unit, name)
+        secret = _endpoint(unit, platform, url)
+        unit.audit.append("operator:cli", "platform.webhook", f"platform:{platform}", {})
+    return secret
+
+
+def new_platform_key(world: World, name: str, *, revoke: bool) -> str:
+    """A further key; with ``revoke`` the earlier ones end."""
+    key, digest = new_key()
+    with world.store.transaction() as unit:
+        platform = _named(unit, name)
+        ended = unit.platforms.revoke_keys(platform) if revoke else 0
+        unit.platforms.add_key(platform, digest, world.settings.rate_per_minute)
+        unit.audit.append(
+            "operator:cli", "platform.key", f"platform:{platform}", {"revoked": ended}
+        )
+    return key
+
+
+def platform_named(world: World, name: str) -> PlatformId:
+    """A platform by its name; ``local``, for files of this machine, is made at first use."""
+    with world.store.transaction() as unit:
+        found = unit.platforms.by_name(name)
+        if found is not None:
+            return found
+    if name != "local":
+        raise NotFound(
+            f"there is no platform {name!r}; add it with: consentry platforms add {name}"
+        )
+    try:
+        return add_platform(world, name, None, world.settings.rate_per_minute).platform
+    except Conflict:  # another process was first
+        return platform_named(world, name)
+
+
+def add_reviewer(world: World, login: str, password: str, *, senior: bool = False) -> None:
+    """A reviewer who can log in."""
+    if not login.strip() or len(login) > 100:
+        raise Invalid("a login has 1 to 100 characters")
+    if len(password) < SHORTEST_PASSWORD:
+        raise Invalid(f"choose a password of at least {SHORTEST_PASSWORD} characters")
+    digest = world.pins.digest(password)
+    with world.store.transaction() as unit:
+        reviewer = unit.reviewers.add(login.strip(), digest, "senior" if senior else "reviewer")
+        unit.audit.append("operator:cli", "reviewer.added", f"reviewer:{reviewer}", {})
+
+
+def _named(unit: Unit, name: str) -> PlatformId:
+    found = unit.platforms.by_name(name)
+    if found is None:
+        raise NotFound(f"there is no platform {name!r}; see: consentry platforms list")
+    return found
+
+
+def _endpoint(unit: Unit, platform: PlatformId, url: str) -> str:
+    if not url.startswith(("https://", "http://")):
+        raise Invalid("a webhook's address begins with https:// (or http:// on your own network)")
+    secret = new_secret(secrets.token_bytes(32))
+    sealed = unit.vault.seal(platform, "platforms.webhook_secret", secret.encode())
+    unit.platforms.set_endpoint(platform, url, sealed)
+    return secret

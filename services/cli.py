@@ -1,0 +1,550 @@
+"""``consentry ...``: one thin command line over the journeys."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from pipeline.domain.media import Rating
+from pipeline.errors import ConsentryError, Invalid
+from services.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A takedown pipeline against non-consensual intimate imagery.",
+)
+platforms_app = typer.Typer(no_args_is_help=True, help="Hosting platforms and their API keys.")
+reviewers_app = typer.Typer(no_args_is_help=True, help="The people who decide.")
+deliveries_app = typer.Typer(no_args_is_help=True, help="What platforms were told.")
+audit_app = typer.Typer(no_args_is_help=True, help="The append-only trail.")
+vault_app = typer.Typer(no_args_is_help=True, help="Keys.")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure, peers beside us in the same run.")
+for name, sub in (
+    ("platforms", platforms_app), ("reviewers", reviewers_app), ("deliveries", deliveries_app),
+    ("audit", audit_app), ("vault", vault_app), ("bench", bench_app),
+):  # fmt: skip
+    app.add_typer(sub, name=name)
+
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
+
+
+class Service(StrEnum):
+    """What ``serve`` can serve."""
+
+    API = "api"
+    CONSOLE = "console"
+    WORKER = "worker"
+
+
+def main() -> None:
+    """The console script: errors become a sentence and an exit status, never a traceback."""
+    try:
+        app()
+    except ConsentryError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+def _fail(message: str, status: int = 1) -> NoReturn:
+    err.print(f"[bold red]error:[/] {message}", highlight=False)
+    raise SystemExit(status)
+
+
+def _settings(**changes: Any) -> Settings:
+    from pydantic import ValidationError
+
+    from services.logs import configure
+
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+        )
+        _fail(f"a setting cannot be used ({wrong}); see Configuration in the README")
+    settings = settings.model_copy(update=changes)
+    configure(settings)
+    return settings
+
+
+@contextmanager
+def _world(settings: Settings | None = None) -> Iterator[Any]:
+    """The world of a command, opened with a spinner that tells what takes long."""
+    from services.wiring import open_world
+
+    with ExitStack() as stack:
+        with err.status("opening the database") as status:
+            world = stack.enter_context(
+                open_world(settings or _settings(log_level="warning"), status.update)
+            )
+        yield world
+
+
+def _line(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+# --- running -----------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Exit after the table.")] = False,
+) -> None:
+    """Show the whole path on bundled pictures: found, reviewed, delivered, withdrawn."""
+    from services.demo import run
+
+    raise SystemExit(run(_settings(log_level="error"), once=once))
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine: database, API, console and worker."""
+    from services.up import running
+
+    settings = _settings()
+    with running(settings, lambda what: err.print(what, style="dim")) as services:
+        services.wait_ready()
+        out.print(f"API      {services.api}   (OpenAPI at {services.api}/openapi.json)")
+        out.print(f"console  {services.console}")
+        out.print("Ctrl-C ends everything.")
+        _until_told().wait()
+
+
+@app.command()
+def serve(service: Service) -> None:
+    """Run one service in the foreground."""
+    from services.wiring import open_world
+
+    settings = _settings()
+    stop = _until_told() if service is Service.WORKER else None
+    with open_world(settings) as world:
+        if service is Service.API:
+            from services.api import serve as serve_api
+
+            serve_api(world, settings.host, settings.api_port)
+        elif service is Service.CONSOLE:
+            from services.console import serve as serve_console
+
+            serve_console(world, settings.host, settings.console_port)
+        else:
+            from services.worker import run
+
+            assert stop is not None
+            run(world, stop)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    from pipeline.storage.migrate import migrate as bring_up
+    from services.wiring import database_url
+
+    with database_url(_settings(log_level="warning")) as url:
+        applied = bring_up(url, lambda name: err.print(f"applying {name}", style="dim"))
+    out.print(f"{len(applied)} applied" if applied else "the schema is as this version needs it")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this machine and say what to fix."""
+    from services.doctor import examine
+
+    settings, sick = _settings(log_level="error"), 0
+    for finding in examine(settings, lambda what: err.print(what, style="dim")):
+        sick += not finding.well
+        if as_json:
+            _line(
+                {
+                    "name": finding.name,
+                    "well": finding.well,
+                    "said": finding.said,
+                    "advice": None if finding.well else finding.advice,
+                }
+            )
+        else:
+            mark = "[green]well[/]" if finding.well else "[red]sick[/]"
+            advice = "" if finding.well else f"  -> {finding.advice}"
+            out.print(f"{mark}  {finding.name:<16} {finding.said}{advice}", highlight=False)
+    raise SystemExit(1 if sick else 0)
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@app.command(name="hash")
+def hash_files(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")], as_json: Json = False
+) -> None:
+    """Print what the pipeline computes of files, on this machine only."""
+    from services.files import hash_file, tools
+
+    computing = tools(_settings(log_level="warning"))
+    table = Table("path", "pdq", "quality", "phash", "refused")
+    refused = 0
+    for path in _files(paths):
+        found = hash_file(computing, path)
+        refused += found["refused"] is not None
+        if as_json:
+            _line(found)
+        else:
+            table.add_row(
+                *(
+                    str(found[column] if found[column] is not None else "-")
+                    for column in ("path", "pdq", "quality", "phash", "refused")
+                )
+            )
+    if not as_json:
+        out.print(table)
+    raise SystemExit(1 if refused else 0)
+
+
+@app.command()
+def screen(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
+    rating: Annotated[Rating, typer.Option(help="What is known of the content.")] = Rating.UNKNOWN,
+    platform: Annotated[str, typer.Option(help="Screen as this platform.")] = "local",
+    as_json: Json = False,
+) -> None:
+    """Screen files against the index of this deployment; hits become cases."""
+    from services.files import screen_files
+
+    with _world() as world:
+        table = Table("path", "verdict", "signal", "distance", "view", "case", "ms")
+        with Progress(console=err, transient=True, disable=as_json) as bar:
+            files = list(_files(paths))
+            task = bar.add_task("screening", total=len(files))
+            for found in screen_files(world, platform, files, rating):
+                bar.advance(task)
+                if as_json:
+                    _line(found)
+                    continue
+                best = found["matches"][0] if found["matches"] else {}
+                table.add_row(
+                    found["path"], found["verdict"], best.get("signal", "-"),
+                    f"{best['distance']:g} of {best['threshold']:g}" if best else "-",
+                    best.get("view", found["refused"] or "-"), found["case"] or "-",
+                    f"{found['milliseconds']:.1f}",
+                )  # fmt: skip
+        if not as_json:
+            out.print(table)
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    """Files, and the files of folders in order of name; a path that is not there is an error."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.is_file())
+        elif path.exists():
+            yield path
+        else:
+            raise Invalid(f"there is no {path}")
+
+
+# --- people ------------------------------------------------------------------------------------
+
+
+@app.command()
+def register(
+    image: Annotated[list[Path], typer.Option("--image", help="An image; may be repeated.")],
+    more: Annotated[list[Path] | None, typer.Argument(help="More images.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Register a person's images (for helplines). The images never leave this machine."""
+    from pipeline.journeys.register import register as join
+    from pipeline.journeys.register import shown_case_number
+    from services.wiring import now
+
+    with _world() as world:
+        bodies = ((str(path), path.read_bytes()) for path in _files([*image, *(more or [])]))
+        done = join(
+            world.store, world.pins, now, world.decode, world.signals, bodies,
+            crops=world.crops, consent_text=world.settings.consent_text,
+        )  # fmt: skip
+    if as_json:
+        _line(
+            {
+                "case": shown_case_number(done.case_number),
+                "pin": done.pin,
+                "images": [
+                    {"path": one.name, "signals": list(one.signals), "problem": one.problem}
+                    for one in done.outcomes
+                ],
+            }
+        )
+        return
+    for one in done.outcomes:
+        said = (
+            f"protected by {', '.join(one.signals)}" if one.signals else f"[yellow]{one.problem}[/]"
+        )
+        out.print(f"{one.name}: {said}", highlight=False)
+    out.print(f"\ncase number  [bold]{shown_case_number(done.case_number)}[/]", highlight=False)
+    out.print(f"PIN          [bold]{done.pin}[/]", highlight=False)
+    out.print("Write both down now: they are shown once, and nobody can recover them.")
+
+
+@app.command()
+def withdraw(
+    case: Annotated[str, typer.Argument(help="The case number.")],
+    pin: Annotated[
+        str | None, typer.Option(envvar="CONSENTRY_PIN", help="Asked for if absent.")
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for all processes.")] = 15.0,
+    as_json: Json = False,
+) -> None:
+    """Withdraw everything of a person: matches stop at once; a receipt is printed."""
+    from datetime import timedelta
+
+    from pipeline.journeys.withdraw import ask, finish
+    from services.wiring import alive, now
+
+    if pin is None:
+        pin = getpass.getpass("PIN: ") if sys.stdin.isatty() else sys.stdin.readline()
+    with _world() as world:
+        receipt_id = ask(world.store, world.pins, now, case, pin)
+        err.print(f"receipt {receipt_id}: matches have stopped", highlight=False)
+        receipt = finish(
+            world.store, world.blobs, now, alive, receipt_id, patience=timedelta(seconds=wait)
+        )
+        _show_receipt(world, receipt, as_json=as_json)
+
+
+@app.command()
+def receipt(number: UUID, as_json: Json = False) -> None:
+    """Show how far a withdrawal has come."""
+    from pipeline.domain.ids import ReceiptId
+    from pipeline.errors import NotFound
+
+    with _world() as world:
+        with world.store.transaction() as unit:
+            found = unit.withdrawals.get(ReceiptId(number))
+        if found is None:
+            raise NotFound("there is no such receipt")
+        _show_receipt(world, found[0], as_json=as_json)
+
+
+def _show_receipt(world: Any, receipt: Any, *, as_json: bool) -> None:
+    document = {
+        **receipt.document(),
+        "signature": receipt.signature,
+        "public_key": world.secrets.public_key(),
+    }
+    if as_json:
+        _line(document)
+        return
+    out.print(f"[bold]receipt {document['receipt']}[/]", highlight=False)
+    for step in document["steps"]:
+        out.print(f"  {step['at']}  {step['step'].replace('_', ' ')}", highlight=False)
+    for process in document["processes"]:
+        said = process["confirmed"] or "[yellow]not confirmed yet[/]"
+        out.print(f"  process {process['process']} ({process['role']}): {said}", highlight=False)
+    out.print(
+        f"  {document['entries_destroyed']} entries destroyed, {document['cases_closed']} open"
+        f" cases closed, {document['media_destroyed']} media destroyed"
+    )
+    if receipt.complete:
+        out.print(f"  complete; signature {receipt.signature}", highlight=False)
+    else:
+        out.print(
+            "  [yellow]not complete yet[/]: the worker goes on with it; see it again with"
+            f" consentry receipt {receipt.id}",
+            highlight=False,
+        )
+
+
+# --- operators ---------------------------------------------------------------------------------
+
+
+@platforms_app.command("add")
+def platforms_add(
+    name: str,
+    webhook: Annotated[str | None, typer.Option(help="Where decisions are sent.")] = None,
+    per_minute: Annotated[int | None, typer.Option(help="Requests a minute.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Add a hosting platform; prints its API key and webhook secret once."""
+    from services.accounts import add_platform
+
+    with _world() as world:
+        done = add_platform(world, name, webhook, per_minute or world.settings.rate_per_minute)
+    if as_json:
+        _line(
+            {
+                "platform": str(done.platform),
+                "api_key": done.api_key,
+                "webhook_secret": done.webhook_secret,
+            }
+        )
+        return
+    out.print(f"platform        {done.platform}", highlight=False)
+    out.print(f"API key         [bold]{done.api_key}[/]", highlight=False)
+    if done.webhook_secret:
+        out.print(f"webhook secret  [bold]{done.webhook_secret}[/]", highlight=False)
+    out.print("Keep them now: they are shown once.")
+
+
+@platforms_app.command("webhook")
+def platforms_webhook(name: str, url: str) -> None:
+    """Set where a platform is told; prints a new webhook secret once."""
+    from services.accounts import set_webhook
+
+    with _world() as world:
+        secret = set_webhook(world, name, url)
+    out.print(f"webhook secret  [bold]{secret}[/]", highlight=False)
+
+
+@platforms_app.command("key")
+def platforms_key(
+    name: str,
+    revoke: Annotated[bool, typer.Option(help="End all earlier keys.")] = False,
+) -> None:
+    """Make a new API key for a platform; printed once."""
+    from services.accounts import new_platform_key
+
+    with _world() as world:
+        key = new_platform_key(world, name, revoke=revoke)
+    out.print(f"API key  [bold]{key}[/]", highlight=False)
+
+
+@platforms_app.command("list")
+def platforms_list(as_json: Json = False) -> None:
+    """List platforms."""
+    with _world() as world, world.store.transaction() as unit:
+        _rows(unit.platforms.all(), as_json=as_json)
+
+
+@reviewers_app.command("add")
+def reviewers_add(
+    login: str,
+    senior: Annotated[bool, typer.Option(help="May decide escalated cases.")] = False,
+    password: Annotated[str | None, typer.Option(envvar="CONSENTRY_PASSWORD")] = None,
+) -> None:
+    """Add a reviewer; asks for a password."""
+    from services.accounts import add_reviewer
+
+    if password is None:
+        password = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline()
+    with _world() as world:
+        add_reviewer(world, login, password.rstrip("\n"), senior=senior)
+    out.print(f"{login} can log in to the console")
+
+
+@deliveries_app.command("list")
+def deliveries_list(
+    dead: Annotated[bool, typer.Option(help="Only dead letters.")] = False,
+    limit: int = 50,
+    as_json: Json = False,
+) -> None:
+    """List deliveries, newest first."""
+    with _world() as world, world.store.transaction() as unit:
+        _rows(unit.events.deliveries(dead=dead, limit=limit), as_json=as_json)
+
+
+@deliveries_app.command("replay")
+def deliveries_replay(
+    jobs: Annotated[
+        list[int] | None, typer.Argument(help="Job numbers; none means all dead.")
+    ] = None,
+) -> None:
+    """Try dead letters again."""
+    with _world() as world, world.store.transaction() as unit:
+        numbers = jobs or [row["job"] for row in unit.events.deliveries(dead=True, limit=10_000)]
+        replayed = [number for number in numbers if unit.jobs.replay(number)]
+        if replayed:
+            unit.audit.append("operator:cli", "delivery.replayed", "deliveries", {"jobs": replayed})
+    out.print(f"{len(replayed)} of {len(numbers)} will be tried again")
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Read the whole audit trail and say whether it holds."""
+    with _world() as world:
+        with world.store.transaction(snapshot=True) as unit:
+            head, broken = unit.audit.head(), unit.audit.verify()
+        if broken is not None:
+            _fail(f"the audit trail is broken at {broken.chain} {broken.seq}: {broken.what}", 2)
+        out.print(
+            f"the audit trail holds: {head.seq} records, head {head.hash.hex()}", highlight=False
+        )
+
+
+@audit_app.command("head")
+def audit_head() -> None:
+    """Print a signed head of the audit trail, to be published elsewhere."""
+    from pipeline.storage.audit import head_statement
+    from services.wiring import now
+
+    with _world() as world:
+        with world.store.transaction() as unit:
+            head = unit.audit.head()
+        statement = head_statement(head, world.secrets.deployment, now())
+        _line(
+            {
+                "statement": json.loads(statement),
+                "signature": world.secrets.sign(statement),
+                "public_key": world.secrets.public_key(),
+            }
+        )
+
+
+@vault_app.command("rotate")
+def vault_rotate() -> None:
+    """Put all data keys under a new key-encryption key."""
+    from pipeline.storage.vault import rotate
+
+    with _world() as world:
+        with err.status("rotating") as status:
+            count = rotate(world.database, world.keyring, status.update)
+        with world.store.transaction() as unit:
+            unit.audit.append("operator:cli", "vault.rotated", "vault", {"keys": count})
+    out.print(f"{count} data keys are under the new key")
+
+
+def _rows(rows: list[Any], *, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            _line(dict(row))
+        return
+    if not rows:
+        out.print("none")
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
+    out.print(table)
+
+
+def _until_told() -> threading.Event:
+    """Set when this process is asked to end."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+if __name__ == "__main__":
+    main()
