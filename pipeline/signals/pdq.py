@@ -65,6 +65,10 @@ class Pdq:
     Registered frames and whole uploads get the reference's bits and quality exactly; other query
     views, whose codes never leave this process, skip the second computation and may differ in a
     bit of a borderline code. Frames must come unturned.
+
+    The eight are not the reference's dihedral hashes: its decimation is not symmetric, so those
+    lie up to 20 bits from the code of the picture really turned (``dihedral``). Ours come from the
+    grids of the mirrored pictures, for one product more, and equal it but for a borderline bit.
     """
 
     space: Space = SPACE
@@ -72,23 +76,23 @@ class Pdq:
 
     def compute(self, frames: Sequence[Frame], side: Side) -> Signals:
         """Codes uint8 (n, 32) whose ``bytes.hex()`` is the canonical PDQ string, and quality."""
-        grids = np.zeros((len(frames), 64, 64), np.float32)
+        turned = side is Side.QUERY
         pictures = [reduce(frame.rgb) for frame in frames]
+        grids = np.zeros((len(frames), 4 if turned else 1, 64, 64), np.float32)
         for grid, rgb in zip(grids, pictures, strict=True):
             if min(rgb.shape[:2]) >= SMALLEST_SIDE:
-                grid[:] = to64_of_rgb(rgb)
+                grid[:] = mirrored_grids(rgb) if turned else to64_of_rgb(rgb)
         coefficients = dct16(grids)
-        turned = side is Side.QUERY
-        variants = dihedral(coefficients) if turned else coefficients[:, None]
-        for row in map(int, np.flatnonzero(_undecided(variants).any(axis=1) | _unsure(grids))):
-            if side is Side.REGISTERED or frames[row].view == WHOLE:
-                grids[row], coefficients[row] = reference(pictures[row])
-                variants[row] = dihedral(coefficients[row]) if turned else coefficients[row]
+        doubtful = _undecided(coefficients[:, 0]) | _unsure(grids[:, 0])
+        for row in map(int, np.flatnonzero(doubtful)):
+            if not turned or frames[row].view == WHOLE:
+                grids[row, 0], coefficients[row, 0] = reference(pictures[row])
+        variants = _eight_ways(coefficients) if turned else coefficients
         turns = tuple(Turn) if turned else (Turn.NONE,)
         return Signals(
             space=self.space,
             codes=codes_from_dct(variants).reshape(-1, 32),
-            quality=np.repeat(quality(grids), len(turns)),
+            quality=np.repeat(quality(grids[:, 0]), len(turns)),
             views=tuple(
                 frame.view if turn is Turn.NONE else replace(frame.view, turn=turn)
                 for frame in frames
@@ -113,8 +117,8 @@ def to64(grey: Floats) -> Floats:
     height, width = grey.shape[-2:]
     rows = np.empty((*grey.shape[:-2], 64, width), np.float32)
     for band in bands(height):
-        np.matmul(band.weights, grey[..., band.low : band.high, :], out=rows[..., band.rows, :])
-    return _across(rows)
+        np.matmul(band.weights[0], grey[..., band.low : band.high, :], out=rows[..., band.rows, :])
+    return np.asarray(_across(rows)[..., 0, :, :], np.float32)
 
 
 def to64_of_rgb(rgb: NDArray[np.uint8]) -> Floats:
@@ -122,8 +126,19 @@ def to64_of_rgb(rgb: NDArray[np.uint8]) -> Floats:
     height, width = rgb.shape[:2]
     rows = np.empty((64, width), np.float32)
     for band in bands(height):
-        rows[band.rows] = band.weights @ luma(rgb[band.low : band.high])
-    return _across(rows)
+        rows[band.rows] = band.weights[0] @ luma(rgb[band.low : band.high])
+    return np.asarray(_across(rows)[0], np.float32)
+
+
+def mirrored_grids(rgb: NDArray[np.uint8]) -> Floats:
+    """Grids (4, 64, 64) of a picture as it is, mirrored, upside down, and both."""
+    height, width = rgb.shape[:2]
+    rows = np.empty((2, 64, width), np.float32)
+    for band in bands(height):
+        both = band.weights.reshape(-1, band.high - band.low) @ luma(rgb[band.low : band.high])
+        rows[:, band.rows] = both.reshape(2, -1, width)
+    rows[1] = rows[1, ::-1].copy()
+    return _across(rows).reshape(4, 64, 64)
 
 
 def quality(grids: Floats) -> NDArray[np.uint8]:
@@ -139,7 +154,9 @@ def dct16(grids: Floats) -> Floats:
 def dihedral(coefficients: Floats) -> Floats:
     """Coefficients (..., 16, 16) of the picture laid in all eight ways: (..., 8, 16, 16).
 
-    In the order of ``Turn``: row ``k`` undoes what ``Turn`` ``k`` says was done to the upload.
+    In the order of ``Turn``: row ``k`` undoes what ``Turn`` ``k`` says was done to the upload. Free
+    of cost and equal to the reference's dihedral hashes, but up to 20 bits from the code of the
+    picture really turned.
     """
     down, across = _ODD[:, None], _ODD[None, :]
     turned = np.swapaxes(coefficients, -1, -2)
@@ -177,7 +194,11 @@ def reference(rgb: NDArray[np.uint8]) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Band:
-    """A few grid lines and the stretch of pixels [low, high) that they are a weighted sum of."""
+    """A few grid lines and the stretch of pixels [low, high) that they are a weighted sum of.
+
+    ``weights`` (2, lines, high - low): of the picture as it is, and of the grid lines of the
+    mirrored picture that fall on the same stretch (line ``63 - k`` beside line ``k``).
+    """
 
     rows: slice
     low: int
@@ -185,22 +206,24 @@ class Band:
     weights: Floats = field(repr=False)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def bands(length: int) -> tuple[Band, ...]:
     """The 64 x ``length`` matrix of blur and decimation, in bands without most of its zeros.
 
-    36 bytes a pixel of ``length``: the cache holds at most 69 MB, at sides of 30,000.
+    72 bytes a pixel of ``length``: the cache holds at most 69 MB, at sides of 30,000.
     """
     lines = [_line(length, int(centre)) for centre in _centres(length)]
-    found = []
-    for first in range(0, 64, 64 // _BANDS):
-        part = lines[first : first + 64 // _BANDS]
+    mirrored = [(length - start - len(weights), weights[::-1]) for start, weights in lines[::-1]]
+    size, found = 64 // _BANDS, []
+    for first in range(0, 64, size):
+        part = lines[first : first + size] + mirrored[first : first + size]
         low = min(start for start, _ in part)
         high = max(start + len(weights) for start, weights in part)
-        matrix = np.zeros((len(part), high - low), np.float32)
+        matrix = np.zeros((2 * size, high - low), np.float32)
         for row, (start, weights) in enumerate(part):
             matrix[row, start - low : start - low + len(weights)] = weights
-        found.append(Band(slice(first, first + len(part)), low, high, matrix))
+        stacked = matrix.reshape(2, size, high - low)
+        found.append(Band(slice(first, first + size), low, high, stacked))
     return tuple(found)
 
 
@@ -236,10 +259,31 @@ def _centres(length: int) -> NDArray[Any]:
 
 
 def _across(rows: Floats) -> Floats:
-    grid = np.empty((*rows.shape[:-1], 64), np.float32)
+    """Rows (..., 64, width) to grids (..., 2, 64, 64): as they are, and mirrored."""
+    grids = np.empty((*rows.shape[:-2], 2, 64, 64), np.float32)
     for band in bands(rows.shape[-1]):
-        grid[..., band.rows] = rows[..., band.low : band.high] @ band.weights.T
-    return grid
+        stretch = rows[..., None, :, band.low : band.high]
+        grids[..., band.rows] = stretch @ np.swapaxes(band.weights, -1, -2)
+    grids[..., 1, :, :] = grids[..., 1, :, ::-1].copy()
+    return grids
+
+
+def _eight_ways(mirrored: Floats) -> Floats:
+    """Coefficients (n, 4, 16, 16) of ``mirrored_grids`` to those of all turns, (n, 8, 16, 16)."""
+    plain, left_right, upside_down, both = np.moveaxis(mirrored, 1, 0)
+    return np.stack(
+        [
+            plain,
+            left_right.swapaxes(-1, -2),
+            both,
+            upside_down.swapaxes(-1, -2),
+            upside_down,
+            left_right,
+            plain.swapaxes(-1, -2),
+            both.swapaxes(-1, -2),
+        ],
+        axis=1,
+    )
 
 
 def _gradients(grids: Floats) -> tuple[Floats, Floats]:
