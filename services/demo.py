@@ -59,14 +59,17 @@ def run(settings: Settings, *, once: bool) -> int:
         }
     )
     try:
-        with _receiver() as inbox, out.status("setting up") as status:
-            with running(settings, status.update, quiet=True) as services:
-                status.update("starting the services")
-                services.wait_ready()
-                with open_world(settings) as world:
-                    good = _Demo(out, world, services, inbox, status.stop).play()
-                    if not once:
-                        _leave_running(out, world, services)
+        with (
+            _receiver() as inbox,
+            out.status("setting up") as status,
+            running(settings, status.update, quiet=True) as services,
+            open_world(settings) as world,
+        ):
+            status.update("starting the services")
+            services.wait_ready()
+            good = _Demo(out, world, services, inbox, status.stop).play()
+            if not once:
+                _leave_running(out, world, services)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     return 0 if good else 1
@@ -348,7 +351,7 @@ def _bundled() -> Path:
         import skimage
     except ImportError:
         raise Misconfigured(
-            "the demo's pictures are in scikit-image; install it with: pip install 'consentry[demo]'"
+            "the demo's pictures are in scikit-image; run: pip install 'consentry[demo]'"
         ) from None
     return Path(skimage.__file__).parent / "data"
 

@@ -31,9 +31,9 @@ def tools(settings: Settings) -> Tools:
     """The pipeline's own decoder and signals."""
     return Tools(
         ImageLimits(
-            max_bytes=settings.max_bytes,
-            max_pixels=settings.max_pixels,
-            max_side=settings.max_side,
+            bytes=settings.max_bytes,
+            pixels=settings.max_pixels,
+            side=settings.max_side,
         ),
         cast(SignalType, plugins.build("signals", "pdq")),
         cast(SignalType, plugins.build("signals", "phash")),
@@ -46,7 +46,7 @@ def hash_file(computing: Tools, path: Path) -> dict[str, Any]:
         "path": str(path), "pdq": None, "quality": None, "phash": None, "refused": None,
     }  # fmt: skip
     try:
-        media = decode_image(_read(path, computing.limits.max_bytes), computing.limits)
+        media = decode_image(_read(path, computing.limits.bytes), computing.limits)
     except Refused as refused:
         return {**answer, "refused": refused.reason.value, "message": refused.message}
     pdq = computing.pdq.compute(media.frames[:1], Side.REGISTERED)

@@ -159,7 +159,7 @@ def _world(settings: Settings, database: Database) -> World:
     store = PgStore(database, ring, deployment)
     blobs = FolderBlobs(settings.blob_folder)
     limits = ImageLimits(
-        max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_side=settings.max_side
+        bytes=settings.max_bytes, pixels=settings.max_pixels, side=settings.max_side
     )
     return World(
         settings=settings,

@@ -38,15 +38,19 @@ def ask(store: Store, pins: Pins, clock: Clock, case_number: str, pin: str) -> R
     with store.transaction() as unit:
         subject = unit.vault.fingerprint(b"pin|" + stored.encode())
         wait = unit.attempts.wait(subject, now)
+        if wait > 0:
+            raise TooManyAttempts(
+                f"too many wrong answers; try again in {int(wait) + 1} seconds", wait
+            )
         known = unit.registry.person(stored)
-    if wait > 0:
-        raise TooManyAttempts(f"too many wrong answers; try again in {int(wait) + 1} seconds", wait)
-    if not pins.matches(known.pin if known else None, pin.strip()) or known is None:
-        with store.transaction() as unit:
+        right = pins.matches(known.pin if known else None, pin.strip())
+        if right:
+            unit.attempts.cleared(subject)
+        else:
             unit.attempts.failed(subject, now)
+    if not right:
         raise Denied("this case number and PIN do not belong together; check both and try again")
     with store.transaction() as unit:
-        unit.attempts.cleared(subject)
         person = unit.registry.person(stored, lock=True)
         if person is None:
             raise NotFound("this withdrawal has just been completed")

@@ -53,19 +53,19 @@ class Queries:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def run(self, name: str, **values: Any) -> int:
+    def run(self, name: str, /, **values: Any) -> int:
         """Run a statement; how many rows it touched."""
         return self.connection.execute(queries()[name], values).rowcount
 
-    def one(self, name: str, **values: Any) -> dict[str, Any] | None:
+    def one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
         """The first row, or None."""
         return self.connection.execute(queries()[name], values).fetchone()
 
-    def all(self, name: str, **values: Any) -> list[dict[str, Any]]:
+    def all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         """All rows."""
         return self.connection.execute(queries()[name], values).fetchall()
 
-    def value(self, name: str, **values: Any) -> Any:
+    def value(self, name: str, /, **values: Any) -> Any:
         """The first column of the first row, or None."""
         row = self.one(name, **values)
         return next(iter(row.values())) if row else None
@@ -75,7 +75,7 @@ class Queries:
         with self.connection.cursor() as cursor:
             cursor.executemany(queries()[name], rows)
 
-    def stream(self, name: str, batch: int = 5000, **values: Any) -> Iterator[dict[str, Any]]:
+    def stream(self, name: str, /, batch: int = 5000, **values: Any) -> Iterator[dict[str, Any]]:
         """Rows through a server-side cursor, never all in memory. Needs an open transaction."""
         with self.connection.cursor(name=f"stream_{name}") as cursor:
             cursor.itersize = batch

@@ -68,7 +68,6 @@ class PgScreenings:
         }
         sequence = self._queries.value(
             "audit_append",
-            chain="main",
             actor="service:worker",
             action="screenings.sealed",
             subject=f"screenings:{rows[0]['id']}",
