@@ -94,6 +94,9 @@ class Base:
         self.gone = np.zeros(self.layout.rows + 1, np.uint8)
         self.gone[self.layout.rows] = REMOVED
         self.extra_gone = np.zeros(self.layout.extras, np.uint8)
+
+    def mark_extras(self) -> None:
+        """Note which rows have extra labels; once, when the columns are filled."""
         self.gone[self.extra_rows] |= HAS_EXTRAS
 
     @property
@@ -202,7 +205,7 @@ def lay_out(words: NDArray[np.uint64], labels: NDArray[np.int64], ring_from: int
         np.cumsum(counts, out=base.extra_starts[1:])
         base.extra_labels[:] = labels[later]
         base.extra_order[:] = np.argsort(base.extra_labels, kind="stable")
-        base.gone[base.extra_rows] |= HAS_EXTRAS
+        base.mark_extras()
     if layout.ringed:
         fill_tables(base.tiles, rows, base.offsets, base.follow, base.ids, layout.id_bytes, rows)
     return base

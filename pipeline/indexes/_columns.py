@@ -20,7 +20,7 @@ def checked_codes(space: Space, codes: NDArray[Any]) -> NDArray[np.uint8]:
         raise Invalid(f"codes of {space.key} must be a numpy array of uint8")
     if codes.ndim != 2 or codes.shape[1] != row:
         raise Invalid(f"codes of {space.key} must have the shape (n, {row}), not {codes.shape}")
-    return np.ascontiguousarray(codes)
+    return _plain(codes)
 
 
 def checked_labels(labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -30,7 +30,18 @@ def checked_labels(labels: NDArray[Any]) -> NDArray[np.int64]:
         raise Invalid("labels must be one column of integers")
     if found.dtype == np.uint64 and found.size and int(found.max()) > np.iinfo(np.int64).max:
         raise Invalid("labels must fit in 63 bits")
-    return np.ascontiguousarray(found, dtype=np.int64)
+    return _plain(found.astype(np.int64, copy=False))
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as every kernel was compiled for it: contiguous, aligned, writable, no subclass.
+
+    Anything else would be another type to the compiler, and its first search would wait seconds.
+    """
+    plain = np.asarray(array)
+    if plain.flags.carray:
+        return plain
+    return np.array(plain, order="C")
 
 
 def checked_entries(

@@ -115,7 +115,9 @@ def map_segment(path: Path, space: Space, seed: bytes | None) -> tuple[Base, int
     finally:
         os.close(descriptor)
     arena = np.frombuffer(mapped, np.uint8, size, HEADER)
-    return Base(layout, arena, mapped=mapped), int(about["sequence"])
+    base = Base(layout, arena, mapped=mapped)
+    base.mark_extras()
+    return base, int(about["sequence"])
 
 
 def _digest(body: bytes, seed: bytes | None) -> bytes:
@@ -130,7 +132,7 @@ def _sealed_header(about: bytes, seed: bytes | None) -> bytes:
 def _opened_header(header: bytes, seed: bytes | None, path: Path) -> dict[str, Any]:
     start = len(MAGIC) + 4
     end = start + int.from_bytes(header[len(MAGIC) : start], "little")
-    if not header.startswith(MAGIC) or end + DIGEST > HEADER:
+    if len(header) < HEADER or not header.startswith(MAGIC) or end + DIGEST > HEADER:
         raise Misconfigured(f"{path} is not a segment of this version; write it anew")
     if not hmac.compare_digest(header[end : end + DIGEST], _digest(header[:end], seed)):
         raise Tampered(f"the header of the segment {path} does not hold; write it anew")
