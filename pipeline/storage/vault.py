@@ -125,27 +125,27 @@ class Pins:
         self._hasher = hasher or argon2.PasswordHasher()
         self._nobody = _digest_of_nothing(self._hasher)
 
-    def digest(self, pin: str) -> str:
-        """What to keep of a PIN, with its own salt."""
-        return self._hasher.hash(self._peppered(pin))
+    def digest(self, secret: str) -> str:
+        """What to keep of a PIN or password, with its own salt."""
+        return self._hasher.hash(self._peppered(secret))
 
-    def matches(self, digest: str | None, pin: str) -> bool:
-        """Whether a PIN is the digested one.
+    def matches(self, digest: str | None, secret: str) -> bool:
+        """Whether a PIN or password is the digested one.
 
         None stands for a case that does not exist and costs the same work, so that the time an
         answer takes does not tell which case numbers do. Raises ``Tampered`` for a digest that
         is none.
         """
         try:
-            self._hasher.verify(self._nobody if digest is None else digest, self._peppered(pin))
+            self._hasher.verify(self._nobody if digest is None else digest, self._peppered(secret))
         except argon2.exceptions.InvalidHashError:
             raise Tampered("a stored PIN or password is not a digest; restore its row") from None
         except argon2.exceptions.VerificationError:
             return False
         return digest is not None
 
-    def _peppered(self, pin: str) -> bytes:
-        return base64.b64encode(self._secrets.pepper(pin))
+    def _peppered(self, secret: str) -> bytes:
+        return base64.b64encode(self._secrets.pepper(secret))
 
 
 class PgVault:
