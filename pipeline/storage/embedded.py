@@ -332,22 +332,24 @@ def _open_to_all(folder: Path) -> None:
 
 def _start(place: _Place, progress: Progress) -> Server:
     deadline = time.monotonic() + PATIENCE
-    while (pid := _postmaster(place)) is not None:
-        # Ready, still recovering, or on its way out: the pid file's last line says which.
-        if _status(place) == "ready":
-            return Server(place.url, place.data, pid)
-        _wait(deadline, place, "is neither up nor gone")
-    binaries = _binaries(place, progress)
+    orphans_until = time.monotonic() + 2
     # Every process of the server inherits this lock: while one of them lives, it is taken. That
     # holds after kill -9, and across containers that share the folder but not their pids.
-    alive = _last_breath(place, deadline)
+    alive = _open_lock(place.folder / "alive")
     try:
+        while not _try_lock(alive):
+            pid = _postmaster(place)
+            if pid is not None and _status(place) == "ready":
+                return Server(place.url, place.data, pid)
+            _end_orphans(place, orphans_until)
+            _wait(deadline, place, "is neither up nor gone")
+        binaries = _binaries(place, progress)
         _initialise(place, binaries, alive, progress)
         return _launch(place, binaries, alive, deadline)
     except OSError as problem:
         raise Misconfigured(
-            f"PostgreSQL's programs do not run here as {place.account.name}"
-            f" ({problem.strerror}): set DATABASE_URL to a server of yours"
+            f"PostgreSQL does not run here as {place.account.name} ({problem}): set DATABASE_URL"
+            " to a server of yours, or CONSENTRY_HOME to another folder"
         ) from problem
     finally:
         os.close(alive)
@@ -418,44 +420,43 @@ def _launch(place: _Place, binaries: Path, alive: int, deadline: float) -> Serve
         )
     pid = int(shell.stdout)
     while _lines(place)[:1] != [str(pid)] or _status(place) != "ready":
-        if not _command(pid):
+        if not _lives(pid):
             raise Unavailable(f"PostgreSQL ended as soon as it was started.\n{_last_words(place)}")
         _wait(deadline, place, "did not come up")
     return Server(place.url, place.data, pid)
 
 
 def _stop(place: _Place) -> bool:
-    pid = _postmaster(place)
-    now = time.monotonic()
-    if pid is not None:
-        # "Fast": clients are cut off, everything committed is on disk, a clean end.
-        os.kill(pid, signal.SIGINT)
-    os.close(_last_breath(place, now + PATIENCE))
+    deadline = time.monotonic() + PATIENCE
+    orphans_until = time.monotonic() + 2
+    asked = None
+    alive = _open_lock(place.folder / "alive")
+    try:
+        while not _try_lock(alive):
+            pid = _postmaster(place)
+            if pid is not None and pid != asked:
+                # "Fast": clients are cut off, everything committed is on disk, a clean end.
+                os.kill(pid, signal.SIGINT)
+                asked = pid
+            _end_orphans(place, orphans_until)
+            _wait(deadline, place, "does not stop")
+    finally:
+        os.close(alive)
     if place.sockets.parent != place.folder:
         shutil.rmtree(place.sockets, ignore_errors=True)
-    return pid is not None
+    return asked is not None
 
 
-def _last_breath(place: _Place, deadline: float) -> int:
-    """Wait until no process of the server is left, and hold the lock that says so.
+def _end_orphans(place: _Place, patience: float) -> None:
+    """Kill the children that a killed server left, if they have not ended by ``patience``.
 
-    Children notice at once that a killed server is gone, unless they are in the midst of work;
-    those are killed after two seconds: while one lives, it holds the shared memory, and a new
-    server rightly refuses to start. Returns the lock's descriptor.
+    They notice at once that it is gone, unless they are in the midst of work. While one lives, it
+    holds the shared memory, and a new server rightly refuses to start.
     """
-    alive = _open_lock(place.folder / "alive")
-    patience = time.monotonic() + 2
-    while not _try_lock(alive):
-        if time.monotonic() > patience and _postmaster(place) is None:
-            for pid in _children(place):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        try:
-            _wait(deadline, place, "does not end")
-        except Unavailable:
-            os.close(alive)
-            raise
-    return alive
+    if time.monotonic() > patience and _postmaster(place) is None:
+        for pid in _children(place):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 # --- what is alive ----------------------------------------------------------------------------
@@ -500,6 +501,14 @@ def _command(pid: int) -> list[bytes]:
     except OSError:
         return []
     return words.split(b"\0") if words else []
+
+
+def _lives(pid: int) -> bool:
+    # The command's words are empty during an exec too, so they cannot tell.
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _uid(pid: int) -> int | None:
