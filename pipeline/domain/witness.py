@@ -1,0 +1,228 @@
+"""Two stages: a near code stands alone, a code a little further off needs a second witness.
+
+The room between the near and the wide radius is where stickers, logos and crops put true copies,
+and where now and then a stranger turns up. What lies there is believed when something else says
+the same: other crops of the same registered picture, where the first hit says they must lie;
+another signal; two hits that place the picture alike; or an alignment of local features. None of
+this decides: it says what a person looks at, and why.
+
+Thresholds are data, each with the false-positive rate that it was calibrated at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from pipeline.domain.alignment import (
+    Acceptance,
+    Alignment,
+    Region,
+    apart,
+    overlap,
+    placement_of,
+    region_corners,
+)
+from pipeline.domain.evidence import Hit
+from pipeline.domain.ids import EntryId
+from pipeline.errors import Invalid
+
+_WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+_SAME_PLACE = 0.12
+_ALIKE = 0.8
+
+
+class Witness(StrEnum):
+    """Why an entry is believed to be in an upload. The value is what a reviewer reads."""
+
+    NEAR = "near enough alone"
+    PARTS = "other parts lie where they should"
+    PLACES = "two parts place the picture alike"
+    SIGNAL = "another signal agrees"
+    ALIGNMENT = "local features agree"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """A threshold in bits, and the share of unrelated pairs of codes that lie within it."""
+
+    bits: int
+    false_positive_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as near, what as a candidate, and what as a second witness.
+
+    The rates are of ``consentry bench robustness`` on 140,000,000 pairs of a crop of a photograph
+    and a view of an unrelated picture; an operator calibrates them on their own pictures.
+    """
+
+    near: Calibrated = Calibrated(31, 1e-8)
+    wide: Calibrated = Calibrated(64, 1e-6)
+    part: Calibrated = Calibrated(56, 6e-7)
+    least_parts: int = 2
+    signals: Mapping[str, Calibrated] = field(
+        default_factory=lambda: MappingProxyType({"phash": Calibrated(60, 1e-6)})
+    )
+    acceptance: Acceptance = Acceptance()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.near.bits <= self.wide.bits:
+            raise Invalid("the wide radius is no smaller than the near one, and neither negative")
+        if self.least_parts < 1:
+            raise Invalid("a second witness of parts needs at least one part")
+
+    def document(self) -> dict[str, Any]:
+        """The thresholds as JSON-ready data; ``parse`` reads them back."""
+        return {
+            "near": asdict(self.near),
+            "wide": asdict(self.wide),
+            "part": asdict(self.part),
+            "least_parts": self.least_parts,
+            "signals": {name: asdict(of) for name, of in self.signals.items()},
+            "acceptance": asdict(self.acceptance),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An entry that is believed to be in the upload: the hit, why, and what else says so.
+
+    ``hit`` is None where local features alone found the entry. ``agreeing`` holds the second
+    witness's own hits, so that they can be drawn. ``threshold`` is what ``hit`` had to be within.
+    """
+
+    entry: EntryId
+    witness: Witness
+    hit: Hit | None
+    threshold: Calibrated | None
+    agreeing: tuple[Hit, ...] = ()
+    alignment: Alignment | None = None
+
+
+def parse(document: Mapping[str, Any]) -> Thresholds:
+    """Thresholds from their document; raises ``Invalid`` naming what is wrong."""
+    known = set(Thresholds().document())
+    if set(document) != known:
+        raise Invalid(f"witness thresholds have {', '.join(sorted(known))}, all of them")
+    try:
+        return Thresholds(
+            near=Calibrated(**document["near"]),
+            wide=Calibrated(**document["wide"]),
+            part=Calibrated(**document["part"]),
+            least_parts=int(document["least_parts"]),
+            signals={name: Calibrated(**of) for name, of in document["signals"].items()},
+            acceptance=Acceptance(**document["acceptance"]),
+        )
+    except (TypeError, ValueError, AttributeError) as wrong:
+        raise Invalid(f"witness thresholds: {wrong}; compare with the documented form") from None
+
+
+def candidates(
+    hits: Iterable[Hit], thresholds: Thresholds, signal: str = "pdq", most: int = 4
+) -> tuple[Hit, ...]:
+    """The hits worth a second look: nearest of each entry without a near one, nearest first."""
+    nearest: dict[EntryId, Hit] = {}
+    for hit in hits:
+        kept = nearest.get(hit.entry)
+        if hit.signal == signal and (kept is None or hit.distance < kept.distance):
+            nearest[hit.entry] = hit
+    between = (
+        hit
+        for hit in nearest.values()
+        if thresholds.near.bits < hit.distance <= thresholds.wide.bits
+    )
+    return tuple(sorted(between, key=lambda hit: (hit.distance, hit.entry))[:most])
+
+
+def decide(
+    hits: Iterable[Hit],
+    regions: Mapping[int, Region],
+    thresholds: Thresholds,
+    *,
+    parts: Mapping[EntryId, Sequence[Hit]] | None = None,
+    alignments: Mapping[EntryId, Alignment] | None = None,
+    signal: str = "pdq",
+) -> tuple[Finding, ...]:
+    """What an upload is believed to hold, nearest first, at most one finding an entry.
+
+    ``hits`` are what the indexes gave within the wide radius, of all signals. ``parts`` are the
+    hits of the second look, each compared with the code of its own slot only; ``alignments`` are
+    those of people who opted in to local features. The order of hits does not matter.
+    """
+    by_entry: dict[EntryId, list[Hit]] = defaultdict(list)
+    for hit in hits:
+        by_entry[hit.entry].append(hit)
+    aligned = alignments or {}
+    found = []
+    for entry in sorted({*by_entry, *aligned}):
+        own = sorted(by_entry[entry], key=lambda hit: (hit.distance, hit.slot, hit.view.words))
+        finding = _standing(own, (parts or {}).get(entry, ()), regions, thresholds, signal)
+        if finding is None and entry in aligned and thresholds.acceptance.believes(aligned[entry]):
+            nearest = next((hit for hit in own if hit.signal == signal), None)
+            finding = Finding(entry, Witness.ALIGNMENT, nearest, None, (), aligned[entry])
+        if finding is not None:
+            found.append(finding)
+    return tuple(sorted(found, key=_nearness))
+
+
+def _standing(
+    own: Sequence[Hit],
+    parts: Sequence[Hit],
+    regions: Mapping[int, Region],
+    thresholds: Thresholds,
+    signal: str,
+) -> Finding | None:
+    """The strongest reason to believe an entry by its codes alone."""
+    first = next((hit for hit in own if hit.signal == signal), None)
+    if first is None or first.distance > thresholds.wide.bits:
+        return None
+    if first.distance <= thresholds.near.bits:
+        return Finding(first.entry, Witness.NEAR, first, thresholds.near)
+    seen = tuple(hit for hit in parts if hit.distance <= thresholds.part.bits)
+    if len({hit.slot for hit in seen}) >= thresholds.least_parts:
+        return Finding(first.entry, Witness.PARTS, first, thresholds.wide, seen)
+    alike = _placed_alike(first, own, regions, thresholds)
+    if alike:
+        return Finding(first.entry, Witness.PLACES, first, thresholds.wide, alike)
+    others = tuple(
+        hit
+        for hit in own
+        if hit.signal in thresholds.signals
+        and hit.distance <= thresholds.signals[hit.signal].bits
+        and hit.slot == first.slot
+        and hit.view.turn is first.view.turn
+        and apart(hit.view.corners, first.view.corners) <= _SAME_PLACE
+    )
+    if others:
+        return Finding(first.entry, Witness.SIGNAL, first, thresholds.wide, others)
+    return None
+
+
+def _placed_alike(
+    first: Hit, own: Sequence[Hit], regions: Mapping[int, Region], thresholds: Thresholds
+) -> tuple[Hit, ...]:
+    """Hits of other views on other crops that imply the same place, as near as parts must be."""
+    if first.slot not in regions:
+        return ()
+    whole = region_corners(placement_of(first.view, regions[first.slot]), _WHOLE)
+    return tuple(
+        hit
+        for hit in own
+        if hit.signal == first.signal
+        and hit.view != first.view
+        and hit.slot in regions
+        and hit.distance <= thresholds.part.bits
+        and overlap(regions[hit.slot], regions[first.slot]) <= _ALIKE
+        and apart(whole, region_corners(placement_of(hit.view, regions[hit.slot]), _WHOLE))
+        <= _SAME_PLACE
+    )
+
+
+def _nearness(finding: Finding) -> tuple[float, int]:
+    return (finding.hit.distance if finding.hit else float("inf"), finding.entry)
