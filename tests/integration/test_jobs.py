@@ -261,6 +261,14 @@ def make_machine(database, url):
 
         @rule(target=claims, limit=st.integers(1, 4))
         def claim(self, limit):
+            return self.take(limit)
+
+        @rule(target=claims)
+        def overtake(self):
+            self.expire()
+            return self.take(4)
+
+        def take(self, limit):
             before = [n for n, state in self.state.items() if state in ("ready", "expired")]
             taken = jobs(lambda j: j.claim("k", limit, LEASE))
             for job in taken:
@@ -278,6 +286,9 @@ def make_machine(database, url):
 
         @rule()
         def time_passes(self):
+            self.expire()
+
+        def expire(self):
             sql(
                 "UPDATE consentry.jobs SET lease_until = now() - interval '1s'"
                 " WHERE state = 'leased'"
