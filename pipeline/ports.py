@@ -585,6 +585,69 @@ class Attempts(Protocol):
         """The right answer was given."""
         ...
 
+    def purge(self, now: datetime) -> int:
+        """Forget those whose failures are all forgiven; how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """Somebody who may decide cases; a ``senior`` also those that were escalated."""
+
+    id: ReviewerId
+    login: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A reviewer at work. ``csrf`` is what her forms must carry."""
+
+    reviewer: Reviewer
+    csrf: str = field(repr=False)
+
+
+class Reviewers(Protocol):
+    """The people who decide, and their sessions."""
+
+    def add(self, login: str, password: str, role: str) -> ReviewerId:
+        """A new reviewer; ``password`` is a digest. Raises ``Conflict`` when the login is taken."""
+        ...
+
+    def by_login(self, login: str) -> tuple[Reviewer, str] | None:
+        """A reviewer who may log in and the digest of her password."""
+        ...
+
+    def all(self) -> list[Mapping[str, Any]]:
+        """Reviewers for the operator: id, login, role, created_at, disabled_at."""
+        ...
+
+    def set_password(self, reviewer: ReviewerId, password: str) -> bool:
+        """Another password's digest; all her sessions end. False when there is no such one."""
+        ...
+
+    def disable(self, reviewer: ReviewerId, now: datetime) -> bool:
+        """She may not log in any more, and her sessions end; false when it was so already."""
+        ...
+
+    def create_session(
+        self, reviewer: ReviewerId, digest: bytes, csrf: str, now: datetime, expires: datetime
+    ) -> None:
+        """A session begins; ``digest`` is that of its token."""
+        ...
+
+    def session(self, digest: bytes, now: datetime) -> Session | None:
+        """The session of a token's digest, used now; None when it has ended."""
+        ...
+
+    def end_session(self, digest: bytes) -> bool:
+        """She logs out; false when the session was gone already."""
+        ...
+
+    def purge(self, now: datetime) -> int:
+        """Remove sessions that ended by themselves; how many."""
+        ...
+
 
 class Unit(Protocol):
     """One transaction and its parts."""
@@ -613,6 +676,8 @@ class Unit(Protocol):
     def audit(self) -> AuditLog: ...
     @property
     def attempts(self) -> Attempts: ...
+    @property
+    def reviewers(self) -> Reviewers: ...
 
 
 class Pins(Protocol):

@@ -14,8 +14,9 @@ def configure(settings: Settings) -> None:
     """Set up logging for this process; the libraries' own logs are kept to warnings."""
     level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
-    # Request lines of the HTTP client name webhook addresses; psycopg's quote statements.
-    for noisy in ("httpx", "httpcore", "psycopg", "psycopg.pool"):
+    # Request lines of the HTTP client name webhook addresses; psycopg's quote statements;
+    # the image decoder's tell what is in a file.
+    for noisy in ("httpx", "httpcore", "psycopg", "psycopg.pool", "PIL"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     structlog.configure(
         processors=[

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+import cv2
 import structlog
 
 from pipeline import plugins
@@ -154,6 +155,7 @@ def keyring(settings: Settings) -> KeyRing:
 
 
 def _world(settings: Settings, database: Database) -> World:
+    cv2.setNumThreads(1)  # one caller a thread; see services/__init__.py
     ring = keyring(settings)
     deployment = Secrets.load(database, ring)
     store = PgStore(database, ring, deployment)

@@ -62,6 +62,7 @@ def duties(world: World) -> list[Duty]:
         swept = sweep_orphans(world.store, world.blobs)
         with world.store.transaction() as unit:
             unit.reviewers.purge(now())
+            unit.attempts.purge(now())
         return swept
 
     return [

@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
 from pipeline.errors import Misconfigured, UnknownSchema
 
@@ -79,10 +81,9 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None) -> list[
     return applied
 
 
-def require_current(connection: psycopg.Connection[object]) -> None:
+def require_current(connection: psycopg.Connection[Any]) -> None:
     """Refuse to work on a schema that this code does not know; says what to do."""
-    there = connection.execute("SELECT to_regclass('consentry.schema_migrations')").fetchone()
-    if there is None or there == (None,):
+    if _rows(connection, "SELECT to_regclass('consentry.schema_migrations')") == [(None,)]:
         raise UnknownSchema("this database has no Consentry schema yet; run: consentry migrate")
     applied = _applied(connection)
     _check(applied)
@@ -90,7 +91,7 @@ def require_current(connection: psycopg.Connection[object]) -> None:
         raise UnknownSchema("this database is older than this code; run: consentry migrate")
 
 
-def _prepare(connection: psycopg.Connection[object]) -> None:
+def _prepare(connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE SCHEMA IF NOT EXISTS consentry")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS consentry.schema_migrations ("
@@ -99,11 +100,16 @@ def _prepare(connection: psycopg.Connection[object]) -> None:
     )
 
 
-def _applied(connection: psycopg.Connection[object]) -> list[tuple[int, str, bytes]]:
-    rows = connection.execute(
-        "SELECT number, name, checksum FROM consentry.schema_migrations ORDER BY number"
-    ).fetchall()
-    return [(int(row[0]), str(row[1]), bytes(row[2])) for row in rows]  # type: ignore[index]
+def _applied(connection: psycopg.Connection[Any]) -> list[tuple[int, str, bytes]]:
+    return _rows(
+        connection,
+        "SELECT number, name, checksum FROM consentry.schema_migrations ORDER BY number",
+    )
+
+
+def _rows(connection: psycopg.Connection[Any], statement: LiteralString) -> list[Any]:
+    """All rows as tuples, whatever the connection makes of rows."""
+    return connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
 
 
 def _check(applied: list[tuple[int, str, bytes]]) -> None:

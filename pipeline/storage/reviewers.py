@@ -7,35 +7,18 @@ a set time, after half an hour without use, or when its reviewer is disabled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.domain.ids import ReviewerId
 from pipeline.errors import Conflict, Invalid
+from pipeline.ports import Reviewer, Session
 from pipeline.storage import Queries
 
 IDLE = timedelta(minutes=30)
 """How long a session may lie unused."""
 
 ROLES = ("reviewer", "senior")
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """Somebody who may decide cases; a ``senior`` also those that were escalated."""
-
-    id: ReviewerId
-    login: str
-    role: str
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A reviewer at work. ``csrf`` is what her forms must carry."""
-
-    reviewer: Reviewer
-    csrf: str = field(repr=False)
 
 
 class PgReviewers:

@@ -111,14 +111,14 @@ CREATE TABLE changes (
   entries bigint[] NOT NULL,
   at timestamptz NOT NULL DEFAULT now()
 );
-CREATE FUNCTION change_append(op text, entries bigint[]) RETURNS bigint
+CREATE FUNCTION change_append(what text, which bigint[]) RETURNS bigint
 LANGUAGE plpgsql AS $$
-DECLARE next bigint;
+DECLARE step bigint;
 BEGIN
-  UPDATE change_head SET seq = seq + 1 RETURNING seq INTO next;
-  INSERT INTO changes (seq, op, entries) VALUES (next, op, entries);
-  PERFORM pg_notify('consentry_changes', next::text);
-  RETURN next;
+  UPDATE change_head SET seq = change_head.seq + 1 RETURNING change_head.seq INTO step;
+  INSERT INTO changes (seq, op, entries) VALUES (step, what, which);
+  PERFORM pg_notify('consentry_changes', step::text);
+  RETURN step;
 END $$;
 
 -- Every process that holds an index: what it has applied, and when it last said so.
