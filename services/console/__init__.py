@@ -1,0 +1,51 @@
+"""The reviewers' console: log in, take a case, judge it by its facts, decide.
+
+The rules of review live in ``pipeline.journeys.review``; these pages only show them. They work
+without scripts except for looking at an upload, which needs a key held down.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+
+from services.console import case_page, login_page, media, queue_page, refusals
+from services.console.guard import Guard
+from services.console.pages import Pages
+from services.wiring import World
+
+
+def create_app(world: World) -> FastAPI:
+    """The console over a world that stays open as long as the app is used."""
+    app = FastAPI(title="Consentry console", openapi_url=None)
+    app.state.world = world
+    app.state.pages = Pages(secure=world.settings.secure_cookies)
+    app.add_middleware(Guard, broken=refusals.broken)
+    refusals.install(app)
+    for part in (login_page, queue_page, case_page, media):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=Path(str(resources.files(__name__) / "static"))))
+    app.add_api_route("/healthz", _healthy, methods=["GET"])
+    return app
+
+
+def serve(world: World, host: str, port: int) -> None:
+    """Serve the console until the process is told to end."""
+    uvicorn.run(
+        create_app(world),
+        host=host,
+        port=port,
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _healthy() -> PlainTextResponse:
+    return PlainTextResponse("ok")

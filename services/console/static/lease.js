@@ -1,0 +1,64 @@
+// The claim on a case: counted down, and renewed while somebody is at work on the page.
+
+import { post } from "./post.js";
+
+const SIGNS_OF_WORK = ["keydown", "pointerdown", "pointermove", "input", "scroll"];
+
+export function watchLease(panel, lostNotice, credentials) {
+  const words = panel.querySelector("[data-lease-words]");
+  const left = panel.querySelector("[data-lease-left]");
+  let length = Number(panel.dataset.seconds);
+  let until = performance.now() + length * 1000;
+  let worked = false;
+  let asking = false;
+  let next = performance.now() + pause();
+
+  // Often enough to survive a failed try or two, never more than once in five seconds.
+  function pause() {
+    return Math.max(5, Math.min(60, length / 5)) * 1000;
+  }
+
+  for (const sign of SIGNS_OF_WORK) {
+    document.addEventListener(sign, () => (worked = true), { passive: true, capture: true });
+  }
+
+  function lost() {
+    clearInterval(ticking);
+    words.textContent = "Your claim has ended";
+    left.textContent = "";
+    lostNotice.hidden = false;
+  }
+
+  async function renew() {
+    asking = true;
+    worked = false;
+    const asked = performance.now();
+    try {
+      const response = await post(`/cases/${panel.dataset.case}/renew`, credentials, "application/json");
+      if (response.ok) {
+        length = (await response.json()).seconds;
+        until = asked + length * 1000;
+      } else if (response.status < 500) {
+        lost();
+      } else {
+        worked = true;
+      }
+    } catch {
+      worked = true; // the console is away; ask again while the claim holds
+    }
+    asking = false;
+    next = performance.now() + pause();
+  }
+
+  function tick() {
+    const seconds = Math.ceil((until - performance.now()) / 1000);
+    if (seconds <= 0) return lost();
+    const minutes = Math.floor(seconds / 60);
+    left.textContent = `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
+    panel.classList.toggle("ending", seconds < 60);
+    if (worked && !asking && !document.hidden && performance.now() >= next) renew();
+  }
+
+  const ticking = setInterval(tick, 1000);
+  tick();
+}

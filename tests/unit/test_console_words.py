@@ -1,0 +1,73 @@
+"""What a reviewer reads: spans, views, grounds, and the drawn scale of a match."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pipeline.domain.case import GROUNDS, Ground, State
+from pipeline.domain.signal import Metric, Space
+from services.console import words
+from services.console.pages import lasting
+from services.console.scale import WIDTH, scale
+
+PDQ = Space("pdq", "1", Metric.HAMMING, 256)
+FACE = Space("face", "1", Metric.INNER_PRODUCT, 512)
+
+
+@pytest.mark.parametrize(
+    ("span", "said"),
+    [
+        (timedelta(0), "0 min"),
+        (timedelta(seconds=-5), "0 min"),
+        (timedelta(minutes=59, seconds=59), "59 min"),
+        (timedelta(hours=3, minutes=12), "3 h 12 min"),
+        (timedelta(days=2, hours=4, minutes=50), "2 d 4 h"),
+    ],
+)
+def test_a_span_is_said_in_its_two_largest_units(span: timedelta, said: str) -> None:
+    assert lasting(span) == said
+
+
+def test_the_form_offers_exactly_the_grounds_that_the_domain_allows() -> None:
+    offered = {state: frozenset(grounds) for state, _, _, grounds in words.DECISIONS}
+    assert offered == GROUNDS
+
+
+def test_every_state_and_ground_has_words() -> None:
+    assert len({words.state(state) for state in State}) == len(State)
+    assert len({words.ground(ground) for ground in Ground}) == len(Ground)
+
+
+def test_a_view_is_said_as_part_and_turn() -> None:
+    assert words.view({"name": "whole", "turn": "as it is"}) == "the whole picture"
+    assert words.view({"name": "whole", "turn": "mirrored"}) == "the whole picture, mirrored"
+    assert words.view({"name": "without its border", "turn": "as it is"}) == "without its border"
+    assert words.view({}) == "the whole picture"
+
+
+def test_a_match_is_drawn_between_the_same_and_half_the_bits() -> None:
+    near, far = scale(PDQ, 0, 31), scale(PDQ, 128, 31)
+    assert (near.marker, far.marker) == (near.left, near.right)
+    assert near.edge == far.edge == round(near.left + (near.right - near.left) * 31 / 128)
+    assert scale(PDQ, 200, 31).marker == far.marker, "nothing is drawn outside"
+    assert (near.anchor, far.anchor) == ("start", "end")
+    assert 0 < near.left < near.right < WIDTH
+
+
+def test_a_match_is_inside_its_zone_exactly_when_it_is_within_the_threshold() -> None:
+    for distance in range(0, 129):
+        drawn = scale(PDQ, distance, 31)
+        assert (drawn.marker <= drawn.edge) == (distance <= 31)
+
+
+def test_a_similarity_is_drawn_with_the_same_on_the_left_too() -> None:
+    drawn = scale(FACE, 0.75, 0.5)
+    assert drawn.left < drawn.marker < drawn.edge < drawn.right
+    assert "at least 0.500" in drawn.words
+
+
+def test_a_signal_that_is_no_longer_computed_is_still_drawn() -> None:
+    drawn = scale(None, 5, 10)
+    assert drawn.left < drawn.marker < drawn.edge < drawn.right
