@@ -56,6 +56,7 @@ class NativeIndex:
         max_hits: int,
         permutation_seed: bytes | None,
         ring_from: int,
+        ring_reach: int | None,
         compact_after: int,
         background: bool,
     ) -> None:
@@ -64,6 +65,7 @@ class NativeIndex:
         self._seed = permutation_seed
         self._table = permutation_table(permutation_seed)
         self._ring_from = ring_from
+        self._ring_reach = ring_reach
         self._compact_after = compact_after
         self._background = background
         self._lock = threading.Lock()
@@ -310,7 +312,8 @@ class NativeIndex:
     def _found(
         self, base: Base, delta: Delta, rows: int, codes: NDArray[np.uint8], bits: int
     ) -> Hits:
-        by_ring = base.layout.ringed and bits <= reach(base.layout.rows)
+        widest = reach(base.layout.rows) if self._ring_reach is None else self._ring_reach
+        by_ring = base.layout.ringed and bits <= widest
         flips, left = probes(bits if by_ring else 0)
         queries = np.empty((len(codes), 4), np.uint64)
         quota = np.empty(len(codes), np.int64)
@@ -325,7 +328,7 @@ class NativeIndex:
             )  # fmt: skip
             return int(count)
 
-        found = self._with_room(attempt)
+        found = self._with_room(attempt, len(codes))
         if not over:
             return ranked(found[0], found[1], found[2], self._max_hits)
         told = found[:, quota[found[0]] >= 0]
@@ -333,13 +336,16 @@ class NativeIndex:
         query, label, distance = np.concatenate([told, nearest], axis=1)
         return ranked(query, label, distance, self._max_hits, truncated=True)
 
-    def _with_room(self, attempt: Callable[[NDArray[np.int64]], int]) -> NDArray[np.int64]:
+    def _with_room(
+        self, attempt: Callable[[NDArray[np.int64]], int], asked: int
+    ) -> NDArray[np.int64]:
         """A copy of the hits that ``attempt`` writes, in a buffer that grows until they fit."""
         found = getattr(self._scratch, "found", None)
         if found is None:
             found = self._scratch.found = np.empty((3, FIRST_ROOM), np.int64)
         while (count := attempt(found)) == FULL:
-            found = np.empty((3, 4 * found.shape[1]), np.int64)
+            # What is never written costs nothing, and the cap times the codes suffices.
+            found = np.empty((3, max(2 * found.shape[1], asked * self._max_hits)), np.int64)
             if found.shape[1] <= 64 * FIRST_ROOM:
                 self._scratch.found = found
         hits: NDArray[np.int64] = found[:, :count].copy()
@@ -379,4 +385,4 @@ class NativeIndex:
                         return FULL
             return k
 
-        return self._with_room(attempt)
+        return self._with_room(attempt, len(asking))

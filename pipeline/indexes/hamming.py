@@ -30,10 +30,11 @@ Method = Literal["auto", "native", "faiss"]
 def build(
     space: Space,
     *,
-    max_hits: int = 10_000,
+    max_hits: int = 1000,
     permutation_seed: bytes | None = None,
     method: Method = "auto",
     ring_from: int = RING_FROM,
+    ring_reach: int | None = None,
     compact_after: int = COMPACT_AFTER,
     background: bool = True,
 ) -> Index:
@@ -41,13 +42,17 @@ def build(
 
     ``max_hits`` caps the hits of one code: beyond it the nearest are kept and the answer says
     ``truncated``. ``permutation_seed`` is a secret of the deployment (see ``_permutation``).
-    ``background=False`` leaves compaction to whoever calls ``compact()``. Raises ``Misconfigured``
-    for any other space and for settings that make no sense.
+    ``ring_from`` and ``ring_reach`` (at most 63 bits) set from how many codes and up to which
+    radius the ring is used, instead of what was measured to be best. A compaction starts after
+    ``compact_after`` changes; ``background=False`` leaves it to whoever calls ``compact()``.
+    Raises ``Misconfigured`` for any other space and for settings that make no sense.
     """
     if space.metric is not Metric.HAMMING or space.width != WIDTH:
         raise Misconfigured(f"the index 'hamming' holds {WIDTH}-bit codes; {space.key} has others")
     if max_hits < 1 or ring_from < 1 or compact_after < 1:
         raise Misconfigured("max_hits, ring_from and compact_after must be at least 1")
+    if ring_reach is not None and not 0 <= ring_reach <= 63:
+        raise Misconfigured("ring_reach must be 0 to 63 bits")
     if permutation_seed is not None and len(permutation_seed) < 16:
         raise Misconfigured("permutation_seed must have at least 16 random bytes")
     if method == "faiss" or (method == "auto" and not compiles()):
@@ -59,6 +64,7 @@ def build(
         max_hits=max_hits,
         permutation_seed=permutation_seed,
         ring_from=ring_from,
+        ring_reach=ring_reach,
         compact_after=compact_after,
         background=background,
     )
@@ -79,9 +85,14 @@ def compiles() -> bool:
     space = Space("self-test", "1", Metric.HAMMING, WIDTH)
     try:
         index = NativeIndex(
-            space, max_hits=100, permutation_seed=None, ring_from=16, compact_after=16,
+            space,
+            max_hits=100,
+            permutation_seed=None,
+            ring_from=16,
+            ring_reach=None,
+            compact_after=16,
             background=False,
-        )  # fmt: skip
+        )
         index.add(np.arange(32), codes[:32])
         index.add(np.arange(32, 64), codes[32:])
         index.remove(np.array([3, 40]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.domain.signal import Metric, Space
-from pipeline.indexes import _native, hamming
+from pipeline.indexes import hamming
 from pipeline.indexes._permutation import fingerprint, permutation
 from pipeline.indexes._ring import REACH, probes, reach
 
@@ -14,7 +14,10 @@ SEED = bytes(range(32))
 
 def make_index(**options):
     """A compiled index that uses the ring from the first code on and compacts when told."""
-    settings = {"method": "native", "ring_from": 1, "compact_after": 1 << 30, "background": False}
+    settings = {
+        "method": "native", "ring_from": 1, "compact_after": 1 << 30, "background": False,
+        "max_hits": 100_000,
+    }  # fmt: skip
     return hamming.build(SPACE, **(settings | options))
 
 
@@ -84,14 +87,13 @@ def turned(rng, code, share):
 
 
 @pytest.mark.parametrize("bits", range(64))
-def test_what_is_exactly_at_the_radius_is_found_and_one_bit_further_is_not(bits, monkeypatch):
-    monkeypatch.setattr(_native, "reach", lambda rows: 63)
+def test_what_is_exactly_at_the_radius_is_found_and_one_bit_further_is_not(bits):
     rng = np.random.default_rng(bits)
     code = random_codes(rng, 1)[0]
     planted = [turned(rng, code, share) for share in spreads(rng, bits, 60)]
     beyond = [turned(rng, code, share) for share in spreads(rng, bits + 1, 60)]
     codes = np.stack(planted + beyond + list(random_codes(rng, 200)))
-    index = resting(np.arange(320), codes)
+    index = resting(np.arange(320), codes, ring_reach=63)
     hits = index.search(code[None], bits)
     assert said(hits) == oracle(np.arange(320), codes, code[None], bits)
     assert set(hits.label.tolist()) == set(range(60))
@@ -259,7 +261,10 @@ def test_stored_words_are_the_permuted_bits_of_the_code():
 def test_faiss_gives_the_same_answers():
     rng = np.random.default_rng(9)
     centre, codes = crowded(rng, 1000)
-    mine, peer = resting(np.arange(1000), codes), hamming.build(SPACE, method="faiss")
+    mine, peer = (
+        resting(np.arange(1000), codes),
+        hamming.build(SPACE, method="faiss", max_hits=100_000),
+    )
     peer.add(np.arange(1000), codes)
     for index in (mine, peer):
         index.remove(np.arange(100, 300))

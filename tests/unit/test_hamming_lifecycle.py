@@ -225,7 +225,12 @@ def test_negative_and_huge_labels_are_kept_as_they_are():
 
 
 def test_settings_that_make_no_sense_are_refused():
-    for options in ({"max_hits": 0}, {"ring_from": 0}, {"permutation_seed": b"short"}):
+    for options in (
+        {"max_hits": 0},
+        {"ring_from": 0},
+        {"ring_reach": 64},
+        {"permutation_seed": b"short"},
+    ):
         with pytest.raises(Misconfigured):
             hamming.build(SPACE, **options)
     with pytest.raises(Misconfigured):
