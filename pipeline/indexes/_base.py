@@ -180,7 +180,11 @@ def lay_out(words: NDArray[np.uint64], labels: NDArray[np.int64], ring_from: int
     """A base of words (n, 4) and their unique labels; with ring tables from ``ring_from`` rows."""
     if not ascending(labels):
         order = np.argsort(labels, kind="stable")
-        labels, words = labels[order], taken_in_order(words, order)
+        ordered = taken_in_order(words, order)
+        try:
+            return lay_out(ordered, labels[order], ring_from)
+        finally:
+            ordered.fill(0)
     row_of = np.empty(len(words), np.uint32)
     size = 1 << max(4, (2 * len(words) - 1).bit_length())
     slots = np.zeros(size, np.uint64)

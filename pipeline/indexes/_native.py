@@ -71,6 +71,7 @@ class NativeIndex:
         self._lock = threading.Lock()
         self._compacting = threading.Lock()
         self._worker: threading.Thread | None = None
+        self._not_before = 0.0
         self._removed_meanwhile: list[NDArray[np.int64]] | None = None
         self._retired: list[Base | Delta] = []
         self._base = lay_out(NO_WORDS, NO_LABELS, ring_from)
@@ -102,7 +103,8 @@ class NativeIndex:
                     raise Invalid(
                         "a label is in the index already; remove it before adding it anew"
                     )
-                self._append(words, labels.copy())
+                self._append(words, labels)
+            words.fill(0)
         self._compact_when_due()
 
     def remove(self, labels: NDArray[np.int64]) -> int:
@@ -172,8 +174,14 @@ class NativeIndex:
             labels = np.concatenate([resting[1], moving[1]])
             resting[0].fill(0)
             moving[0].fill(0)
-            fresh = lay_out(words, labels, self._ring_from)
-            words.fill(0)
+            try:
+                fresh = lay_out(words, labels, self._ring_from)
+            except MemoryError:
+                with self._lock:
+                    self._removed_meanwhile = None
+                raise
+            finally:
+                words.fill(0)
             with self._lock:
                 for removed in self._removed_meanwhile or ():
                     fresh.wipe_rows(fresh.remove(removed)[1].tolist())
@@ -304,10 +312,19 @@ class NativeIndex:
                 return
             if self._worker is not None and self._worker.is_alive():
                 return
+            if time.monotonic() < self._not_before:
+                return
             self._worker = threading.Thread(
-                target=self.compact, name=f"compact {self._space.key}", daemon=True
+                target=self._compact_or_wait, name=f"compact {self._space.key}", daemon=True
             )
             self._worker.start()
+
+    def _compact_or_wait(self) -> None:
+        """Compact; where memory does not suffice, leave things as they are for a minute."""
+        try:
+            self.compact()
+        except MemoryError:
+            self._not_before = time.monotonic() + 60
 
     def _found(
         self, base: Base, delta: Delta, rows: int, codes: NDArray[np.uint8], bits: int
