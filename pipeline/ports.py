@@ -483,6 +483,10 @@ class Events(Protocol):
         """The platform has answered that it has it."""
         ...
 
+    def unsent(self, platform: PlatformId) -> list[str]:
+        """A platform's events that no delivery was ever made for, oldest first."""
+        ...
+
     def of_case(self, case: CaseId, platform: PlatformId) -> list[Mapping[str, Any]]:
         """A case's events for one platform, with their delivery."""
         ...

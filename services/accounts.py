@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.actions.webhook import new_secret
 from pipeline.domain.ids import PlatformId
 from pipeline.errors import Conflict, Invalid, NotFound
+from pipeline.journeys.review import send
 from pipeline.ports import Unit
 from services.wiring import World
 
@@ -116,4 +117,6 @@ def _endpoint(unit: Unit, platform: PlatformId, url: str) -> str:
     secret = new_secret(secrets.token_bytes(32))
     sealed = unit.vault.seal(platform, "platforms.webhook_secret", secret.encode())
     unit.platforms.set_endpoint(platform, url, sealed)
+    for event in unit.events.unsent(platform):
+        send(unit, event)
     return secret

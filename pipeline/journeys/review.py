@@ -164,8 +164,14 @@ def tell(
         },
     )
     unit.events.add(event)
-    unit.jobs.add("deliver", {"event": event.id}, max_attempts=DELIVERY_ATTEMPTS)
+    if unit.platforms.endpoint(platform) is not None:
+        send(unit, event.id)
     return event.id
+
+
+def send(unit: Unit, event: str) -> None:
+    """Have an event delivered. One of a platform without an address waits until it has one."""
+    unit.jobs.add("deliver", {"event": event}, max_attempts=DELIVERY_ATTEMPTS)
 
 
 def by_platform(case: Case) -> list[tuple[PlatformId, tuple[CaseUpload, ...]]]:

@@ -7,7 +7,7 @@ says what it does. Python names a query and never assembles one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -75,7 +75,7 @@ class Queries:
         with self.connection.cursor() as cursor:
             cursor.executemany(queries()[name], rows)
 
-    def stream(self, name: str, /, batch: int = 5000, **values: Any) -> Iterator[dict[str, Any]]:
+    def stream(self, name: str, /, batch: int = 5000, **values: Any) -> Generator[dict[str, Any]]:
         """Rows through a server-side cursor, never all in memory. Needs an open transaction."""
         with self.connection.cursor(name=f"stream_{name}") as cursor:
             cursor.itersize = batch

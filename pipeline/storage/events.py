@@ -74,6 +74,10 @@ class PgEvents:
         """See the port."""
         self._queries.run("event_delivered", id=event, at=at)
 
+    def unsent(self, platform: PlatformId) -> list[str]:
+        """See the port."""
+        return [row["id"] for row in self._queries.all("events_unsent", platform=platform)]
+
     def of_case(self, case: CaseId, platform: PlatformId) -> list[Mapping[str, Any]]:
         """See the port."""
         return list(self._queries.all("events_of_case", case=case, platform=platform))

@@ -126,6 +126,38 @@ def test_a_dismissal_is_told_to_the_platform_so_that_it_can_let_the_upload_go(to
     assert sent.told[0][0].body["data"]["ground"] == "consented"
 
 
+def test_a_platform_that_gives_its_address_later_is_told_what_it_missed(town: Town) -> None:
+    from services.accounts import set_webhook
+
+    town.register(jpeg(picture(1)))
+    quiet = town.platform("quiet", webhook=None)
+    town.uphold(town.screen(quiet, jpeg(picture(1), 50)).case, town.reviewer())
+    sent = Platform()
+    assert deliver_due(town.world.store, sent, town.clock, lambda _: 1.0).failed == 0
+    assert not sent.told
+    set_webhook(town.world, "quiet", "http://127.0.0.1:9/hook")
+    assert deliver_due(town.world.store, sent, town.clock, lambda _: 1.0).sent == 1
+
+
+def test_a_failed_delivery_comes_again_and_ends_as_a_dead_letter_that_can_be_replayed(
+    town: Town,
+) -> None:
+    town.register(jpeg(picture(1)))
+    town.uphold(town.screen(town.platform(), jpeg(picture(1), 50)).case, town.reviewer())
+    sent = Platform(failing=True)
+    for _ in range(review.DELIVERY_ATTEMPTS):
+        assert deliver_due(town.world.store, sent, town.clock, lambda _: 0.0).failed == 1
+    assert deliver_due(town.world.store, sent, town.clock, lambda _: 0.0).failed == 0
+    with town.world.store.transaction() as unit:
+        (dead,) = unit.events.deliveries(dead=True, limit=10)
+        assert "500" in dead["last_error"]
+        assert unit.jobs.replay(dead["job"])
+    sent.failing = False
+    assert deliver_due(town.world.store, sent, town.clock, lambda _: 0.0).sent == 1
+    attempts = town.query("SELECT count(*), count(error) FROM delivery_attempts")
+    assert attempts == [(review.DELIVERY_ATTEMPTS + 1, review.DELIVERY_ATTEMPTS)]
+
+
 def test_only_one_of_two_reviewers_holds_a_case_and_it_can_be_taken_over_later(town: Town) -> None:
     town.register(jpeg(picture(1)))
     case = town.screen(town.platform(), jpeg(picture(1))).case

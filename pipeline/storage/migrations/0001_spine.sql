@@ -287,7 +287,8 @@ CREATE TABLE jobs (
   finished_at timestamptz
 );
 CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE state = 'ready';
-CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'leased';
+CREATE INDEX jobs_leased ON jobs (kind, lease_until) WHERE state = 'leased';
+CREATE INDEX jobs_dead ON jobs (finished_at) WHERE state = 'dead';
 CREATE TABLE delivery_attempts (
   event text NOT NULL REFERENCES events,
   job bigint NOT NULL REFERENCES jobs,

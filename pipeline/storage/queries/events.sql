@@ -37,3 +37,10 @@ SELECT j.id AS job, e.id AS event, p.name AS platform, e.kind, e.case_id AS "cas
 FROM jobs j JOIN events e ON e.id = j.payload->>'event' JOIN platforms p ON p.id = e.platform
 WHERE j.kind = 'deliver' AND (NOT %(dead)s OR j.state = 'dead')
 ORDER BY j.id DESC LIMIT %(limit)s;
+
+-- name: events_unsent
+-- A platform's events that no delivery was ever made for, oldest first.
+SELECT e.id FROM events e
+WHERE e.platform = %(platform)s AND e.delivered_at IS NULL
+  AND NOT EXISTS (SELECT FROM jobs j WHERE j.kind = 'deliver' AND j.payload->>'event' = e.id)
+ORDER BY e.created_at, e.id;

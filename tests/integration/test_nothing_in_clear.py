@@ -1,0 +1,107 @@
+"""Hashes are intimate data: a dump, files, logs and folders are searched for them."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from pipeline.domain.media import Side
+from pipeline.storage import embedded
+from tests.world import Town, jpeg, picture
+
+WINDOW = 8
+
+
+def test_no_hash_stands_in_clear_in_a_dump_or_in_the_files_of_the_database(
+    town: Town, capfd: pytest.CaptureFixture[str]
+) -> None:
+    codes = _live_a_little(town)
+    dump = _dump(town.url)
+    assert b"COPY consentry.entries" in dump, "the dump has the tables"
+    for code in codes:
+        for needle in _spellings(code):
+            assert needle not in dump
+    with psycopg.connect(town.url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        row = connection.execute("SHOW data_directory").fetchone()
+    assert row is not None
+    pieces = [code[at : at + WINDOW] for code in codes for at in range(0, len(code), WINDOW)]
+    read = 0
+    for file in Path(row[0]).rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            read += len(content)
+            assert not any(piece in content for piece in pieces), file.name
+    assert read > 1 << 20, "the files were really read"
+    said = "".join(capfd.readouterr())
+    assert not any(code.hex() in said for code in codes)
+
+
+def test_no_upload_lies_in_clear_in_the_blob_store(town: Town) -> None:
+    town.register(jpeg(picture(1)))
+    body = jpeg(picture(1), 50)
+    town.screen(town.platform(), body)
+    kept = [file for file in town.world.settings.home.rglob("*") if file.is_file()]
+    assert any(str(town.world.settings.blob_folder) in str(file) for file in kept)
+    for file in kept:
+        content = file.read_bytes()
+        assert body[:64] not in content
+        assert body[1000:1032] not in content
+        assert file.stat().st_mode & 0o077 == 0, f"{file.name} is closed to others"
+
+
+def test_nothing_that_would_print_a_hash_prints_it(town: Town) -> None:
+    frame = town.world.decode(jpeg(picture(1))).frames[0]
+    for signal in town.world.signals:
+        computed = signal.compute([frame], Side.REGISTERED)
+        shown = f"{computed!r} {computed}"
+        code = computed.codes[0].tobytes()
+        assert code.hex() not in shown
+        assert str(list(code))[1:20] not in shown
+
+
+def _live_a_little(town: Town) -> list[bytes]:
+    """Register, match, uphold, dismiss; the codes that must be nowhere."""
+    images = [jpeg(picture(1)), jpeg(picture(3))]
+    town.register(*images)
+    board, ada = town.platform(), town.reviewer()
+    town.uphold(town.screen(board, jpeg(picture(1), 50)).case, ada)
+    town.dismiss(town.screen(board, jpeg(picture(3), 50)).case, ada)
+    town.screen(board, jpeg(picture(1), 55))
+    bodies = [*images, jpeg(picture(1), 50), jpeg(picture(3), 50)]
+    return [
+        code.tobytes()
+        for body in bodies
+        for signal in town.world.signals
+        for code in signal.compute(town.world.decode(body).frames, Side.QUERY).codes
+    ]
+
+
+def _spellings(code: bytes) -> Iterator[bytes]:
+    yield code
+    yield code.hex().encode()
+    yield code.hex().upper().encode()
+    yield base64.b64encode(code)[:40]
+    yield code[:16].hex().encode()
+
+
+def _dump(url: str) -> bytes:
+    parts = conninfo_to_dict(url)
+    return subprocess.run(
+        [
+            embedded.program("pg_dump"),
+            "-h",
+            str(parts["host"]),
+            "-U",
+            str(parts.get("user", "postgres")),
+            str(parts["dbname"]),
+        ],
+        check=True,
+        capture_output=True,
+    ).stdout
