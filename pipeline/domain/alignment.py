@@ -75,6 +75,25 @@ class Acceptance:
         return found >= self.many_inliers and hull >= self.large_hull
 
 
+def nominate(
+    rows: NDArray[np.int64], entries: NDArray[np.int64], *, most: int = 4, least: int = 4
+) -> tuple[int, ...]:
+    """Entries worth aligning, by how many of the upload's features are near one of theirs.
+
+    ``rows`` (n,) are the upload's features and ``entries`` (n,) whose feature each is near. A
+    feature that is near those of several entries counts less for each, as letters and logos are.
+    """
+    if not len(rows):
+        return ()
+    pairs = np.unique(np.column_stack([rows, entries]), axis=0)
+    _, which, shared = np.unique(pairs[:, 0], return_inverse=True, return_counts=True)
+    named, at = np.unique(pairs[:, 1], return_inverse=True)
+    weight = np.bincount(at, weights=1 / shared[which])
+    votes = np.bincount(at)
+    order = [int(i) for i in np.argsort(-weight, kind="stable") if votes[i] >= least]
+    return tuple(int(named[i]) for i in order[:most])
+
+
 def placement_of(view: View, region: Region) -> Placement:
     """The placement that a view implies when it shows just this region of the picture."""
     shown = [view.corners[at] for at in _SHOWN_AT[view.turn]]

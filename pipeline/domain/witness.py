@@ -29,6 +29,7 @@ from pipeline.domain.alignment import (
 )
 from pipeline.domain.evidence import Hit
 from pipeline.domain.ids import EntryId
+from pipeline.domain.media import WHOLE_CORNERS, Turn, View
 from pipeline.errors import Invalid
 
 _WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
@@ -69,7 +70,7 @@ class Thresholds:
     signals: Mapping[str, Calibrated] = field(
         default_factory=lambda: MappingProxyType({"phash": Calibrated(60, 1e-6)})
     )
-    acceptance: Acceptance = Acceptance()
+    acceptance: Acceptance = field(default_factory=Acceptance)
 
     def __post_init__(self) -> None:
         if not 0 <= self.near.bits <= self.wide.bits:
@@ -121,6 +122,14 @@ def parse(document: Mapping[str, Any]) -> Thresholds:
         )
     except (TypeError, ValueError, AttributeError) as wrong:
         raise Invalid(f"witness thresholds: {wrong}; compare with the documented form") from None
+
+
+def asks_wide(view: View) -> bool:
+    """Whether a query code is asked within the wide radius, too, which costs ten times as much.
+
+    The whole upload in all eight ways; its parts only as they are.
+    """
+    return view.corners == WHOLE_CORNERS or view.turn is Turn.NONE
 
 
 def candidates(
