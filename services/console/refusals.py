@@ -6,6 +6,7 @@ from typing import cast
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
@@ -33,7 +34,7 @@ _STATUS: tuple[tuple[type[ConsentryError], int, str], ...] = (
     (Refused, 422, "This upload cannot be shown"),
     (Unavailable, 503, "Not available just now"),
 )
-_TITLES = {404: "Not here", 405: "Not here", 413: "Too large", 415: "Not a form"}
+_TITLES = {413: "Too large", 415: "Not a form"}
 
 
 def pages_of(request: Request) -> Pages:
@@ -45,6 +46,7 @@ def install(app: FastAPI) -> None:
     """Answer what handlers refuse; what they did not foresee comes to ``broken``."""
     app.add_exception_handler(ConsentryError, _refused)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _no_such_page)
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -65,11 +67,16 @@ def _refused(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code in (404, 405):
-        said = "there is no such page; go back to the queue"
-    else:
-        said = str(error.detail)
+        return _no_such_page(request, error)
     title = _TITLES.get(error.status_code, "That did not work")
-    return answer(request, error.status_code, title, said, "http", dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    return answer(request, error.status_code, title, str(error.detail), "http", headers)
+
+
+def _no_such_page(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """Wrong ids in an address too: nobody types them, and the answer repeats none."""
+    said = "there is no such page; go back to the queue"
+    return answer(request, 404, "Not here", said, NotFound.code)
 
 
 def broken(request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ import { holdToReveal } from "./reveal.js";
 const lease = document.querySelector("[data-lease]");
 const credentials = { token: lease.dataset.token, csrf: lease.dataset.csrf };
 
+document.querySelector("[data-unscripted]").hidden = true;
 watchLease(lease, document.querySelector("[data-lease-lost]"), credentials);
 for (const picture of document.querySelectorAll("[data-reveal]")) {
   holdToReveal(picture, credentials);

@@ -10,13 +10,11 @@ const STILL = 150; // ms; a touch that only scrolls by, or a slip, reveals nothi
 
 export function holdToReveal(button, credentials) {
   const hint = button.parentElement.querySelector("[data-hint]");
-  const said = button.querySelector("[data-said]");
   const blurred = hint.textContent;
   let hold = null;
 
   function say(text) {
     hint.textContent = text;
-    said.textContent = text;
   }
 
   function begin(by) {
