@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media._trims import Rect, near_colour
+from pipeline.media._trims import Rect, line_means, near_colour
 
 _LEAST = 32
 _DEEPEST = 3
@@ -22,7 +22,7 @@ def bands(rgb: NDArray[np.uint8], tolerance: int = 14, most: int = 8) -> list[Re
     ground = _ground(rgb)
     if ground is None:
         return []
-    content = near_colour(rgb, ground, tolerance) == 0
+    content = np.asarray(255 - near_colour(rgb, ground, tolerance), np.uint8)
     found: list[Rect] = []
     _cut(content, (0, 0, content.shape[1], content.shape[0]), 0, found)
     return sorted(found, key=lambda rect: -_area(rect))[:most]
@@ -40,7 +40,7 @@ def _ground(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     return middle * 8.0 + 4.0
 
 
-def _cut(content: NDArray[np.bool_], rect: Rect, depth: int, found: list[Rect]) -> None:
+def _cut(content: NDArray[np.uint8], rect: Rect, depth: int, found: list[Rect]) -> None:
     left, top, right, bottom = rect
     part = content[top:bottom, left:right]
     height, width = part.shape
@@ -50,12 +50,12 @@ def _cut(content: NDArray[np.bool_], rect: Rect, depth: int, found: list[Rect]) 
         found.append(rect)
     if depth >= _DEEPEST:
         return
-    rows = _runs(part.mean(1) > _CONTENT, max(_LEAST, int(content.shape[0] * 0.08)))
+    rows = _runs(line_means(part, 1) > 255 * _CONTENT, max(_LEAST, int(content.shape[0] * 0.08)))
     if rows and rows != [(0, height)]:
         for start, stop in rows[:_MOST_PIECES]:
             _cut(content, (left, top + start, right, top + stop), depth + 1, found)
         return
-    columns = _runs(part.mean(0) > _CONTENT, max(_LEAST, int(content.shape[1] * 0.08)))
+    columns = _runs(line_means(part, 0) > 255 * _CONTENT, max(_LEAST, int(content.shape[1] * 0.08)))
     if columns and columns != [(0, width)]:
         for start, stop in columns[:_MOST_PIECES]:
             _cut(content, (left + start, top, left + stop, bottom), depth + 1, found)

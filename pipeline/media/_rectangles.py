@@ -35,8 +35,8 @@ def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     height, width = grey.shape
     jumps_across = np.zeros((height, width), np.uint8)
     jumps_down = np.zeros((height, width), np.uint8)
-    jumps_across[:, 1:] = cv2.absdiff(grey[:, 1:], grey[:, :-1]) > _STEP
-    jumps_down[1:] = cv2.absdiff(grey[1:], grey[:-1]) > _STEP
+    jumps_across[:, 1:] = np.greater(cv2.absdiff(grey[:, 1:], grey[:, :-1]), _STEP)
+    jumps_down[1:] = np.greater(cv2.absdiff(grey[1:], grey[:-1]), _STEP)
     level = _lines(jumps_down, max(24, int(width * 0.16)))
     upright = _lines(np.ascontiguousarray(jumps_across.T), max(24, int(height * 0.16)))
     # The picture's own rim closes rectangles that reach it.
@@ -112,7 +112,7 @@ def _lines(jumps: NDArray[np.uint8], least: int) -> list[_Line]:
     """Long level edges, longest first, one of several neighbours."""
     whole = cv2.morphologyEx(jumps, cv2.MORPH_CLOSE, np.ones((1, 7), np.uint8))
     whole = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((1, least), np.uint8))
-    rows = np.flatnonzero(cv2.reduce(whole, 1, cv2.REDUCE_MAX).ravel())
+    rows = np.flatnonzero(np.asarray(whole).max(1))
     padded = np.zeros((len(rows), whole.shape[1] + 2), np.int8)
     padded[:, 1:-1] = whole[rows]
     steps = np.diff(padded, axis=1)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media._trims import Rect
+from pipeline.media._trims import Rect, line_means
 
 _STEP = 10
 """A jump of this many grey levels between neighbours may be part of a seam."""
@@ -18,8 +18,8 @@ _MOST = 3
 def seams(grey: NDArray[np.uint8], most: int = 8) -> list[Rect]:
     """The cells between seams, then whole columns and rows of cells; empty without a seam."""
     height, width = grey.shape
-    upright = (cv2.absdiff(grey[:, 1:], grey[:, :-1]) > _STEP).mean(0)
-    level = (cv2.absdiff(grey[1:], grey[:-1]) > _STEP).mean(1)
+    upright = line_means(_jumps(grey[:, 1:], grey[:, :-1]), 0) / 255
+    level = line_means(_jumps(grey[1:], grey[:-1]), 1) / 255
     across = [0, *(at + 1 for at in _peaks(upright)), width]
     down = [0, *(at + 1 for at in _peaks(level)), height]
     if len(across) == len(down) == 2:
@@ -35,7 +35,13 @@ def seams(grey: NDArray[np.uint8], most: int = 8) -> list[Rect]:
     return cells[:most]
 
 
-def _peaks(strength: NDArray[np.float64]) -> list[int]:
+def _jumps(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """255 where two neighbours differ by more than ``_STEP``."""
+    _, jumps = cv2.threshold(cv2.absdiff(one, other), _STEP, 255, cv2.THRESH_BINARY)
+    return np.asarray(jumps, dtype=np.uint8)
+
+
+def _peaks(strength: NDArray[np.floating]) -> list[int]:
     """Up to three lines where most neighbours jump, away from the rim and from one another."""
     size = len(strength)
     threshold = max(0.5, 2.2 * float(np.median(strength)))

@@ -202,7 +202,7 @@ def _add_rivals(
     pictures: Corpus,
     rivals: Sequence[Peer],
 ) -> None:
-    """Each peer at its radius. A free radius is tuned on the first half, for strangers like ours."""
+    """Each peer at its radius; a free one is tuned on the first half, for strangers like ours."""
     for rival in rivals:
         stored = [
             np.array([rival.of(picture) for _, picture in half])
