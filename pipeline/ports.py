@@ -406,6 +406,17 @@ class Job:
     fence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many jobs of a kind wait, are held and are dead; how long the oldest has been due."""
+
+    kind: str
+    ready: int
+    leased: int
+    dead: int
+    oldest: timedelta
+
+
 class Jobs(Protocol):
     """Work to be done at least once."""
 
@@ -441,6 +452,10 @@ class Jobs(Protocol):
 
     def replay(self, job: int) -> bool:
         """Give a dead job its attempts back."""
+        ...
+
+    def depth(self) -> list[Depth]:
+        """Figures for every kind that has jobs which are not done."""
         ...
 
 

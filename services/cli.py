@@ -524,6 +524,33 @@ def vault_rotate() -> None:
     out.print(f"{count} data keys are under the new key")
 
 
+@bench_app.command("index")
+def bench_index(
+    number: Annotated[
+        list[int] | None, typer.Option("-n", help="How many codes; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    fuzz: Annotated[float, typer.Option(help="Instead: fuzz for so many seconds.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Exact Hamming search beside FAISS, one thread; or a fuzz against the oracle."""
+    from services.bench import from_document, show
+    from services.bench.index import fuzz as fuzz_index
+    from services.bench.index import measure
+
+    if fuzz:
+        done = fuzz_index(fuzz, seed, _said)
+        _line(done) if as_json else out.print(done)
+        return
+    document = measure(number or [100_000, 1_000_000], seed=seed, progress=_said)
+    show(from_document("index", seed, document), as_json=as_json)
+
+
+def _said(what: str) -> None:
+    """Progress of a bench, on standard error."""
+    err.print(what, style="dim", highlight=False)
+
+
 def _rows(rows: list[Any], *, as_json: bool) -> None:
     if as_json:
         for row in rows:

@@ -77,6 +77,11 @@ class World:
         """How platforms are told."""
         return cast(Action, plugins.build("actions", "webhook"))
 
+    def _index(self, space: Space) -> Index:
+        """An empty index; the bits' secret order keeps anyone from aiming at a bucket."""
+        secret = self.secrets.digest("permutation", space.key.encode())
+        return cast(Index, plugins.build("indexes", "hamming", space, permutation_seed=secret))
+
     @contextmanager
     def live(
         self, role: str, progress: Callable[[int], None] = lambda _: None, *, wait: bool = True
@@ -89,7 +94,7 @@ class World:
         live = LiveIndexes(
             self.store,
             [signal.space for signal in self.signals],
-            _index,
+            self._index,
             me(role),
             time.monotonic,
         )
@@ -194,10 +199,6 @@ def _policy(file: Path | None) -> Policy:
         return policies.parse(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, Invalid) as error:
         raise Misconfigured(f"the policy file {file} cannot be used: {error}") from error
-
-
-def _index(space: Space) -> Index:
-    return cast(Index, plugins.build("indexes", "hamming", space))
 
 
 def _trouble(error: Exception) -> None:

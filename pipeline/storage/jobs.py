@@ -16,23 +16,12 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pipeline.errors import Invalid
-from pipeline.ports import Job
+from pipeline.ports import Depth, Job
 from pipeline.storage import Queries
 
 BASE_SECONDS = 5.0
 CAP_SECONDS = 6 * 3600.0
 _ERROR_LENGTH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How many jobs of a kind wait, are held and are dead; how long the oldest has been due."""
-
-    kind: str
-    ready: int
-    leased: int
-    dead: int
-    oldest: timedelta
 
 
 @dataclass(frozen=True, slots=True)
