@@ -29,14 +29,10 @@ class Found:
         """Some of the faces, in the order asked for."""
         return Found(self.boxes[rows], self.scores[rows], self.landmarks[rows])
 
-    def moved(self, scale: float, left: float = 0.0, top: float = 0.0) -> Found:
-        """The same faces after dividing by ``scale`` and shifting right and down."""
-        shift = np.array([left, top], np.float32)
-        return Found(
-            self.boxes / np.float32(scale) + np.tile(shift, 2),
-            self.scores,
-            self.landmarks / np.float32(scale) + shift,
-        )
+    def moved(self, right: float, down: float) -> Found:
+        """The same faces, shifted."""
+        shift = np.array([right, down], np.float32)
+        return Found(self.boxes + np.tile(shift, 2), self.scores, self.landmarks + shift)
 
     @property
     def sides(self) -> Floats:

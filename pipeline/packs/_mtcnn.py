@@ -6,7 +6,7 @@ own publisher, because the weights were trained with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.packs._found import NOBODY, Floats, Found, Pixels, distinct, unlike
+from pipeline.packs._halves import Halves
 from pipeline.packs._manifest import Detector
 from pipeline.packs._runtime import Network
 
@@ -21,6 +22,7 @@ WINDOW, STEP = 12, 2
 SHRINK = 0.709
 SAME_AT_ONE_SCALE = 0.5
 REFINED, FINAL = 24, 48
+AT_ONCE = 32
 MAX_PROPOSALS = 1024
 """A picture of noise has thousands of proposals; beyond these, the most likely ones are refined."""
 
@@ -37,16 +39,17 @@ class Mtcnn:
 
     def detect(self, pictures: Sequence[Pixels], *, largest: float | None = None) -> list[Found]:
         """The faces of each picture; the second and third network see all pictures in one batch."""
-        proposed = [self._proposals(picture, largest) for picture in pictures]
-        boxes = np.concatenate(proposed) if proposed else np.zeros((0, 4), np.float32)
-        owners = np.repeat(np.arange(len(pictures), dtype=np.int32), [len(b) for b in proposed])
-        boxes, owners = self._refined(pictures, boxes, owners)
-        return self._finished(pictures, boxes, owners)
+        halves = [Halves(picture) for picture in pictures]
+        proposed = [self._proposals(half, largest) for half in halves]
+        boxes = np.concatenate([NOBODY.boxes, *proposed])
+        owners = np.repeat(np.arange(len(halves), dtype=np.int32), [len(b) for b in proposed])
+        boxes, owners = self._refined(halves, boxes, owners)
+        return self._finished(halves, boxes, owners)
 
-    def _proposals(self, picture: Pixels, largest: float | None) -> Floats:
+    def _proposals(self, halves: Halves, largest: float | None) -> Floats:
         """Square boxes (n, 4) where the first network suspects a face of any size."""
         parts = []
-        for scale, level in _levels(picture, self._minimum, largest):
+        for scale, level in _levels(halves, self._minimum, largest):
             batch = cv2.dnn.blobFromImage(level)
             outputs = self._propose(batch)
             likely = outputs["face"][0, 1]
@@ -71,12 +74,12 @@ class Mtcnn:
         return _squared(boxes[kept] + offsets[kept] * np.tile(sides, 2))
 
     def _refined(
-        self, pictures: Sequence[Pixels], boxes: Floats, owners: NDArray[np.int32]
+        self, pictures: Sequence[Halves], boxes: Floats, owners: NDArray[np.int32]
     ) -> tuple[Floats, NDArray[np.int32]]:
-        batch, kept = _crops(pictures, boxes, owners, REFINED)
+        crops, kept = _crops(pictures, boxes, owners, REFINED)
         if not len(kept):
             return NOBODY.boxes, owners[:0]
-        outputs = self._refine(batch)
+        outputs = _run(self._refine, crops)
         scores = outputs["face"][:, 1]
         sure = scores > self._scores[1]
         boxes, owners, scores = boxes[kept][sure], owners[kept][sure], scores[sure]
@@ -85,12 +88,12 @@ class Mtcnn:
         return _squared(_corrected(boxes[kept], offsets[kept])), owners[kept]
 
     def _finished(
-        self, pictures: Sequence[Pixels], boxes: Floats, owners: NDArray[np.int32]
+        self, pictures: Sequence[Halves], boxes: Floats, owners: NDArray[np.int32]
     ) -> list[Found]:
-        batch, kept = _crops(pictures, boxes, owners, FINAL)
+        crops, kept = _crops(pictures, boxes, owners, FINAL)
         if not len(kept):
             return [NOBODY] * len(pictures)
-        outputs = self._finish(batch)
+        outputs = _run(self._finish, crops)
         scores = outputs["face"][:, 1]
         sure = scores > self._scores[2]
         boxes, owners, scores = boxes[kept][sure], owners[kept][sure], scores[sure]
@@ -108,35 +111,46 @@ class Mtcnn:
         ]
 
 
-def _levels(picture: Pixels, minimum: int, largest: float | None) -> list[tuple[float, Pixels]]:
+def _levels(halves: Halves, minimum: int, largest: float | None) -> Iterator[tuple[float, Pixels]]:
     """The picture at scales at which the window sees faces from ``minimum`` to ``largest``."""
-    height, width = picture.shape[:2]
+    height, width = halves.whole.shape[:2]
     scale = WINDOW / minimum
-    levels: list[tuple[float, Pixels]] = []
     while min(height, width) * scale >= WINDOW and (largest is None or WINDOW / scale < largest):
+        source, _ = halves.shrunk(1 / scale)
         size = (int(width * scale + 1), int(height * scale + 1))
-        level = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        levels.append((scale, np.asarray(level, np.uint8)))
+        level = cv2.resize(source, size, interpolation=cv2.INTER_LINEAR)
+        yield scale, np.asarray(level, np.uint8)
         scale *= SHRINK
-    return levels
 
 
 def _crops(
-    pictures: Sequence[Pixels], boxes: Floats, owners: NDArray[np.int32], side: int
-) -> tuple[Floats, NDArray[np.intp]]:
-    """What lies in the boxes, float32 (k, 3, side, side), and the rows with anything in them."""
-    sizes = np.array([picture.shape[1::-1] for picture in pictures]).reshape(-1, 2)[owners]
+    pictures: Sequence[Halves], boxes: Floats, owners: NDArray[np.int32], side: int
+) -> tuple[Pixels, NDArray[np.intp]]:
+    """What lies in the boxes, uint8 (k, side, side, 3), and the rows with anything in them."""
+    sizes = np.array([half.whole.shape[1::-1] for half in pictures]).reshape(-1, 2)[owners]
     corners = np.trunc(boxes).astype(np.int64)
     # Corners count from one, both ends included.
     low = np.maximum(corners[:, :2], 1) - 1
     high = np.minimum(corners[:, 2:], sizes)
     kept = np.flatnonzero((high > low).all(axis=1))
     crops = np.empty((len(kept), side, side, 3), np.uint8)
-    for crop, row in zip(crops, kept, strict=True):
-        (left, top), (right, bottom) = low[row], high[row]
-        part = pictures[owners[row]][top:bottom, left:right]
-        cv2.resize(part, (side, side), dst=crop, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32), kept
+    edges = np.hstack([low, high])[kept].tolist()
+    for crop, owner, (left, top, right, bottom) in zip(
+        crops, owners[kept].tolist(), edges, strict=True
+    ):
+        source, shrunk = pictures[owner].shrunk(min(right - left, bottom - top) / side)
+        part = source[top // shrunk : -(-bottom // shrunk), left // shrunk : -(-right // shrunk)]
+        cv2.resize(part, (side, side), dst=crop, interpolation=cv2.INTER_LINEAR)
+    return crops, kept
+
+
+def _run(network: Network, crops: Pixels) -> dict[str, Floats]:
+    """A network's outputs for many crops, some at a time: they should stay in the cache."""
+    answers = [
+        network(np.ascontiguousarray(crops[at : at + AT_ONCE].transpose(0, 3, 1, 2), np.float32))
+        for at in range(0, len(crops), AT_ONCE)
+    ]
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 
 def _squared(boxes: Floats) -> Floats:

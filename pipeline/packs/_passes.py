@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from pipeline.packs._found import NOBODY, FaceDetector, Found, Pixels, distinct, together
+from pipeline.packs._halves import Halves, resized
 
 OCTAVE = 2.0
 OVERLAP = 2.6
@@ -21,7 +22,7 @@ OVERLAP = 2.6
 TILES_AT_ONCE = 16
 COVERED = 0.5
 PLAIN = 4.0
-"""A tile whose grey deviates by less than this has no face that anybody could recognise."""
+"""A tile whose colours deviate by less than this has no face that anybody could recognise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +40,34 @@ class Passes:
 
     def find(self, pictures: Sequence[Pixels]) -> list[Found]:
         """The faces of each RGB picture, in its own pixels."""
+        halves = [Halves(picture) for picture in pictures]
         scales = [min(1.0, self.long_side / max(picture.shape[:2])) for picture in pictures]
-        seen = [_resized(picture, scale) for picture, scale in zip(pictures, scales, strict=True)]
-        first = self.detector.detect(seen, largest=None)
-        found = [
-            _in_original(faces, picture, small)
-            for faces, picture, small in zip(first, pictures, seen, strict=True)
+        seen = [resized(half, scale) for half, scale in zip(halves, scales, strict=True)]
+        parts = [
+            [_in_original(faces, picture, small)]
+            for faces, picture, small in zip(
+                self.detector.detect(seen, largest=None), pictures, seen, strict=True
+            )
         ]
-        return [
-            self._with_smaller(faces, picture, scale)
-            for faces, picture, scale in zip(found, pictures, scales, strict=True)
-        ]
+        for found, half, scale in zip(parts, halves, scales, strict=True):
+            found += [self._octave(half, larger) for larger in self._larger(scale)]
+        return [_merged(found) if len(found) > 1 else found[0] for found in parts]
 
-    def _with_smaller(self, first: Found, picture: Pixels, scale: float) -> Found:
-        if self.smallest is None:
-            return first
-        goal, parts = min(1.0, self.minimum_face / self.smallest), [first]
-        while scale < goal:
-            scale = min(goal, scale * OCTAVE)
-            parts.append(self._octave(picture, scale))
-        return _merged(parts) if len(parts) > 1 else first
+    def _larger(self, first: float) -> list[float]:
+        """The scales of the passes after the first, rising, no two more than an octave apart."""
+        scale = 0.0 if self.smallest is None else min(1.0, self.minimum_face / self.smallest)
+        scales = []
+        while scale > first:
+            scales.append(scale)
+            scale /= OCTAVE
+        return scales[::-1]
 
-    def _octave(self, picture: Pixels, scale: float) -> Found:
-        resized = _resized(picture, scale)
+    def _octave(self, halves: Halves, scale: float) -> Found:
+        """The faces of one octave; tiles of all of the picture that is not plain."""
+        picture = resized(halves, scale)
         overlap = int(OVERLAP * self.minimum_face)
         tiles = [
-            (left, top, tile)
-            for left, top, tile in _tiles(resized, self.long_side, overlap)
-            if float(cv2.meanStdDev(cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY))[1][0, 0]) >= PLAIN
+            tile for tile in _tiles(picture, self.long_side, overlap) if not _is_plain(tile[2])
         ]
         parts = []
         for at in range(0, len(tiles), TILES_AT_ONCE):
@@ -75,10 +76,14 @@ class Passes:
                 [tile for _, _, tile in batch], largest=OCTAVE * self.minimum_face
             )
             parts += [
-                answer.moved(1.0, left, top)
+                answer.moved(left, top)
                 for (left, top, _), answer in zip(batch, answers, strict=True)
             ]
-        return _in_original(together(parts), picture, resized)
+        return _in_original(together(parts), halves.whole, picture)
+
+
+def _is_plain(tile: Pixels) -> bool:
+    return float(cv2.meanStdDev(tile[::4])[1].max()) < PLAIN
 
 
 def _tiles(picture: Pixels, side: int, overlap: int) -> Iterator[tuple[int, int, Pixels]]:
@@ -95,14 +100,6 @@ def _starts(length: int, side: int, overlap: int) -> list[int]:
         return [0]
     count = -(-(length - overlap) // (side - overlap))
     return [round(at * (length - side) / (count - 1)) for at in range(count)]
-
-
-def _resized(picture: Pixels, scale: float) -> Pixels:
-    if scale == 1.0:
-        return picture
-    height, width = picture.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _in_original(found: Found, picture: Pixels, seen: Pixels) -> Found:
