@@ -4,7 +4,8 @@ PDQ blurs a picture with two box filters and samples 64 x 64 points; in the limi
 that is a triangle of 1/32 of the picture's side around each point. A tile applies this limit to
 any rectangle with sub-pixel edges, as two small matrix products. PDQ leaves a picture of exactly
 64 x 64 pixels as it is, so the hash of a tile is the hash of the part at full resolution, to
-about six bits of 256, whatever the working copy's size (measured from 320 to 640 pixels).
+about six bits of 256, whatever the working copy's size (measured from 320 to 640 pixels; borders
+are found no worse at 320 than at 448).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Quad = NDArray[np.float32]
 """Four corners (4, 2) in pixels: a view's own top-left, top-right, bottom-right, bottom-left."""
 
 TILE = 64
-WORKING_SIDE = 384
+WORKING_SIDE = 320
 """The working copy has at most as many pixels as a square of this side."""
 
 

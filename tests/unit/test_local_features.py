@@ -1,0 +1,162 @@
+"""Local features find what no hash finds, and are believed only with a code that agrees."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.domain.alignment import Acceptance
+from pipeline.domain.media import Frame, Side
+from pipeline.errors import Tampered
+from pipeline.media.crops import REGIONS, registered_crops, slot_of_view
+from pipeline.media.features import Described, align, check, describe, features_of
+from pipeline.media.probes import probes
+from pipeline.media.views import query_views
+from pipeline.signals import pdq
+
+skimage_data = pytest.importorskip("skimage.data")
+SIGNAL = pdq.build()
+
+
+def photograph(name="astronaut"):
+    return np.ascontiguousarray(getattr(skimage_data, name)()[..., :3])
+
+
+def codes_of(picture):
+    found = SIGNAL.compute(registered_crops(Frame(picture)), Side.REGISTERED)
+    return {slot_of_view(v): code for v, code in zip(found.views, found.codes, strict=True)}
+
+
+def checked(upload, picture):
+    """The alignment of a picture in an upload with its nearest registered code."""
+    codes = codes_of(picture)
+
+    def distances(frames, slots):
+        asked = SIGNAL.compute(frames, Side.REGISTERED).codes
+        return [
+            int(np.bitwise_count(code ^ codes[slot]).sum())
+            for code, slot in zip(asked, slots, strict=True)
+        ]
+
+    found = align(features_of(Frame(upload)), describe(Frame(picture)))
+    regions = {slot: REGIONS[slot] for slot in codes}
+    return None if found is None else check(Frame(upload), found, regions, distances)
+
+
+def shrunk_onto(picture, share=0.45):
+    ground = cv2.resize(photograph("coffee"), (900, 700))
+    small = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    ground[300 : 300 + small.shape[0], 420 : 420 + small.shape[1]] = small
+    return ground
+
+
+def half_covered(picture):
+    covered = picture.copy()
+    cv2.circle(covered, (330, 330), 130, (255, 205, 40), -1)
+    return covered
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda p: p[100:420, 80:480],
+        half_covered,
+        shrunk_onto,
+        lambda p: np.ascontiguousarray(p[60:, ::-1]),
+        lambda p: cv2.warpAffine(
+            p, cv2.getRotationMatrix2D((256, 256), 33, 1.3), (512, 512), flags=cv2.INTER_LINEAR
+        ),
+    ],
+    ids=["cut out", "half covered", "in another", "mirrored and cut", "turned and zoomed"],
+)
+def test_copies_beyond_the_reach_of_hashes_are_found(alter):
+    picture = photograph()
+    found = checked(np.ascontiguousarray(alter(picture)), picture)
+    assert found is not None
+    assert found.distance is not None
+    assert Acceptance().believes(found)
+
+
+def test_the_placement_says_where_the_picture_lies_in_the_upload():
+    found = checked(shrunk_onto(photograph()), photograph())
+    wanted = [(420 / 900, 300 / 700), (650 / 900, 300 / 700), (650 / 900, 530 / 700)]
+    assert np.array(found.corners[:3]) == pytest.approx(np.array(wanted), abs=0.01)
+
+
+@pytest.mark.parametrize("other", ["coffee", "chelsea", "rocket", "camera", "page", "text"])
+def test_other_pictures_are_not_believed(other):
+    upload = getattr(skimage_data, other)()
+    upload = upload if upload.ndim == 3 else np.repeat(upload[..., None], 3, 2)
+    found = checked(np.ascontiguousarray(upload[..., :3]), photograph())
+    assert found is None or not Acceptance().believes(found)
+
+
+def test_a_second_photograph_of_the_same_place_is_not_a_copy():
+    left, right, _ = skimage_data.stereo_motorcycle()
+    found = align(features_of(Frame(right)), describe(Frame(left)))
+    assert found is not None, "the two photographs do share corners: that alone must not decide"
+    assert found.inliers > 25
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_plain_pictures_have_no_features_and_align_with_nothing(level):
+    plain = Frame(np.full((300, 400, 3), level, np.uint8))
+    assert len(features_of(plain)) == 0
+    assert align(features_of(plain), describe(Frame(photograph()))) is None
+    assert align(features_of(Frame(photograph())), describe(plain)) is None
+
+
+def test_sealed_features_are_small_and_align_as_the_fresh_ones_do():
+    fresh = describe(Frame(photograph()))
+    sealed = fresh.to_bytes()
+    assert len(sealed) < 52_000
+    opened = Described.from_bytes(sealed)
+    assert opened.to_bytes() == sealed
+    query = features_of(Frame(np.ascontiguousarray(photograph()[50:400, 90:430])))
+    one, other = align(query, fresh), align(query, opened)
+    assert np.array(one.corners) == pytest.approx(np.array(other.corners), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda b: b"", lambda b: b[:-1], lambda b: b + b"x", lambda b: b"JPEG" + b[4:]],
+    ids=["nothing", "cut", "longer", "something else"],
+)
+def test_bytes_that_are_no_features_are_refused(spoil):
+    with pytest.raises(Tampered):
+        Described.from_bytes(spoil(describe(Frame(photograph())).to_bytes()))
+
+
+def test_features_do_not_print():
+    assert "array" not in repr(describe(Frame(photograph())))
+    assert "array" not in repr(features_of(Frame(photograph())))
+
+
+def test_a_second_look_confirms_a_covered_copy_by_the_parts_that_are_not_covered():
+    picture = photograph()
+    covered = picture.copy()
+    cv2.circle(covered, (400, 400), 95, (255, 205, 40), -1)
+    codes = codes_of(picture)
+    whole = query_views(Frame(covered))[0]
+    near = SIGNAL.compute([whole], Side.REGISTERED).codes[0]
+    assert np.bitwise_count(near ^ codes[0]).sum() > 31, "else no second look would be needed"
+    slots, frames = probes(whole, whole.view, 0, REGIONS)
+    asked = SIGNAL.compute(frames, Side.REGISTERED).codes
+    agreeing = [
+        slot
+        for slot, code in zip(slots, asked, strict=True)
+        if np.bitwise_count(code ^ codes[slot]).sum() <= 31
+    ]
+    assert len(agreeing) >= 3
+
+
+def test_a_second_look_at_a_stranger_confirms_nothing():
+    codes = codes_of(photograph())
+    for name in ("coffee", "chelsea", "rocket"):
+        whole = Frame(photograph(name))
+        slots, frames = probes(whole, whole.view, 0, REGIONS)
+        asked = SIGNAL.compute(frames, Side.REGISTERED).codes
+        distances = [
+            np.bitwise_count(code ^ codes[slot]).sum()
+            for slot, code in zip(slots, asked, strict=True)
+        ]
+        assert min(distances) > 64
