@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.indexes._bits import LANES, TILE, compiled, prefetch
 from pipeline.indexes._flat import HAS_EXTRAS, REMOVED, group_of, wipe_row
-from pipeline.indexes._ring import BUCKETS, SLACK, TABLES, fill_tables, wipe_postings
+from pipeline.indexes._ring import BUCKETS, SLACK, TABLES, fill_tables, reach, wipe_postings
 
 ALIGNMENT = 64
 
@@ -65,8 +65,10 @@ class Layout:
 class Base:
     """Rows of codes in an arena. Only ``gone``, ``extra_gone`` and blanked codes ever change.
 
-    ``readers`` counts the searches under way; ``unwiped`` are rows to blank when it is zero. Both
-    are guarded by the owner's lock.
+    ``columns`` is what the scans read, in the order in which they take it, ``ring_columns`` what
+    the ring reads beside it, ``reach`` up to which radius the ring is used. ``readers`` counts the
+    searches under way; ``unwiped`` are rows to blank when it is zero. Both are guarded by the
+    owner's lock.
     """
 
     layout: Layout
@@ -86,6 +88,9 @@ class Base:
     ids: NDArray[np.uint8] = field(init=False)
     gone: NDArray[np.uint8] = field(init=False)
     extra_gone: NDArray[np.uint8] = field(init=False)
+    reach: int = field(init=False)
+    columns: tuple[Any, ...] = field(init=False)
+    ring_columns: tuple[Any, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         for name, (at, length, kind) in self.layout.columns()[0].items():
@@ -94,23 +99,16 @@ class Base:
         self.gone = np.zeros(self.layout.rows + 1, np.uint8)
         self.gone[self.layout.rows] = REMOVED
         self.extra_gone = np.zeros(self.layout.extras, np.uint8)
+        self.reach = reach(self.layout.rows)
+        self.columns = (
+            self.tiles, self.layout.rows, self.labels, self.gone,
+            self.extra_rows, self.extra_starts, self.extra_labels, self.extra_gone,
+        )  # fmt: skip
+        self.ring_columns = (self.offsets, self.follow, self.ids, self.layout.id_bytes)
 
     def mark_extras(self) -> None:
         """Note which rows have extra labels; once, when the columns are filled."""
         self.gone[self.extra_rows] |= HAS_EXTRAS
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        """What the scans read, in the order in which they take it."""
-        return (
-            self.tiles, self.layout.rows, self.labels, self.gone,
-            self.extra_rows, self.extra_starts, self.extra_labels, self.extra_gone,
-        )  # fmt: skip
-
-    @property
-    def ring_columns(self) -> tuple[Any, ...]:
-        """What the ring reads beside ``columns``."""
-        return self.offsets, self.follow, self.ids, self.layout.id_bytes
 
     @property
     def stored(self) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,14 @@ from pipeline.indexes._columns import (
 from pipeline.indexes._delta import Delta, delta_of
 from pipeline.indexes._flat import FULL, permuted, scan, tally
 from pipeline.indexes._permutation import permutation_table
-from pipeline.indexes._ring import probes, reach
+from pipeline.indexes._ring import probes
 from pipeline.indexes._search import find
 from pipeline.indexes._segment import map_segment, save_segment
 
 NO_WORDS = np.empty((0, 4), np.uint64)
 NO_LABELS = np.empty(0, np.int64)
+NOTHING = Hits(NO_LABELS, NO_LABELS, NO_LABELS)
+NO_PROBES = probes(0)
 BATCH = 256
 """Codes searched in one call: more would only widen the buffers."""
 FIRST_ROOM = 4096
@@ -329,44 +330,46 @@ class NativeIndex:
     def _found(
         self, base: Base, delta: Delta, rows: int, codes: NDArray[np.uint8], bits: int
     ) -> Hits:
-        widest = reach(base.layout.rows) if self._ring_reach is None else self._ring_reach
+        # A search takes microseconds: this stretch makes few objects on purpose.
+        widest = base.reach if self._ring_reach is None else self._ring_reach
         by_ring = base.layout.ringed and bits <= widest
-        flips, left = probes(bits if by_ring else 0)
+        flips, left = probes(bits) if by_ring else NO_PROBES
         queries = np.empty((len(codes), 4), np.uint64)
         quota = np.empty(len(codes), np.int64)
-        over = 0
-
-        def attempt(found: NDArray[np.int64]) -> int:
-            nonlocal over
+        found = self._room()
+        while True:
             count, over = find(
                 *base.columns, *base.ring_columns, delta.tiles, rows, delta.labels, delta.gone,
                 codes, self._table, bits, by_ring, flips, left, self._max_hits,
                 queries, quota, found,
             )  # fmt: skip
-            return int(count)
-
-        found = self._with_room(attempt, len(codes))
+            if count != FULL:
+                break
+            found = self._more_room(found, len(codes))
+        if not count and not over:
+            return NOTHING
+        told = found[:, :count].copy()
         if not over:
-            return ranked(found[0], found[1], found[2], self._max_hits)
-        told = found[:, quota[found[0]] >= 0]
+            return ranked(told[0], told[1], told[2], self._max_hits)
+        told = told[:, quota[told[0]] >= 0]
         nearest = self._nearest(base, delta, rows, queries, np.flatnonzero(quota < 0), bits)
         query, label, distance = np.concatenate([told, nearest], axis=1)
         return ranked(query, label, distance, self._max_hits, truncated=True)
 
-    def _with_room(
-        self, attempt: Callable[[NDArray[np.int64]], int], asked: int
-    ) -> NDArray[np.int64]:
-        """A copy of the hits that ``attempt`` writes, in a buffer that grows until they fit."""
-        found = getattr(self._scratch, "found", None)
-        if found is None:
+    def _room(self) -> NDArray[np.int64]:
+        """This thread's buffer for hits."""
+        try:
+            found: NDArray[np.int64] = self._scratch.found
+        except AttributeError:
             found = self._scratch.found = np.empty((3, FIRST_ROOM), np.int64)
-        while (count := attempt(found)) == FULL:
-            # What is never written costs nothing, and the cap times the codes suffices.
-            found = np.empty((3, max(2 * found.shape[1], asked * self._max_hits)), np.int64)
-            if found.shape[1] <= 64 * FIRST_ROOM:
-                self._scratch.found = found
-        hits: NDArray[np.int64] = found[:, :count].copy()
-        return hits
+        return found
+
+    def _more_room(self, found: NDArray[np.int64], asked: int) -> NDArray[np.int64]:
+        """A buffer that certainly suffices: what is never written costs nothing."""
+        found = np.empty((3, max(2 * found.shape[1], asked * self._max_hits)), np.int64)
+        if found.shape[1] <= 64 * FIRST_ROOM:
+            self._scratch.found = found
+        return found
 
     def _nearest(
         self, base: Base, delta: Delta, rows: int,
@@ -384,22 +387,14 @@ class NativeIndex:
         upto = np.cumsum(counts, axis=1)
         last = np.minimum((upto < self._max_hits).sum(axis=1), bits)
         nearer = np.where(last > 0, upto[np.arange(len(last)), last - 1], 0)
-        no_limit = np.full(len(last), np.iinfo(np.int64).max)
         rounds = (
-            (asking[last[asking] > 0], np.zeros_like(last), last - 1, no_limit),
+            (asking[last[asking] > 0], np.zeros_like(last), last - 1, nearer),
             (asking, last, last, self._max_hits - nearer),
         )
 
-        def attempt(found: NDArray[np.int64]) -> int:
-            k = 0
-            for asked, least, most, room in rounds:
-                quota = room.copy()
-                for columns in parts:
-                    k = scan(
-                        *columns, queries, asked, least, most.astype(np.uint64), quota, found, k
-                    )
-                    if k == FULL:
-                        return FULL
-            return k
-
-        return self._with_room(attempt, len(asking))
+        found = self._more_room(self._room(), len(asking))
+        k = 0
+        for asked, least, most, room in rounds:
+            for columns in parts:
+                k = scan(*columns, queries, asked, least, most.astype(np.uint64), room, found, k)
+        return found[:, :k].copy()
