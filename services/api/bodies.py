@@ -1,0 +1,255 @@
+"""Bodies read as they come, into memory and nowhere else, each no further than its limit.
+
+The framework's own form parser would write uploads in clear to the temporary folder and knows no
+limit; nothing here uses it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+from fastapi import Request
+from pydantic import ValidationError
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from pipeline.domain.media import Upload
+from services.api.problems import Declined, busy, field_errors, invalid
+from services.api.schemas import UploadFields
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+# Its warnings quote what was sent.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
+
+SLACK = 64 << 10
+"""What a form may have around its file, in bytes."""
+
+LARGEST_JSON = 256 << 10
+_LONGEST_FIELD = 4096
+_MOST_PARTS = 8
+_PLAIN = frozenset({"", "binary", "7bit", "8bit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a body may take: between two pieces, and in all (seconds)."""
+
+    idle: float = 20.0
+    whole: float = 300.0
+
+
+class Budget:
+    """How many bytes of uploads this process holds at once. Used by one event loop alone."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.held = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """One upload's share, given back at the end of the block."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.held -= share.size
+
+
+class Share:
+    """What one upload holds of the budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """Hold ``size`` bytes in all; 503 when that is more than there is room for."""
+        more = size - self.size
+        if more <= 0:
+            return
+        if self._budget.held + more > self._budget.total:
+            raise busy("too many uploads are being received; send this one again")
+        self._budget.held += more
+        self.size = size
+
+
+async def receive(
+    request: Request,
+    limit: int,
+    share: Share,
+    patience: Patience,
+    sink: Callable[[bytes], object],
+) -> None:
+    """Hand the body to ``sink``, piece by piece; 413 as soon as it is longer than ``limit``.
+
+    A body that declares its length is refused before its first byte is read.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal():
+        if int(declared) > limit:
+            raise _too_large(limit)
+        share.grow(int(declared))
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Declined(415, "unsupported_media_type", "send the body without content-encoding")
+    pieces, received = aiter(request.stream()), 0
+    deadline = time.monotonic() + patience.whole
+    while True:
+        try:
+            with anyio.fail_after(min(patience.idle, max(0.0, deadline - time.monotonic()))):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Declined(
+                408,
+                "body_timed_out",
+                "the rest of the body did not come in time; send the request again",
+                headers={"connection": "close"},
+            ) from None
+        received += len(piece)
+        if received > limit:
+            raise _too_large(limit)
+        share.grow(received)
+        sink(piece)
+
+
+async def receive_whole(request: Request, limit: int, share: Share, patience: Patience) -> bytes:
+    """The body as it is."""
+    # BytesIO hands over its own buffer in the end, where joining or copying would need it twice.
+    body = io.BytesIO()
+    await receive(request, limit, share, patience, body.write)
+    return body.getvalue()
+
+
+async def receive_form(
+    request: Request, limit: int, share: Share, patience: Patience
+) -> tuple[Upload, bytes]:
+    """The upload's fields and its file from multipart/form-data."""
+    _, options = parse_options_header(request.headers.get("content-type"))
+    form = _Form()
+    try:
+        parser = MultipartParser(
+            options.get(b"boundary", b""),
+            form.callbacks(),
+            max_header_count=_MOST_PARTS,
+            max_header_size=_LONGEST_FIELD,
+        )
+        if not options.get(b"boundary"):
+            raise invalid("header.content-type", "multipart/form-data needs a boundary")
+        await receive(request, limit, share, patience, parser.write)
+    except FormParserError:
+        raise invalid("body", "this is not multipart/form-data as RFC 7578 has it") from None
+    if not form.ended:
+        raise invalid("body", "the form ends before its last boundary")
+    return form.read()
+
+
+@dataclass(slots=True)
+class _Part:
+    name: str = ""
+    value: io.BytesIO = field(default_factory=io.BytesIO, repr=False)
+    size: int = 0
+
+
+class _Form:
+    """Parts as the parser finds them."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._parts: dict[str, _Part] = {}
+        self._count = 0
+        self._part = _Part()
+        self._header, self._said = bytearray(), bytearray()
+        self._headers: dict[str, str] = {}
+
+    def callbacks(self) -> MultipartCallbacks:
+        """What the parser calls."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._header_name,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._name_part,
+            "on_part_data": self._data,
+            "on_part_end": self._keep,
+            "on_end": self._end,
+        }
+
+    def read(self) -> tuple[Upload, bytes]:
+        """What the form says; raises a 422 problem that names each field."""
+        file = self._parts.pop("file", None)
+        if file is None:
+            raise invalid("body.file", "Field required")
+        try:
+            fields = UploadFields.model_validate_strings(
+                {name: self._text(part) for name, part in self._parts.items()}
+            )
+        except ValidationError as error:
+            raise Declined(
+                422,
+                "invalid",
+                "fields are not as they must be; see errors",
+                errors=field_errors(error.errors(include_input=False), "body"),
+            ) from None
+        return Upload(fields.content_id, fields.uploader, fields.rating), file.value.getvalue()
+
+    def _text(self, part: _Part) -> str:
+        try:
+            return part.value.getvalue().decode()
+        except UnicodeDecodeError:
+            raise invalid(f"body.{part.name}", "this is not UTF-8") from None
+
+    def _begin(self) -> None:
+        self._count += 1
+        if self._count > _MOST_PARTS:
+            raise invalid("body", f"a form has at most {_MOST_PARTS} parts")
+        self._part, self._headers = _Part(), {}
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._said += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._header.decode("latin-1").lower()] = self._said.decode("latin-1")
+        self._header.clear()
+        self._said.clear()
+
+    def _name_part(self) -> None:
+        kind, options = parse_options_header(self._headers.get("content-disposition"))
+        name = options.get(b"name", b"").decode("latin-1")
+        if kind != b"form-data" or name not in {"file", *UploadFields.model_fields}:
+            known = ", ".join([*UploadFields.model_fields, "file"])
+            raise invalid("body.(unknown field)", f"a form has the fields {known}")
+        if name in self._parts:
+            raise invalid(f"body.{name}", "this field is there twice")
+        if self._headers.get("content-transfer-encoding", "").lower() not in _PLAIN:
+            raise invalid(f"body.{name}", "send it as it is, without a transfer encoding")
+        self._part.name = name
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        part = self._part
+        part.size += end - start
+        if part.name != "file" and part.size > _LONGEST_FIELD:
+            raise invalid(f"body.{part.name}", "this field is too long")
+        part.value.write(memoryview(data)[start:end])
+
+    def _keep(self) -> None:
+        self._parts[self._part.name] = self._part
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def _too_large(limit: int) -> Declined:
+    return Declined(413, "too_large", f"a body has at most {limit} bytes here")

@@ -1,0 +1,64 @@
+"""``/v1/cases``: what became of an upload."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from pipeline.domain.case import State
+from pipeline.domain.ids import CaseId, PlatformId
+from pipeline.errors import NotFound
+from pipeline.ports import Store
+from services.api.description import problems
+from services.api.door import Called, door_of
+from services.api.schemas import CaseAnswered, EventAnswered, UploadAnswered
+
+router = APIRouter(prefix="/v1/cases", tags=["cases"])
+
+_DECIDED = frozenset({State.UPHELD, State.DISMISSED})
+
+
+@router.get(
+    "/{case}",
+    response_model=CaseAnswered,
+    responses=problems(401, 404, 422, 429, 500, 503),
+    summary="Read a case",
+)
+async def read(request: Request, caller: Called, case: UUID) -> Response:
+    """A case in which you have an upload: where it stands, and what you were told of it."""
+    door = door_of(request)
+
+    def find() -> CaseAnswered:
+        return seen_by(door.store, caller.platform, CaseId(case))
+
+    found = await anyio.to_thread.run_sync(find, limiter=door.questions)
+    return JSONResponse(found.model_dump(mode="json"))
+
+
+def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:
+    """A case as a platform may see it; raises ``NotFound`` where it has no upload."""
+    with store.transaction() as unit:
+        found = unit.cases.get(case)
+        mine = [
+            UploadAnswered(screening=upload.screening, content_id=upload.content_id)
+            for upload in (found.uploads if found else ())
+            if upload.platform == platform
+        ]
+        if found is None or not mine:
+            raise NotFound("you have no upload in a case of this id")
+        events = unit.events.of_case(case, platform)
+    # The grounds of an escalation are between reviewers: a platform is told decisions only.
+    verdict = found.verdict if found.state in _DECIDED else None
+    return CaseAnswered(
+        case=found.id,
+        state=found.state,
+        opened_at=found.opened_at,
+        decision=verdict.state if verdict else None,
+        ground=verdict.ground if verdict else None,
+        decided_at=verdict.at if verdict else None,
+        uploads=mine,
+        events=[EventAnswered.model_validate(event) for event in events],
+    )

@@ -1,0 +1,106 @@
+"""The OpenAPI document: what the framework cannot see because bodies are read as streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from services.api.problems import MEDIA_TYPE
+from services.api.schemas import UPLOAD_FORM, HashAsked, HashesAsked, Problem, Readiness
+
+_REF = "#/components/schemas/{model}"
+
+UPLOAD_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {"schema": {"$ref": _REF.format(model="UploadForm")}},
+    },
+}
+HASHES_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": _REF.format(model="HashesAsked")}}},
+}
+
+_SECONDS = {"schema": {"type": "integer", "minimum": 1}}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", **_SECONDS}}
+
+REPLAYED: dict[str, Any] = {
+    "description": "The answer.",
+    "headers": {
+        "Idempotency-Replayed": {
+            "description": "Present when this answer was given before.",
+            "schema": {"type": "string", "enum": ["true"]},
+        }
+    },
+}
+NOT_READY: dict[str, Any] = {
+    "description": "Not now: the index is being loaded, or the database is away.",
+    "model": Readiness,
+    "headers": _RETRY_AFTER,
+}
+METRICS: dict[str, Any] = {
+    "description": "Prometheus text.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
+
+_SAID = {
+    401: "No valid API key.",
+    404: "There is no such thing, or it is not yours.",
+    408: "The body came too slowly.",
+    409: "The same request, by its idempotency key, is being answered.",
+    413: "The body is too large.",
+    415: "Not a body that is read here.",
+    422: "Something in the request is not as it must be, or its idempotency key came with another"
+    " request.",
+    429: "This key asks too often.",
+    500: "A defect of ours.",
+    503: "Not now: too much is under way, the index is being loaded, or the database is away.",
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    409: _RETRY_AFTER,
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses for a route: these statuses, each a problem."""
+    return {
+        status: {
+            "description": _SAID[status],
+            "headers": _HEADERS.get(status, {}),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}},
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI, signals: Iterable[str]) -> None:
+    """Serve the whole document; ``signals`` are those that hashes may be sent of."""
+    app.openapi = partial(_document, app, sorted(signals))  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI, signals: list[str]) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        schemas = document["components"]["schemas"]
+        for model in (Problem, HashesAsked):
+            schema = model.model_json_schema(ref_template=_REF)
+            schemas.update(schema.pop("$defs", {}))
+            schemas[model.__name__] = schema
+        schemas[HashAsked.__name__]["properties"]["signal"]["enum"] = signals
+        schemas["UploadForm"] = UPLOAD_FORM
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,96 @@
+"""What the routes share: who asks, how much is taken on at once, and who answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+import anyio
+import anyio.to_thread
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.screen_upload import Screener
+from pipeline.ports import Store
+from pipeline.storage.idempotency import Idempotency
+from services.api.auth import Caller, Keys, Pace
+from services.api.bodies import SLACK, Budget, Patience
+from services.api.line import Line, cores
+from services.api.metrics import Metrics
+from services.api.problems import Declined
+from services.api.pulse import Pulses
+from services.api.replay import Replay
+from services.wiring import World, now
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one process takes on at once."""
+
+    workers: int
+    waiting: int
+    """Uploads that wait for a worker; those beyond are told to come again."""
+    bytes: int
+    """Uploads in memory, all together."""
+    patience: Patience = field(default_factory=Patience)
+
+    @staticmethod
+    def of(world: World) -> Limits:
+        """Limits for this machine: as many workers as cores, a few seconds' work in the line."""
+        workers = cores()
+        return Limits(workers, 16 * workers, max(4 * world.settings.max_bytes, 256 << 20))
+
+
+class Door:
+    """Everything that one app's routes share. Belongs to one event loop."""
+
+    def __init__(self, world: World, live: LiveIndexes, limits: Limits) -> None:
+        self.live, self.limits = live, limits
+        self.store: Store = world.store
+        self.largest = world.settings.max_bytes + SLACK
+        self.screener: Screener = world.screener(live)
+        self.keys, self.pace = Keys(world.store), Pace()
+        self.line = Line(limits.workers, limits.waiting)
+        self.budget = Budget(limits.bytes)
+        self.replay = Replay(Idempotency(world.database), world.secrets)
+        self.pulse = Pulses(world.store, now)
+        self.metrics = Metrics(live, self.line, self.budget, self.pulse)
+        # Short questions to the database must not wait behind pictures, nor the other way round.
+        self.questions = anyio.CapacityLimiter(world.settings.pool_size)
+
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="ApiKey", description="A platform's key, csk_..."
+)
+
+
+def door_of(request: Request) -> Door:
+    """The app's door."""
+    return cast(Door, request.app.state.door)
+
+
+async def caller(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    """Whose key came with the request: 401 for none or a wrong one, 429 when it asks too often."""
+    door = door_of(request)
+    if credentials is None:
+        raise _unauthorized("send your API key as: Authorization: Bearer csk_...")
+    key = credentials.credentials
+    found = door.keys.remembered(key)
+    if found is None:
+        found = await anyio.to_thread.run_sync(door.keys.find, key, limiter=door.questions)
+    if found is None:
+        raise _unauthorized("this API key is not known here, or it has ended")
+    request.state.platform = str(found.platform)
+    request.state.headers = door.pace.spend(found)
+    return found
+
+
+Called = Annotated[Caller, Depends(caller)]
+
+
+def _unauthorized(said: str) -> Declined:
+    return Declined(401, "unauthorized", said, headers={"www-authenticate": "Bearer"})

@@ -1,0 +1,59 @@
+"""What the database says of itself, asked no more than once a moment whoever wants to know."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.errors import Unavailable
+from pipeline.ports import Depth, Store
+
+REMEMBERED = 0.5
+"""Readiness and metrics need no key: this is all that they can cost the database, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Whether the database answers, and if so what waits in it."""
+
+    up: bool
+    head: int = -1
+    undecided: int = 0
+    oldest_case: float = 0.0
+    jobs: tuple[Depth, ...] = ()
+
+
+class Pulses:
+    """The database's pulse, from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._now, self._monotonic = store, now, monotonic
+        self._lock = threading.Lock()
+        self._last, self._until = Pulse(up=False), float("-inf")
+
+    def __call__(self) -> Pulse:
+        """The latest pulse, at most ``REMEMBERED`` seconds old."""
+        with self._lock:
+            if self._monotonic() >= self._until:
+                self._last = self._feel()
+                self._until = self._monotonic() + REMEMBERED
+            return self._last
+
+    def _feel(self) -> Pulse:
+        try:
+            with self._store.transaction() as unit:
+                head = unit.registry.head()
+                undecided, since = unit.cases.waiting()
+                jobs = tuple(unit.jobs.depth())
+        except Unavailable:
+            return Pulse(up=False)
+        waited = (self._now() - since).total_seconds() if since else 0.0
+        return Pulse(True, head, undecided, max(0.0, waited), jobs)

@@ -1,0 +1,177 @@
+"""What the API reads and writes, as OpenAPI shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from pipeline.domain.case import Ground, State
+from pipeline.domain.media import Rating
+from pipeline.domain.screening import Verdict
+from pipeline.errors import RefusalReason
+
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+$"
+_HEX_256 = r"^[0-9a-fA-F]{64}$"
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=_NO_CONTROLS)]
+"""What a platform calls a content or an account: 1 to 512 characters, none of them a control."""
+
+LONGEST_LIST = 64
+"""How many hashes one request may bring."""
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class HashAsked(_Asked):
+    """One hash that the platform computed."""
+
+    signal: str = Field(description="The kind of hash.", max_length=40)
+    hash: Annotated[str, StringConstraints(pattern=_HEX_256)] = Field(
+        description="256 bits as 64 hexadecimal digits, most significant first.", repr=False
+    )
+    quality: int = Field(100, ge=0, le=100, description="PDQ's quality, when it is known.")
+
+
+class HashesAsked(_Asked):
+    """An upload that the platform hashed itself."""
+
+    content_id: Name = Field(description="What the platform calls this upload.")
+    uploader: Name | None = Field(None, description="What the platform calls the account.")
+    rating: Rating = Field(Rating.UNKNOWN, description="What the platform says of the content.")
+    hashes: list[HashAsked] = Field(min_length=1, max_length=LONGEST_LIST)
+
+
+class MatchAnswered(BaseModel):
+    """How near the upload came to something registered; never to whom it belongs."""
+
+    signal: str
+    distance: float = Field(description="Bits for a hash; cosine for a face.")
+    threshold: float = Field(description="What the distance had to be within.")
+    view: str = Field(description="How the upload was looked at when it matched.")
+    case: UUID
+
+
+class ScreeningAnswered(BaseModel):
+    """The answer to an upload."""
+
+    screening: UUID
+    content_id: str
+    verdict: Verdict = Field(
+        description="clear: nothing was found. review: a person will decide; the case says how."
+        " known: a person upheld this very content before. refused: the file cannot be screened."
+    )
+    case: UUID | None
+    matches: list[MatchAnswered]
+    notes: list[str] = Field(description="What the answer could not rest on, by name.")
+    refused: RefusalReason | None = Field(description="Why the file cannot be screened.")
+    message: str | None = Field(description="The same in words.")
+    policy: str
+    index_sequence: int = Field(description="The step of the change log that was in force.")
+    received_at: datetime
+    milliseconds: float
+
+
+class UploadAnswered(BaseModel):
+    """One of the asking platform's own uploads in a case."""
+
+    screening: UUID
+    content_id: str
+
+
+class EventAnswered(BaseModel):
+    """What the platform was to be told of a case, and whether it has heard."""
+
+    id: str
+    kind: str
+    created_at: datetime
+    delivered_at: datetime | None
+    attempts: int
+
+
+class CaseAnswered(BaseModel):
+    """A case as one platform may see it: never who was matched, who decided, or in what words."""
+
+    case: UUID
+    state: State
+    opened_at: datetime
+    decision: State | None = Field(description="upheld or dismissed, once a person decided.")
+    ground: Ground | None
+    decided_at: datetime | None
+    uploads: list[UploadAnswered] = Field(description="The asking platform's own, no others.")
+    events: list[EventAnswered]
+
+
+class Health(BaseModel):
+    """The process is up."""
+
+    status: str = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether uploads can be answered now."""
+
+    ready: bool
+    index: bool = Field(description="The index is loaded and in touch with the change log.")
+    database: bool = Field(description="The database answers.")
+    sequence: int | None = Field(description="The step of the change log in force here.")
+    head: int | None = Field(description="The newest step there is.")
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong, without the value."""
+
+    where: str
+    problem: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. Build on ``code``, which stays; words may change."""
+
+    type: str = Field(description="urn:consentry:problem:<code>")
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str = Field(description="urn:consentry:request:<X-Request-Id>")
+    errors: list[FieldError] | None = Field(
+        None, description="With 422: each field.", json_schema_extra={"type": "array"}
+    )
+
+
+UPLOAD_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["content_id", "file"],
+    "additionalProperties": False,
+    "properties": {
+        "content_id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 512,
+            "pattern": _NO_CONTROLS,
+            "description": "What the platform calls this upload.",
+        },
+        "uploader": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 512,
+            "pattern": _NO_CONTROLS,
+            "description": "What the platform calls the account.",
+        },
+        "rating": {"type": "string", "enum": [rating.value for rating in Rating]},
+        "file": {"type": "string", "format": "binary", "description": "The image."},
+    },
+}
+"""The form that ``POST /v1/screenings`` reads; its parts are parsed in ``bodies``, as a stream."""
+
+
+class UploadFields(_Asked):
+    """The form's fields besides the file."""
+
+    content_id: Name
+    uploader: Name | None = None
+    rating: Rating = Rating.UNKNOWN

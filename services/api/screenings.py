@@ -1,0 +1,185 @@
+"""``/v1/screenings``: an upload comes in, its answer goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+from uuid import UUID
+
+import anyio.to_thread
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import StringConstraints, ValidationError
+
+from pipeline.domain.ids import ScreeningId
+from pipeline.domain.media import Rating, Upload
+from pipeline.domain.screening import Screening
+from pipeline.errors import NotFound
+from pipeline.journeys.screen_upload import Hashed, summary
+from services.api.bodies import LARGEST_JSON, Share, receive_form, receive_whole
+from services.api.description import HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
+from services.api.door import Called, Door, door_of
+from services.api.problems import Declined, field_errors, invalid
+from services.api.replay import LONGEST_KEY
+from services.api.schemas import HashesAsked, Name, ScreeningAnswered
+
+router = APIRouter(prefix="/v1/screenings", tags=["screenings"])
+
+IdempotencyKey = Annotated[
+    Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=LONGEST_KEY, pattern=r"^[\x21-\x7e]+$"),
+    ]
+    | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Any text of your own. For 24 hours the same request with the same key gets"
+        " the same answer instead of a new screening.",
+    ),
+]
+
+
+@router.post(
+    "",
+    response_model=ScreeningAnswered,
+    responses={200: REPLAYED, **problems(401, 408, 409, 413, 415, 422, 429, 500, 503)},
+    openapi_extra={"requestBody": UPLOAD_BODY},
+    summary="Screen an upload",
+)
+async def screen(
+    request: Request,
+    caller: Called,
+    content_id: Annotated[
+        Name | None,
+        Query(description="What you call this upload. Needed unless the body is a form."),
+    ] = None,
+    uploader: Annotated[Name | None, Query(description="What you call the account.")] = None,
+    rating: Annotated[
+        Rating, Query(description="What you say of the content yourself.")
+    ] = Rating.UNKNOWN,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Send the image as the body, or a form with the image in it.
+
+    The answer comes at once. A file that cannot be screened is answered too: verdict `refused`,
+    with the reason by name. Clear uploads are not kept.
+    """
+    door = door_of(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_form = kind == "multipart/form-data"
+    if not (is_form or kind == "application/octet-stream" or kind.startswith("image/")):
+        raise Declined(
+            415,
+            "unsupported_media_type",
+            "send the image as image/* or application/octet-stream, or in multipart/form-data",
+        )
+    if not is_form and content_id is None:
+        raise invalid("query.content_id", "Field required")
+    door.line.check()
+    with door.budget.share() as share:
+        if is_form:
+            upload, body = await receive_form(request, door.largest, share, door.limits.patience)
+        else:
+            upload = Upload(content_id or "", uploader, rating)
+            body = await receive_whole(request, door.largest, share, door.limits.patience)
+
+        def work() -> tuple[ScreeningAnswered, bool]:
+            return door.replay.once(
+                caller.platform,
+                idempotency_key,
+                lambda: (b"file", *_described(upload), body),
+                lambda: door.screener.screen_file(caller.platform, upload, body),
+            )
+
+        return await _answer(door, work)
+
+
+@router.post(
+    "/hashes",
+    response_model=ScreeningAnswered,
+    responses={200: REPLAYED, **problems(401, 408, 409, 413, 415, 422, 429, 500, 503)},
+    openapi_extra={"requestBody": HASHES_BODY},
+    summary="Screen hashes that you computed",
+)
+async def screen_hashes(
+    request: Request, caller: Called, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Less is found than with the image: crops, frames and mirrored copies need its pixels."""
+    door = door_of(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Declined(415, "unsupported_media_type", "send application/json")
+    door.line.check()
+    with door.budget.share() as share:
+        asked = await _hashes(request, door, share)
+        upload = Upload(asked.content_id, asked.uploader, asked.rating)
+        hashes = [
+            Hashed(hashed.signal, bytes.fromhex(hashed.hash), hashed.quality)
+            for hashed in asked.hashes
+        ]
+
+        def work() -> tuple[ScreeningAnswered, bool]:
+            return door.replay.once(
+                caller.platform,
+                idempotency_key,
+                lambda: (b"hashes", *_described(upload), *_listed(hashes)),
+                lambda: door.screener.screen_hashes(caller.platform, upload, hashes),
+            )
+
+        return await _answer(door, work)
+
+
+@router.get(
+    "/{screening}",
+    response_model=ScreeningAnswered,
+    responses=problems(401, 404, 422, 429, 500, 503),
+    summary="Read an answer again",
+)
+async def read(request: Request, caller: Called, screening: UUID) -> Response:
+    """Your own screenings only; the milliseconds are rounded as they were kept."""
+    door = door_of(request)
+
+    def find() -> Screening:
+        with door.store.transaction() as unit:
+            found = unit.screenings.get(ScreeningId(screening), caller.platform)
+        if found is None:
+            raise NotFound("you have no screening of this id")
+        return found
+
+    found = await anyio.to_thread.run_sync(find, limiter=door.questions)
+    return _json(ScreeningAnswered.model_validate(summary(found)))
+
+
+async def _hashes(request: Request, door: Door, share: Share) -> HashesAsked:
+    body = await receive_whole(request, LARGEST_JSON, share, door.limits.patience)
+    try:
+        return HashesAsked.model_validate_json(body)
+    except ValidationError as error:
+        raise Declined(
+            422,
+            "invalid",
+            "fields are not as they must be; see errors",
+            errors=field_errors(error.errors(include_input=False), "body"),
+        ) from None
+
+
+async def _answer(door: Door, work: Callable[[], tuple[ScreeningAnswered, bool]]) -> Response:
+    answered, replayed = await door.line.run(work)
+    if replayed:
+        return _json(answered, {"idempotency-replayed": "true"})
+    door.metrics.screening(answered)
+    return _json(answered)
+
+
+def _json(answered: ScreeningAnswered, headers: dict[str, Any] | None = None) -> Response:
+    return JSONResponse(answered.model_dump(mode="json"), headers=headers)
+
+
+def _described(upload: Upload) -> Iterable[bytes]:
+    uploader = b"" if upload.uploader is None else upload.uploader.encode()
+    return upload.content_id.encode(), uploader, upload.rating.value.encode()
+
+
+def _listed(hashes: Iterable[Hashed]) -> Iterable[bytes]:
+    for hashed in hashes:
+        yield from (hashed.signal.encode(), hashed.code, bytes([hashed.quality]))
