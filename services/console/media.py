@@ -27,7 +27,7 @@ from services.wiring import World
 router = APIRouter(prefix="/cases/{case}/media/{medium}")
 
 PREVIEW_SIDE = 480
-PREVIEW_CELLS = 28
+PREVIEW_CELLS = 20
 """What a derivative can tell: this many cells along its longer side, whatever a decoder undoes."""
 
 FULL_SIDE = 2048

@@ -61,4 +61,4 @@ def lasting(span: timedelta) -> str:
         return f"{days} d {hours} h"
     if hours:
         return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min"
+    return f"{minutes} min" if minutes else "less than a minute"

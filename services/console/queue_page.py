@@ -60,7 +60,7 @@ def show(
         more=more,
         after=after,
         waiting=waiting,
-        done=done,
+        done=done if done and done.verdict and done.verdict.reviewer == session.reviewer else None,
         empty=empty,
     )
 

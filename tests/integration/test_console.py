@@ -161,6 +161,25 @@ def test_an_unknown_login_and_a_wrong_password_get_the_same_answer(make_desk: Ma
     assert desk.get("/queue").headers["location"] == "/login"
 
 
+def test_an_unknown_login_costs_as_much_work_as_a_wrong_password(town: Town) -> None:
+    checked: list[str | None] = []
+
+    class Recording:
+        def digest(self, secret: str) -> str:
+            return town.world.pins.digest(secret)
+
+        def matches(self, digest: str | None, secret: str) -> bool:
+            checked.append(digest)
+            return town.world.pins.matches(digest, secret)
+
+    add_reviewer(town.world, "ada", PASSWORD)
+    app = create_app(replace(town.world, pins=Recording()))
+    desk = Desk(town, TestClient(app, follow_redirects=False))
+    for login in ("ada", "eve"):
+        assert desk.log_in(login, "wrong").status_code == 401
+    assert [digest is None for digest in checked] == [False, True]
+
+
 def test_guessing_makes_a_login_wait_even_for_the_right_password_and_the_wait_ends(
     make_desk: MakeDesk,
 ) -> None:
@@ -571,8 +590,17 @@ def test_whoever_escalated_is_told_so_without_seeing_the_case_again(
     went = desk.decide(case, desk.claim(case), "escalated:threat")
     page = desk.get(went.headers["location"])
     assert page.status_code == 200
-    assert "escalated" in page.text
+    assert ": escalated. Your decision is recorded" in page.text
     assert f'href="/cases/{case}"' not in page.text
+
+
+def test_nobody_is_told_that_another_reviewers_decision_is_theirs(
+    make_desk: MakeDesk, make_case: Callable[..., CaseId]
+) -> None:
+    case, ada, ben = make_case(), make_desk("ada"), make_desk("ben")
+    went = ada.decide(case, ada.claim(case), "dismissed:consented").headers["location"]
+    assert "Your decision is recorded" in ada.get(went).text
+    assert "Your decision is recorded" not in ben.get(went).text
 
 
 def test_the_text_of_a_decision_survives_a_session_that_ended(

@@ -19,8 +19,8 @@ FACE = Space("face", "1", Metric.INNER_PRODUCT, 512)
 @pytest.mark.parametrize(
     ("span", "said"),
     [
-        (timedelta(0), "0 min"),
-        (timedelta(seconds=-5), "0 min"),
+        (timedelta(0), "less than a minute"),
+        (timedelta(seconds=-5), "less than a minute"),
         (timedelta(minutes=59, seconds=59), "59 min"),
         (timedelta(hours=3, minutes=12), "3 h 12 min"),
         (timedelta(days=2, hours=4, minutes=50), "2 d 4 h"),

@@ -18,8 +18,13 @@ export function watchLease(panel, lostNotice, credentials) {
     return Math.max(5, Math.min(60, length / 5)) * 1000;
   }
 
-  for (const sign of SIGNS_OF_WORK) {
-    document.addEventListener(sign, () => (worked = true), { passive: true, capture: true });
+  // A pointer that lies still "moves" when the page changes under it.
+  function sign(event) {
+    worked ||= event.type !== "pointermove" || event.movementX !== 0 || event.movementY !== 0;
+  }
+
+  for (const kind of SIGNS_OF_WORK) {
+    document.addEventListener(kind, sign, { passive: true, capture: true });
   }
 
   function lost() {
