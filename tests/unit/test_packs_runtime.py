@@ -1,0 +1,94 @@
+"""onnxruntime as the packs open it."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from pipeline.errors import Misconfigured
+from pipeline.packs import _runtime
+from pipeline.packs._graph import Graph
+
+
+def in_a_fresh_process(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **environment},
+        check=False,
+    )
+
+
+def test_telemetry_is_off_when_onnxruntime_is_imported():
+    run = in_a_fresh_process(
+        """
+        import builtins, os, sys
+        seen, original = [], builtins.__import__
+
+        def watched(name, *rest, **more):
+            if name.partition(".")[0] == "onnxruntime" and not seen:
+                seen.append(os.environ.get("ORT_DISABLE_TELEMETRY"))
+            return original(name, *rest, **more)
+
+        builtins.__import__ = watched
+        import pipeline.packs._runtime
+        assert "onnxruntime" in sys.modules
+        print(seen)
+        """
+    )
+    assert run.stdout.strip() == "['1']", run.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["packs.dlib_mtcnn", "packs.insightface", "gates.onnx_classifier"]
+)
+def test_no_member_reaches_onnxruntime_with_telemetry_on(module):
+    run = in_a_fresh_process(
+        f"""
+        import importlib, os, sys
+        importlib.import_module("pipeline.{module}")
+        assert "onnxruntime" not in sys.modules or os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+        """
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_an_onnxruntime_that_came_first_with_telemetry_on_is_refused():
+    run = in_a_fresh_process("import onnxruntime; import pipeline.packs._runtime")
+    assert "Misconfigured" in run.stderr
+    assert "ORT_DISABLE_TELEMETRY=1" in run.stderr
+
+
+def test_an_onnxruntime_that_came_first_with_telemetry_off_is_welcome():
+    run = in_a_fresh_process(
+        "import onnxruntime; import pipeline.packs._runtime", ORT_DISABLE_TELEMETRY="1"
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_session_has_one_thread():
+    options = _runtime.session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+def test_cuda_comes_first_where_there_is_one():
+    both = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert _runtime.providers(both) == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert _runtime.providers(["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+
+
+def test_a_network_answers_by_name_and_counts_its_time():
+    graph = Graph("double")
+    x = graph.input("input", ("n", 2))
+    graph.output(graph.add("Add", x, x), "twice", ("n", 2))
+    network = _runtime.Network(graph.serialise())
+    assert network(np.ones((3, 2), np.float32))["twice"].tolist() == [[2, 2]] * 3
+    assert network.seconds > 0
+
+
+def test_what_is_not_a_network_is_refused():
+    with pytest.raises(Misconfigured, match="cannot open"):
+        _runtime.Network(b"not a network")
