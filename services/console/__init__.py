@@ -6,6 +6,8 @@ without scripts except for looking at an upload, which needs a key held down.
 
 from __future__ import annotations
 
+import signal
+import threading
 from importlib import resources
 from pathlib import Path
 
@@ -36,6 +38,9 @@ def create_app(world: World) -> FastAPI:
 
 def serve(world: World, host: str, port: int) -> None:
     """Serve the console until the process is told to end."""
+    if threading.current_thread() is threading.main_thread():
+        # Uvicorn ends its work, then raises the signal again: that must not keep the world open.
+        signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         create_app(world),
         host=host,

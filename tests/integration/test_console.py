@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +23,7 @@ from PIL import Image
 from pipeline.domain.ids import CaseId
 from pipeline.journeys import review
 from pipeline.journeys.withdraw import ask, finish
+from pipeline.storage.migrate import migrate
 from services.accounts import add_reviewer
 from services.console import create_app
 from services.wiring import alive, now
@@ -657,3 +664,34 @@ def test_review_rules_hold_beneath_the_pages(
     case, desk = make_case(), make_desk()
     review.claim(town.world.desk, case, town.reviewer("elsewhere"))
     assert desk.send(f"/cases/{case}/claim").status_code == 409
+
+
+def test_a_console_that_is_told_to_end_does_so_in_good_order(
+    database_url: str, tmp_path: Path
+) -> None:
+    migrate(database_url)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "CONSENTRY_HOME": str(tmp_path),
+        "CONSENTRY_CONSOLE_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "services.cli", "serve", "console"]
+    with subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2]) as process:
+        deadline = time.monotonic() + 60
+        while not _answers(f"http://127.0.0.1:{port}/healthz"):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.HTTPError:
+        return False
