@@ -27,13 +27,29 @@ def hamming_members():
     return found
 
 
-@pytest.fixture(params=hamming_members())
+WAYS = {
+    "hamming": {
+        "as it comes": {},
+        "ring at once": {"ring_from": 1, "compact_after": 3, "permutation_seed": bytes(16)},
+        "faiss": {"method": "faiss"},
+    },
+}
+"""Further ways in which a member may do its work, each of which keeps the contract."""
+
+
+def members_and_ways():
+    for name in hamming_members():
+        for way, options in WAYS.get(name, {"as it comes": {}}).items():
+            yield pytest.param((name, options), id=f"{name}, {way}")
+
+
+@pytest.fixture(params=members_and_ways())
 def make_index(request):
     """A factory of empty Hamming indexes; what it made is closed afterwards."""
-    made = []
+    (name, settings), made = request.param, []
 
     def make(**options):
-        made.append(plugins.build("indexes", request.param, HAMMING, **options))
+        made.append(plugins.build("indexes", name, HAMMING, **(settings | options)))
         return made[-1]
 
     yield make
