@@ -87,3 +87,24 @@ class Settings(BaseSettings):
     def database_home(self) -> Path:
         """Where the embedded PostgreSQL lives."""
         return self.home / "postgres"
+
+
+def settings_table() -> str:
+    """Every setting as a row of a Markdown table: the variable, its default, its meaning."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, setting in Settings.model_fields.items():
+        alias = setting.validation_alias
+        outside = (
+            alias.choices[0] if isinstance(alias, AliasChoices) else f"CONSENTRY_{name.upper()}"
+        )
+        if setting.default_factory is not None:
+            default = "by system"
+        elif setting.default is None:
+            default = "none"
+        else:
+            value = setting.default
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            default = f"`{text.lower() if isinstance(value, bool) else text}`"
+        meaning = (setting.description or "").replace("|", "\\|")
+        rows.append(f"| `{outside}` | {default} | {meaning} |")
+    return "\n".join(rows) + "\n"

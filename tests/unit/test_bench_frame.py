@@ -9,7 +9,6 @@ import pytest
 
 from services.bench import Report, Target, from_document, machine, show, versions
 
-
 RECALL = Target("recall", 1.0, 0.99)
 
 
