@@ -30,6 +30,9 @@ def _planes(rng: np.random.Generator) -> Iterator[Plane]:
     x, y = (
         axis.astype(np.float64) for axis in np.meshgrid(*[(np.arange(_SIDE) + 0.5) / _SIDE] * 2)
     )
+    # A little askew: a picture that is the same all along a line has coefficients of exactly
+    # zero, whose bits are noise.
+    x, y = x + 0.04 * y, y + 0.03 * x
     yield from _edges(x, y)
     yield from _bars(y)
     yield from _blobs(x, y)
@@ -40,7 +43,7 @@ def _planes(rng: np.random.Generator) -> Iterator[Plane]:
 
 def _edges(x: Plane, y: Plane) -> Iterator[Plane]:
     """Half planes at places and angles, from sharp (a table) to soft (a sky)."""
-    for angle in np.deg2rad([0, 4, 8, 15, 25, 35, 45]):
+    for angle in np.deg2rad([0, 4, 8, 15, 25, 35, 45, -4, -15]):
         along = (y - 0.5) * np.cos(angle) + (x - 0.5) * np.sin(angle)
         for place in np.linspace(-0.4, 0.4, 13):
             for softness in (0.01, 0.06, 0.2):

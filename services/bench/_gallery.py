@@ -11,12 +11,13 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import plugins
 from pipeline.domain.alignment import Alignment, nominate
 from pipeline.domain.evidence import Hit, Owner, Source
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import EntryId, PersonId
+from pipeline.domain.ids import EntryId, ItemId, PersonId
 from pipeline.domain.media import Frame, Side, View
-from pipeline.domain.signal import Signals
+from pipeline.domain.signal import Metric, Signals, Space
 from pipeline.domain.witness import Finding, Thresholds, asks_wide, candidates, decide
 from pipeline.media.crops import REGIONS, registered_crops, slot_of_view
 from pipeline.media.features import Described, Features, align, check, describe, features_of
@@ -27,8 +28,10 @@ from pipeline.signals import SignalType
 from services.bench.alterations import Picture
 
 _PERSON = PersonId(UUID(int=1))
-_FEATURE_RADIUS = 40
-_FEATURES_ASKED = 400
+_FEATURES = Space("orb", "1", Metric.HAMMING, 256)
+_FEATURE_RADIUS = 31
+_FEATURES_ASKED = 300
+_FEATURES_AN_ENTRY = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,11 +108,13 @@ class Gallery:
         self._slots = np.array(slots, np.int64).reshape(-1, 2)
         codes = [entries[at].codes[slot] for at, slot in slots]
         self._codes = np.array(codes, np.uint8).reshape(-1, 32).view(np.uint64)
-        features = [(at, part) for at, e in enumerate(entries) for part in _parts(e.described)]
-        self._features = np.concatenate([part.descriptors for _, part in features])
-        self._feature_of = np.repeat(
-            [at for at, _ in features], [len(part) for _, part in features]
-        )
+        self._features = plugins.build("indexes", "hamming", _FEATURES)
+        for at, entry in enumerate(entries):
+            found = [part.descriptors for part in _parts(entry.described)]
+            descriptors = np.concatenate(found)[:_FEATURES_AN_ENTRY]
+            first = at * _FEATURES_AN_ENTRY
+            labels = np.arange(first, first + len(descriptors), dtype=np.int64)
+            self._features.add(labels, descriptors)
         self.seconds: dict[str, float] = {"second look": 0.0, "alignment": 0.0}
         self.second_looks = 0
 
@@ -173,18 +178,8 @@ class Gallery:
 
     def _nominated(self, features: Features) -> tuple[int, ...]:
         """Entries with several features near the upload's."""
-        asked = features.descriptors[:_FEATURES_ASKED]
-        rows, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        bank = self._features.view(np.uint64)
-        for start in range(0, len(asked), 64):
-            part = asked[start : start + 64].view(np.uint64)
-            bits = np.zeros((len(part), len(bank)), np.uint16)
-            for word in range(bank.shape[1]):
-                bits += np.bitwise_count(part[:, word, None] ^ bank[None, :, word])
-            near = np.argwhere(bits <= _FEATURE_RADIUS)
-            rows.append(near[:, 0] + start)
-            columns.append(self._feature_of[near[:, 1]])
-        return nominate(np.concatenate(rows), np.concatenate(columns))
+        hits = self._features.search(features.descriptors[:_FEATURES_ASKED], _FEATURE_RADIUS)
+        return nominate(hits.query, hits.label // _FEATURES_AN_ENTRY)
 
     def _against(self, entry: Entry) -> Callable[[Sequence[Frame], Sequence[int]], list[int]]:
         def distances(frames: Sequence[Frame], slots: Sequence[int]) -> list[int]:
@@ -195,7 +190,14 @@ class Gallery:
 
     @staticmethod
     def _hit(distance: int, view: View, entry: int, slot: int) -> Hit:
-        owner = Owner(EntryId(int(entry)), _PERSON, "registered", Source.REGISTERED, None)
+        owner = Owner(
+            EntryId(int(entry)),
+            ItemId(UUID(int=int(entry))),
+            _PERSON,
+            "registered",
+            Source.REGISTERED,
+            None,
+        )
         return Hit("pdq", distance, view, int(slot), owner)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.domain.alignment import Acceptance, Alignment, nominate
 from pipeline.domain.evidence import Hit, Owner, Source
-from pipeline.domain.ids import EntryId, PersonId
+from pipeline.domain.ids import EntryId, ItemId, PersonId
 from pipeline.domain.media import WHOLE, Turn, View
 from pipeline.domain.witness import (
     Calibrated,
@@ -27,7 +27,9 @@ LEFT_HALF, UPPER_HALF = CROPS.index((0, 0, 500, 1000)), CROPS.index((0, 0, 1000,
 
 
 def make_hit(distance=20, *, entry=1, slot=0, view=WHOLE, signal="pdq"):
-    owner = Owner(EntryId(entry), PERSON, "registered", Source.REGISTERED, None)
+    owner = Owner(
+        EntryId(entry), ItemId(UUID(int=entry)), PERSON, "registered", Source.REGISTERED, None
+    )
     return Hit(signal, distance, view, slot, owner)
 
 
@@ -39,8 +41,11 @@ def make_alignment(inliers=30, hull=0.3, distance=20):
     return Alignment(np.eye(3), inliers, hull, 0, distance)
 
 
+WIDE = Thresholds(wide=Calibrated(64, 1e-6))
+
+
 def decided(*hits, **more):
-    return decide(hits, REGIONS, Thresholds(), **more)
+    return decide(hits, REGIONS, WIDE, **more)
 
 
 @pytest.mark.parametrize("distance", [0, 30, 31])
@@ -158,7 +163,7 @@ def test_findings_do_not_depend_on_the_order_of_hits():
         make_hit(30, entry=3, slot=4),
         make_hit(50, entry=3),
     ]
-    answers = {decide(order, REGIONS, Thresholds()) for order in itertools.permutations(hits)}
+    answers = {decide(order, REGIONS, WIDE) for order in itertools.permutations(hits)}
     (answer,) = answers
     assert [(finding.entry, finding.witness) for finding in answer] == [
         (2, Witness.NEAR),
@@ -170,7 +175,7 @@ def test_findings_do_not_depend_on_the_order_of_hits():
 def test_only_entries_without_a_near_code_get_a_second_look_and_only_a_few():
     hits = [make_hit(20), make_hit(50), make_hit(40, entry=2), make_hit(45, entry=2)]
     hits += [make_hit(60 - entry, entry=entry) for entry in range(3, 12)]
-    chosen = candidates(hits, Thresholds())
+    chosen = candidates(hits, WIDE)
     assert [hit.entry for hit in chosen] == [2, 11, 10, 9]
     assert candidates([make_hit(40, signal="phash")], Thresholds()) == ()
 

@@ -1,0 +1,125 @@
+"""The false-positive side: pictures that look alike, and pictures that look like nothing.
+
+Everything here is judged on hashes alone, by the thresholds that a deployment starts with.
+"""
+
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.domain.generic import GenericBank
+from pipeline.domain.media import Frame, Side
+from pipeline.domain.witness import Thresholds
+from pipeline.media.crops import registered_crops
+from pipeline.media.generic import generic_frames
+from pipeline.media.views import query_views
+from pipeline.signals import pdq
+
+pytest.importorskip("skimage.data")
+pytest.importorskip("insightface")
+
+from services.bench._corpus import generated, stock_scene
+from services.bench._gallery import Eye, Gallery
+
+SIGNAL = pdq.build()
+
+
+@pytest.fixture(scope="module")
+def eye():
+    return Eye(SIGNAL)
+
+
+@cache
+def everything(seed):
+    return tuple((name, cv2.resize(picture, (240, 200))) for name, picture in generated(seed))
+
+
+def members(kind, seed, most=4):
+    """Generated pictures of one kind: ``plain``, ``gradient``, ``page of text``, ``meme``, ..."""
+    return [picture for name, picture in everything(seed) if name.startswith(kind)][:most]
+
+
+def believed(eye, registered, uploads):
+    """Pairs (upload, entry) that hashes alone would bring to a person."""
+    entries = [eye.register(str(at), picture) for at, picture in enumerate(registered)]
+    if not any(entry.codes for entry in entries):
+        return []
+    gallery = Gallery(eye, entries)
+    return [
+        (at, finding.entry)
+        for at, upload in enumerate(uploads)
+        for finding in gallery.screen(eye.look(upload), Thresholds(), features=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", ["page of text", "logo", "square code", "gradient", "plain", "stock scene"]
+)
+def test_pictures_of_one_kind_do_not_bring_each_other_to_a_person(eye, kind):
+    assert believed(eye, members(kind, 1), members(kind, 2)) == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "gradient"])
+def test_plain_frames_and_gradients_are_not_registered_at_all(eye, kind):
+    for picture in members(kind, 3):
+        assert eye.register(kind, picture).codes == {}
+
+
+def test_memes_of_one_template_do_reach_a_person_because_they_are_copies_of_its_picture(eye):
+    # All but the words is the same picture. A copy with a caption cannot be told from it, and
+    # finding copies with captions is what is promised: here a person has to decide.
+    memes = members("meme", 1)[:3]
+    assert len(believed(eye, memes[:1], memes[1:])) == 2
+
+
+def test_none_of_fifty_thousand_pairs_of_lookalikes_is_near():
+    """The same hills under other skies with other people, each against all others."""
+    rng = np.random.default_rng(5)
+    scenes = [Frame(cv2.resize(stock_scene(rng), (200, 150))) for _ in range(230)]
+    stored = [SIGNAL.compute(registered_crops(f, 3), Side.REGISTERED).codes for f in scenes]
+    owner = np.repeat(np.arange(len(scenes)), [len(codes) for codes in stored])
+    bank = np.concatenate(stored).view(np.uint64)
+    nearest = 256
+    for at, scene in enumerate(scenes):
+        asked = SIGNAL.compute(query_views(scene), Side.QUERY)
+        codes = asked.codes[asked.quality >= SIGNAL.minimum_quality].view(np.uint64)
+        bits = sum(np.bitwise_count(codes[:, word, None] ^ bank[:, word]) for word in range(4))
+        nearest = min(nearest, int(bits[:, owner != at].min()))
+    assert len(scenes) * (len(scenes) - 1) > 50_000
+    assert nearest > Thresholds().near.bits
+
+
+def test_the_generic_bank_knows_skies_and_noisy_patterns_and_no_photograph(eye):
+    y, x = np.mgrid[0:1:300j, 0:1:400j]
+    sky = 128 + 80 * np.tanh((y + 0.15 * x - 0.5) / 0.1)
+    frame = Frame(np.repeat(sky[..., None], 3, 2).astype(np.uint8))
+    patterns = generic_frames()
+    bank = GenericBank(SIGNAL.compute(patterns, Side.QUERY).codes)
+    assert bank.generic(SIGNAL.compute([frame], Side.QUERY).codes).all()
+    rng = np.random.default_rng(1)
+    noisy = [np.clip(f.rgb + rng.normal(0, 3, f.rgb.shape), 0, 255) for f in patterns[::9]]
+    asked = SIGNAL.compute([Frame(n.astype(np.uint8)) for n in noisy], Side.REGISTERED)
+    telling = asked.quality >= SIGNAL.minimum_quality
+    # Not all: what is alike along a whole line has coefficients near zero, and noise decides them.
+    assert bank.generic(asked.codes[telling]).mean() > 0.75
+    data = pytest.importorskip("skimage.data")
+    for photograph in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket()):
+        codes = SIGNAL.compute(query_views(Frame(photograph)), Side.QUERY).codes
+        assert not bank.generic(codes[:8]).any()
+
+
+def test_the_generic_bank_is_the_same_every_time_and_closed_under_turns():
+    frames = generic_frames()
+    again = generic_frames()
+    assert all((a.rgb == b.rgb).all() for a, b in zip(frames, again, strict=True))
+    bank = GenericBank(SIGNAL.compute(frames, Side.QUERY).codes)
+    turned = [Frame(np.ascontiguousarray(np.rot90(f.rgb))) for f in frames[:200:20]]
+    assert bank.generic(SIGNAL.compute(turned, Side.QUERY).codes[::8]).all()
+
+
+def test_an_empty_bank_calls_nothing_generic():
+    codes = np.zeros((3, 32), np.uint8)
+    assert not GenericBank(np.zeros((0, 32), np.uint8)).generic(codes).any()
+    assert GenericBank(codes).generic(codes[:0]).shape == (0,)
