@@ -45,6 +45,12 @@ def _sides(share: int) -> list[Thousandths]:
     return [(0, 0, share, 1000), (rest, 0, 1000, 1000), (0, 0, 1000, share), (0, rest, 1000, 1000)]
 
 
+def _strips(share: int) -> list[Thousandths]:
+    """The middle at full height and at full width: squares of 4:3, 3:2 and 16:9 pictures."""
+    low = (1000 - share) // 2
+    return [(low, 0, low + share, 1000), (0, low, 1000, low + share)]
+
+
 WHOLE_CROP: Thousandths = (0, 0, 1000, 1000)
 
 
@@ -57,6 +63,7 @@ def _listed() -> tuple[Thousandths, ...]:
     wanted += [side for share in (900, 800, 700, 600, 500) for side in _sides(share)]
     wanted += [_centre(share) for share in (950, 900, 800, 700, 600, 500)]
     wanted += [side for share in (950, 850) for side in _sides(share)]
+    wanted += [strip for share in (750, 667, 562) for strip in _strips(share)]
     wanted += _grid(950, 3) + _grid(900, 3) + _grid(800, 3) + _grid(350, 5)
     return tuple(dict.fromkeys(wanted))
 

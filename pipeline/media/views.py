@@ -32,6 +32,7 @@ from pipeline.media._planes import (
 from pipeline.media._quads import quads
 from pipeline.media._rectangles import rectangles
 from pipeline.media._seams import seams
+from pipeline.media._sharpness import sharp_part
 from pipeline.media._trims import PLAIN, WRITTEN_ON, Rect, trims
 
 
@@ -142,6 +143,7 @@ def _worth(box: Rect | Box, taken: list[Box], copy: WorkingCopy) -> bool:
 
 def _borders(copy: WorkingCopy) -> Iterator[Box]:
     yield from trims(copy.rgb, PLAIN)
+    yield from sharp_part(copy.grey)
 
 
 def _captions(copy: WorkingCopy) -> Iterator[Box]:

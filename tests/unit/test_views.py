@@ -28,6 +28,14 @@ def collage(picture, other):
     return np.vstack([np.hstack([picture, other]), np.hstack([other, other[::-1]])])
 
 
+def on_its_own_blur(picture):
+    height, width = picture.shape[:2]
+    ground = cv2.GaussianBlur(cv2.resize(picture, (width * 2, height * 2)), (0, 0), 25)
+    ground = ground[height // 2 : height // 2 + height]
+    ground[:, width // 2 : width // 2 + width] = picture
+    return ground
+
+
 def in_a_chat(picture, share=0.8):
     screen = np.full((1280, 720, 3), (236, 229, 221), np.uint8)
     screen[:100] = (7, 94, 84)
@@ -66,6 +74,7 @@ def test_the_first_view_is_the_frame_itself():
         lambda p: framed(p, 25, 25, 25, 25, (0, 0, 0)),
         lambda p: framed(p, 51, 51, 51, 51, (250, 170, 200)),
         lambda p: framed(p, 200, 200, 0, 0, (0, 0, 0)),
+        on_its_own_blur,
         lambda p: framed(framed(p, 30, 110, 30, 30, (250, 250, 250)), 20, 20, 20, 20, (90, 60, 30)),
         lambda p: collage(p, photograph("chelsea")),
         in_a_chat,
