@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pipeline.domain.case import Ground, State
 from pipeline.domain.media import Rating
@@ -27,6 +27,11 @@ class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 17.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class HashAsked(_Asked):
     """One hash that the platform computed."""
 
@@ -34,7 +39,9 @@ class HashAsked(_Asked):
     hash: Annotated[str, StringConstraints(pattern=_HEX_256)] = Field(
         description="256 bits as 64 hexadecimal digits, most significant first.", repr=False
     )
-    quality: int = Field(100, ge=0, le=100, description="PDQ's quality, when it is known.")
+    quality: Annotated[int, BeforeValidator(_whole)] = Field(
+        100, ge=0, le=100, description="PDQ's quality, when it is known."
+    )
 
 
 class HashesAsked(_Asked):
