@@ -223,6 +223,7 @@ class CaseHit:
     source: str
     slot: int
     view: Mapping[str, Any]
+    witness: str | None
     withdrawn: bool
 
 

@@ -283,7 +283,7 @@ def register(
         bodies = ((str(path), path.read_bytes()) for path in _files([*image, *(more or [])]))
         done = join(
             world.store, world.pins, now, world.decode, world.signals, bodies,
-            crops=world.crops, consent_text=world.settings.consent_text,
+            generic=world.generic, consent_text=world.settings.consent_text,
         )  # fmt: skip
     if as_json:
         _line(

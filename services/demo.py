@@ -168,7 +168,7 @@ class _Demo:
         world = self.world
         images = [(name, (_bundled() / name).read_bytes()) for name in names]
         return register(
-            world.store, world.pins, now, world.decode, world.signals, images, world.crops
+            world.store, world.pins, now, world.decode, world.signals, images, world.generic
         )
 
     def _until_indexed(self) -> None:
@@ -293,7 +293,7 @@ def _leave_running(out: Console, world: World, services: Running) -> None:
     password = secrets.token_urlsafe(9)
     add_reviewer(world, "reviewer", password, senior=True)
     images = [(name, (_bundled() / name).read_bytes()) for name in REGISTERED]
-    register(world.store, world.pins, now, world.decode, world.signals, images, world.crops)
+    register(world.store, world.pins, now, world.decode, world.signals, images, world.generic)
     key = add_platform(world, "playground", None, 100_000).api_key
     client = httpx.Client(headers={"authorization": f"Bearer {key}"}, timeout=60)
     time.sleep(1.0)

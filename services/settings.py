@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     policy_file: Path | None = Field(
         default=None, description="A JSON policy document; without it the built-in default."
     )
+    wide_codes: int = Field(
+        default=2_000_000,
+        ge=0,
+        description="Up to how many codes the wide radius is asked, which wants a second witness.",
+    )
     signals: Names = Field(default=("pdq", "phash"), description="Signals to compute, by name.")
     max_bytes: int = Field(default=64 << 20, gt=0, description="Largest upload, in bytes.")
     max_pixels: int = Field(default=100_000_000, gt=0, description="Largest picture, in pixels.")

@@ -9,7 +9,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,9 @@ import structlog
 from pipeline import plugins
 from pipeline.actions import Action
 from pipeline.domain import policy as policies
+from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import ProcessId, uuid7
-from pipeline.domain.media import Frame, Media
+from pipeline.domain.media import Media, Side
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Space
 from pipeline.errors import Invalid, Misconfigured
@@ -31,6 +32,8 @@ from pipeline.indexes import Index
 from pipeline.journeys.restore_index import LiveIndexes, Me, follow
 from pipeline.journeys.review import Desk
 from pipeline.journeys.screen_upload import Screener
+from pipeline.journeys.see import Eye
+from pipeline.media.generic import generic_frames
 from pipeline.media.image import ImageLimits, decode_image
 from pipeline.ports import Blobs, Follower, Pins, Store
 from pipeline.signals import SignalType
@@ -65,13 +68,14 @@ class World:
     pins: Pins
     signals: tuple[SignalType, ...]
     decode: Callable[[bytes], Media]
-    crops: Callable[[Frame], Sequence[Frame]]
+    generic: Mapping[str, GenericBank]
     policy: Policy
     desk: Desk
 
     def screener(self, live: LiveIndexes) -> Screener:
         """A screener over this process's indexes."""
-        return Screener(self.store, live, self.signals, self.decode, self.policy, self.blobs, now)
+        eye = Eye(self.signals, self.generic, self.policy, wide_codes=self.settings.wide_codes)
+        return Screener(self.store, live, eye, self.decode, self.policy, self.blobs, now)
 
     def action(self) -> Action:
         """How platforms are told."""
@@ -168,6 +172,7 @@ def _world(settings: Settings, database: Database) -> World:
     limits = ImageLimits(
         bytes=settings.max_bytes, pixels=settings.max_pixels, side=settings.max_side
     )
+    signals = tuple(cast(SignalType, plugins.build("signals", name)) for name in settings.signals)
     return World(
         settings=settings,
         database=database,
@@ -176,11 +181,9 @@ def _world(settings: Settings, database: Database) -> World:
         store=store,
         blobs=blobs,
         pins=PinDigests(deployment),
-        signals=tuple(
-            cast(SignalType, plugins.build("signals", name)) for name in settings.signals
-        ),
+        signals=signals,
         decode=lambda body: decode_image(body, limits),
-        crops=lambda frame: (frame,),
+        generic=_generic(signals),
         policy=_policy(settings.policy_file),
         desk=Desk(
             store,
@@ -190,6 +193,16 @@ def _world(settings: Settings, database: Database) -> World:
             timedelta(minutes=settings.lease_minutes),
         ),
     )
+
+
+def _generic(signals: tuple[SignalType, ...]) -> dict[str, GenericBank]:
+    """Codes that say nothing, for each signal that looks at parts of pictures."""
+    frames = generic_frames()
+    return {
+        signal.space.name: GenericBank(signal.compute(frames, Side.QUERY).codes)
+        for signal in signals
+        if signal.asks_parts
+    }
 
 
 def _policy(file: Path | None) -> Policy:

@@ -102,7 +102,7 @@ class Town:
             self.world.decode,
             self.world.signals,
             [(f"image {number}", body) for number, body in enumerate(images)],
-            self.world.crops,
+            self.world.generic,
         )
         self.live.catch_up()
         return done

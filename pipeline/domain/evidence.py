@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.domain.ids import CaseId, EntryId, PersonId
+from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
 from pipeline.domain.media import View
 
 
@@ -25,6 +25,7 @@ class Owner:
     """Whose an entry is. Only entries in force have one."""
 
     entry: EntryId
+    item: ItemId
     person: PersonId
     bank: str
     source: Source
@@ -37,7 +38,8 @@ class Hit:
     """One code of an upload near one code of an entry.
 
     ``distance`` is in bits for Hamming signals. ``view`` says which part and orientation of the
-    upload matched, ``slot`` which code of the entry (0: the whole registered image).
+    upload matched, ``slot`` which code of the entry (0: the whole registered image). ``witness``
+    says in words why the entry is believed to be in the upload; None while nothing says so.
     """
 
     signal: str
@@ -45,6 +47,7 @@ class Hit:
     view: View
     slot: int
     owner: Owner
+    witness: str | None = None
 
     @property
     def entry(self) -> EntryId:
@@ -62,11 +65,11 @@ class Evidence:
 
 
 def gather(hits: Iterable[Hit], *, truncated: bool = False) -> tuple[Evidence, ...]:
-    """Evidence per person, nearest first; of several hits on one entry the nearest stays."""
+    """Evidence per person, nearest first; of several hits on one entry the best stays."""
     nearest: dict[PersonId, dict[EntryId, Hit]] = defaultdict(dict)
     for hit in hits:
         kept = nearest[hit.owner.person].get(hit.entry)
-        if kept is None or hit.distance < kept.distance:
+        if kept is None or _rank(hit) < _rank(kept):
             nearest[hit.owner.person][hit.entry] = hit
     return tuple(
         Evidence(
@@ -76,6 +79,11 @@ def gather(hits: Iterable[Hit], *, truncated: bool = False) -> tuple[Evidence, .
         )
         for person, found in nearest.items()
     )
+
+
+def _rank(hit: Hit) -> tuple[bool, float, int]:
+    """Hits that something vouches for come first, then the nearer ones."""
+    return (hit.witness is None, hit.distance, hit.slot)
 
 
 def without(hits: Iterable[Hit], dismissed: Iterable[EntryId]) -> tuple[Hit, ...]:

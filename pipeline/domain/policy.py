@@ -10,13 +10,16 @@ its rules see only entries that came from upheld uploads, one earlier case at a 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.domain.evidence import Evidence, Hit, Source
 from pipeline.domain.ids import CaseId
+from pipeline.domain.witness import Thresholds
+from pipeline.domain.witness import parse as parse_witness
 from pipeline.errors import Invalid
 
 
@@ -87,6 +90,27 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True)
+class Witnessed:
+    """Hits further off count up to a distance when a second witness says the same.
+
+    What a second witness is, ``domain.witness`` decides by the policy's ``witness`` thresholds.
+    """
+
+    signal: str
+    bank: str
+    distance: float
+
+    def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
+        """See ``Rule``."""
+        near = Within(self.signal, self.bank, self.distance).matches(hits)
+        return tuple(match for match in near if match.hit.witness is not None)
+
+    def document(self) -> dict[str, Any]:
+        """See ``Rule``."""
+        return {"witnessed": {"signal": self.signal, "bank": self.bank, "distance": self.distance}}
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
     """Holds when at least one of its rules holds."""
 
@@ -132,6 +156,7 @@ class Policy:
     version: str
     review: Rule
     known: Rule
+    witness: Thresholds = field(default_factory=Thresholds)
 
     def judge(self, evidence: Iterable[Evidence]) -> Decision:
         """Known before Review before Clear; a decision never depends on the order of evidence."""
@@ -143,21 +168,27 @@ class Policy:
                 for case, hits in _by_upheld_case(person.hits).items()
                 if (found := self.known.matches(hits))
             ),
-            key=lambda repeat: (repeat[0], str(repeat[1])),
+            key=lambda repeat: (repeat[0], str(repeat[1]), [_order(match) for match in repeat[2]]),
         )
         if repeats:
             _, case, found = repeats[0]
             return Known(case, found)
         counting = [match for person in people for match in self.review.matches(person.hits)]
         if counting:
-            return Review(tuple(sorted(counting, key=lambda m: (m.hit.distance, m.hit.entry))))
+            return Review(tuple(sorted(counting, key=_order)))
         return Clear()
 
     def radius(self, signal: str) -> float | None:
         """The widest distance at which any rule asks for a signal; None when none does."""
-        asked = [
-            rule.distance for rule in _leaves((self.review, self.known)) if rule.signal == signal
-        ]
+        return self._widest(signal, Within)
+
+    def wide(self, signal: str) -> float | None:
+        """The widest distance at which a second witness is asked for; None when none is."""
+        return self._widest(signal, Witnessed)
+
+    def _widest(self, signal: str, kind: type[Within | Witnessed]) -> float | None:
+        rules = _leaves((self.review, self.known))
+        asked = [r.distance for r in rules if isinstance(r, kind) and r.signal == signal]
         return max(asked) if asked else None
 
     def document(self) -> dict[str, Any]:
@@ -166,14 +197,18 @@ class Policy:
             "version": self.version,
             "review": self.review.document(),
             "known": self.known.document(),
+            "witness": self.witness.document(),
         }
 
 
 def parse(document: Mapping[str, Any]) -> Policy:
     """A policy from its document; raises ``Invalid`` naming the part that is wrong."""
-    unknown = set(document) - {"version", "review", "known"}
+    if not isinstance(document, Mapping):
+        raise Invalid("a policy is an object with version, review, known and witness")
+    unknown = set(document) - {"version", "review", "known", "witness"}
     if unknown:
-        raise Invalid(f"a policy has version, review and known, not {', '.join(sorted(unknown))}")
+        said = ", ".join(sorted(unknown))
+        raise Invalid(f"a policy has version, review, known and witness, not {said}")
     try:
         version = document["version"]
         review, known = document["review"], document["known"]
@@ -181,35 +216,52 @@ def parse(document: Mapping[str, Any]) -> Policy:
         raise Invalid(f"the policy lacks {missing.args[0]!r}") from None
     if not isinstance(version, str) or not version:
         raise Invalid("a policy's version is a word, such as '2026-11'")
-    return Policy(version, _rule(review, "review"), _rule(known, "known"))
+    witness = document.get("witness")
+    return Policy(
+        version,
+        _rule(review, "review"),
+        _rule(known, "known"),
+        Thresholds() if witness is None else parse_witness(witness),
+    )
 
 
 def _rule(document: Any, where: str) -> Rule:
     if not isinstance(document, Mapping) or len(document) != 1:
-        raise Invalid(f"{where}: a rule is one of within, any_of or all_of")
+        raise Invalid(f"{where}: a rule is one of within, witnessed, any_of or all_of")
     ((kind, body),) = document.items()
-    if kind == "within":
-        return _within(body, f"{where}.within")
+    if kind in ("within", "witnessed"):
+        leaf = _within(body, f"{where}.{kind}")
+        return leaf if kind == "within" else Witnessed(leaf.signal, leaf.bank, leaf.distance)
     if kind in ("any_of", "all_of"):
         if not isinstance(body, list):
             raise Invalid(f"{where}.{kind} is a list of rules")
+        if not body:
+            raise Invalid(f"{where}.{kind} has no rules; it would decide about everything")
         rules = tuple(_rule(part, f"{where}.{kind}[{at}]") for at, part in enumerate(body))
         return AnyOf(rules) if kind == "any_of" else AllOf(rules)
-    raise Invalid(f"{where}: no rule {kind!r}; there are: within, any_of, all_of")
+    raise Invalid(f"{where}: no rule {kind!r}; there are: within, witnessed, any_of, all_of")
 
 
 def _within(body: Any, where: str) -> Within:
     if not isinstance(body, Mapping) or set(body) != {"signal", "bank", "distance"}:
         raise Invalid(f"{where} has signal, bank and distance")
+    for name in ("signal", "bank"):
+        if not isinstance(body[name], str) or not body[name]:
+            raise Invalid(f"{where}.{name} is a word")
     distance = body["distance"]
-    if isinstance(distance, bool) or not isinstance(distance, int | float) or distance < 0:
+    number = isinstance(distance, int | float) and not isinstance(distance, bool)
+    if not number or not math.isfinite(distance) or distance < 0:
         raise Invalid(f"{where}.distance is a number from 0 up")
-    return Within(str(body["signal"]), str(body["bank"]), distance)
+    return Within(body["signal"], body["bank"], distance)
 
 
-def _leaves(rules: Iterable[Rule]) -> Iterable[Within]:
+def _order(match: Match) -> tuple[float, int]:
+    return (match.hit.distance, match.hit.entry)
+
+
+def _leaves(rules: Iterable[Rule]) -> Iterable[Within | Witnessed]:
     for rule in rules:
-        if isinstance(rule, Within):
+        if isinstance(rule, Within | Witnessed):
             yield rule
         elif isinstance(rule, AnyOf | AllOf):
             yield from _leaves(rule.rules)
@@ -224,13 +276,13 @@ def _by_upheld_case(hits: Iterable[Hit]) -> dict[CaseId, list[Hit]]:
 
 
 def _unique(matches: Iterable[Match]) -> tuple[Match, ...]:
-    """One match a hit, with the widest threshold under which it counted."""
-    widest: dict[Hit, Match] = {}
+    """One match a hit, with the narrowest threshold under which it counts."""
+    narrowest: dict[Hit, Match] = {}
     for match in matches:
-        kept = widest.get(match.hit)
-        if kept is None or match.threshold > kept.threshold:
-            widest[match.hit] = match
-    return tuple(widest.values())
+        kept = narrowest.get(match.hit)
+        if kept is None or match.threshold < kept.threshold:
+            narrowest[match.hit] = match
+    return tuple(narrowest.values())
 
 
 def _not_empty(name: str, rules: tuple[Rule, ...]) -> None:
@@ -246,6 +298,8 @@ DEFAULT = Policy(
             Within("pdq", "upheld", 31),
             Within("phash", "registered", 20),
             Within("phash", "upheld", 20),
+            Witnessed("pdq", "registered", 64),
+            Witnessed("pdq", "upheld", 64),
         )
     ),
     # The same content: both signals agree tightly, or PDQ all but equals.
@@ -256,4 +310,4 @@ DEFAULT = Policy(
         )
     ),
 )
-"""PDQ within 31 bits is the field's own threshold (its authors report no false match in use)."""
+"""PDQ within 31 bits is the field's own threshold; the rates of the others are in ``witness``."""

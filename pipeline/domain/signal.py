@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.ids import SLOTS
 from pipeline.domain.media import View
 from pipeline.errors import Tampered
 
@@ -41,6 +42,11 @@ class Space:
     def key(self) -> str:
         """The space as the database writes it, such as ``pdq/1``."""
         return f"{self.name}/{self.revision}"
+
+    @property
+    def stride(self) -> int:
+        """Bytes of one code."""
+        return self.width // 8 if self.metric is Metric.HAMMING else self.width * 4
 
     @property
     def farthest(self) -> int:
@@ -74,14 +80,16 @@ _PACKED = struct.Struct("<BHH")  # version, number of codes, bytes a code
 _NAMED = struct.Struct("<BI")  # length of the space's key, length of what follows it
 
 
-def pack(signals: Signals) -> bytes:
+def pack(signals: Signals, slots: Sequence[int] | None = None) -> bytes:
     """A batch as bytes to be sealed: a header, then slot, quality and code of each row.
 
-    Slots are row numbers: on the registered side row 0 is the whole picture.
+    Slots (0 to 255) default to row numbers; slot 0 is the whole picture.
     """
+    if len(signals) > SLOTS:
+        raise ValueError(f"an entry has at most {SLOTS} codes (slots 0 to 255)")
     rows, stride = len(signals), signals.codes.nbytes // max(1, len(signals))
     table = np.empty((rows, 2 + stride), np.uint8)
-    table[:, 0] = np.arange(rows)
+    table[:, 0] = np.arange(rows) if slots is None else slots
     table[:, 1] = signals.quality
     table[:, 2:] = np.ascontiguousarray(signals.codes).view(np.uint8).reshape(rows, stride)
     return _PACKED.pack(1, rows, stride) + table.tobytes()
@@ -94,8 +102,10 @@ def unpack(
 
     Raises ``Tampered`` when the bytes are of another version or another length.
     """
-    version, rows, stride = _PACKED.unpack_from(packed)
-    if version != 1 or len(packed) != _PACKED.size + rows * (2 + stride):
+    whole = len(packed) >= _PACKED.size
+    version, rows, stride = _PACKED.unpack_from(packed) if whole else (0, 0, 0)
+    wrong = version != 1 or len(packed) != _PACKED.size + rows * (2 + stride)
+    if wrong or (rows and stride != space.stride):
         raise Tampered(f"sealed codes of {space.key} do not have the shape they were sealed with")
     table = np.frombuffer(packed, np.uint8, offset=_PACKED.size).reshape(rows, 2 + stride)
     codes = np.ascontiguousarray(table[:, 2:])

@@ -7,15 +7,20 @@ a case number and a PIN, shown once, with which she can follow her case and leav
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
 
 from pipeline.domain.consent import HASHES_TEXT, Consent, ConsentState, Purpose
 from pipeline.domain.evidence import Source
+from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import PersonId
 from pipeline.domain.media import Frame, Media, Side
 from pipeline.domain.signal import Signals, pack
 from pipeline.errors import Invalid, Refused
+from pipeline.media.crops import registered_crops, slot_of_view
 from pipeline.ports import Clock, NewEntry, Pins, Store, Unit
 from pipeline.signals import SignalType
 
@@ -50,7 +55,7 @@ def register(
     decode: Callable[[bytes], Media],
     signals: Sequence[SignalType],
     images: Iterable[tuple[str, bytes]],
-    crops: Callable[[Frame], Sequence[Frame]] = lambda frame: (frame,),
+    generic: Mapping[str, GenericBank] = MappingProxyType({}),
     consent_text: str = HASHES_TEXT,
 ) -> Registration:
     """Register a person's images, given as (name, bytes).
@@ -66,15 +71,15 @@ def register(
         except Refused as refused:
             outcomes.append(Outcome(name, problem=refused.message))
             continue
-        found = [
-            usable
-            for signal in signals
-            if (usable := _usable(signal, [c for frame in media.frames for c in crops(frame)]))
-        ]
+        found, problems = [], []
+        for signal in signals:
+            codes, problem = codes_of(signal, media.frames[0], generic.get(signal.space.name))
+            if codes is not None:
+                found.append(codes)
+            else:
+                problems.append(problem)
         if not found:
-            outcomes.append(
-                Outcome(name, problem="too plain to be told from other pictures; not registered")
-            )
+            outcomes.append(Outcome(name, problem=f"{problems[0]}; not registered"))
             continue
         items.append(found)
         outcomes.append(Outcome(name, tuple(one.space.name for one in found)))
@@ -104,7 +109,11 @@ def add_item(unit: Unit, person: PersonId, found: Sequence[Signals]) -> None:
         NewEntry(
             signals.space.key,
             len(signals),
-            unit.vault.seal(person, f"entries.{signals.space.key}", pack(signals)),
+            unit.vault.seal(
+                person,
+                f"entries.{signals.space.key}",
+                pack(signals, [slot_of_view(view) for view in signals.views]),
+            ),
         )
         for signals in found
     ]
@@ -122,14 +131,25 @@ def shown_case_number(stored: str) -> str:
     return "-".join(stored[at : at + 4] for at in range(0, len(stored), 4))
 
 
-def _usable(signal: SignalType, frames: Sequence[Frame]) -> Signals | None:
-    """All codes of an item, when the whole picture (row 0) says enough to be matched."""
+def codes_of(
+    signal: SignalType, frame: Frame, bank: GenericBank | None
+) -> tuple[Signals | None, str]:
+    """An item's codes under one signal: of the whole picture, and of its crops where it has them.
+
+    None, with the reason, when the whole picture cannot be told from others. A crop that cannot
+    (a sky, a wall) is left out by itself.
+    """
+    frames = registered_crops(frame) if signal.asks_parts else (frame,)
     computed = signal.compute(frames, Side.REGISTERED)
-    keep = [row for row in range(len(computed)) if computed.quality[row] >= signal.minimum_quality]
-    if not keep or keep[0] != 0:
-        return None
+    telling = computed.quality >= signal.minimum_quality
+    common = bank.generic(computed.codes) if bank else np.zeros(len(computed), np.bool_)
+    if not telling[0]:
+        return None, "too plain to be told from other pictures"
+    if common[0]:
+        return None, "it looks like many other pictures (a sky, a wall, text)"
+    keep = np.flatnonzero(telling & ~common)
     views = tuple(computed.views[row] for row in keep)
-    return Signals(computed.space, computed.codes[keep], computed.quality[keep], views)
+    return Signals(computed.space, computed.codes[keep], computed.quality[keep], views), ""
 
 
 def _case_number() -> str:

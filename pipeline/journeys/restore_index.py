@@ -77,6 +77,10 @@ class LiveIndexes:
         """What each index says of itself."""
         return {key: index.state() for key, index in (self._indexes or {}).items()}
 
+    def codes(self, space: Space) -> int:
+        """How many codes of a space can be found."""
+        return len((self._indexes or {}).get(space.key, ()))
+
     def search(self, space: Space, codes: NDArray[Any], within: float) -> Hits:
         """Stored codes near these; raises ``IndexNotReady`` rather than answer from old news."""
         indexes = self._indexes

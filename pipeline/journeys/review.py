@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from pipeline.domain.case import LEASE, Case, CaseUpload, Ground
+from pipeline.domain.case import LEASE, UNDECIDED, Case, CaseUpload, Ground, State
 from pipeline.domain.evidence import Source
 from pipeline.domain.ids import CaseId, MediaId, PersonId, PlatformId, ReviewerId, uuid7
 from pipeline.domain.signal import rows_of, split_all
-from pipeline.errors import NotFound
+from pipeline.errors import Denied, IllegalTransition, LeaseLost, NotFound
 from pipeline.ports import Blobs, Clock, Event, NewEntry, Store, StoredMedium, Unit
 
 APPEAL_WINDOW = timedelta(days=14)
@@ -48,10 +48,16 @@ class Desk:
     lease: timedelta = LEASE
 
 
-def claim(desk: Desk, case: CaseId, reviewer: ReviewerId) -> Claim:
-    """Take a case; raises ``LeaseLost`` while another reviewer holds it."""
+def claim(desk: Desk, case: CaseId, reviewer: ReviewerId, *, senior: bool = False) -> Claim:
+    """Take a case; raises ``LeaseLost`` while another reviewer holds it.
+
+    Raises ``Denied`` when the case was escalated and the reviewer is not a senior.
+    """
     with desk.store.transaction() as unit:
-        return _claim(unit, desk, _locked(unit, case), reviewer)
+        found = _locked(unit, case)
+        if found.state is State.ESCALATED and not senior:
+            raise Denied("this case was escalated; a senior reviewer decides it")
+        return _claim(unit, desk, found, reviewer)
 
 
 def claim_next(desk: Desk, reviewer: ReviewerId, *, senior: bool = False) -> Claim | None:
@@ -83,7 +89,10 @@ def uphold(desk: Desk, case: CaseId, token: UUID, ground: Ground, reason: str) -
     """It is what the person registered, and it must go: takedowns to all platforms that have it."""
     now = desk.clock()
     with desk.store.transaction() as unit:
-        decided, takedowns = _locked(unit, case).uphold(token, ground, reason, now)
+        found = _locked(unit, case)
+        if found.state in UNDECIDED and not found.hits:
+            raise IllegalTransition("all that this case rested on was withdrawn; it closes itself")
+        decided, takedowns = found.uphold(token, ground, reason, now)
         unit.cases.save(decided)
         for takedown in takedowns:
             event = tell(unit, decided, takedown.platform, takedown.uploads, now)
@@ -118,6 +127,18 @@ def escalate(desk: Desk, case: CaseId, token: UUID, ground: Ground, reason: str)
     return decided
 
 
+def preview(desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId) -> Iterator[bytes]:
+    """The bytes of which a derivative is made for the case's holder; every one is audited.
+
+    Raises ``LeaseLost`` for anybody else, ``NotFound`` when the upload is destroyed.
+    """
+    with desk.store.transaction() as unit:
+        lease = _locked(unit, case).lease
+        if lease is None or lease.reviewer != reviewer or not lease.holds(desk.clock()):
+            raise LeaseLost("your claim on this case has ended; claim it again to see the upload")
+        return _opened(unit, desk, case, medium, reviewer, "media.derivative")
+
+
 def reveal(
     desk: Desk, case: CaseId, medium: MediaId, token: UUID, reviewer: ReviewerId
 ) -> Iterator[bytes]:
@@ -127,12 +148,7 @@ def reveal(
     """
     with desk.store.transaction() as unit:
         _locked(unit, case).renew(token, desk.clock(), desk.lease)  # proves the lease; not saved
-        found = _medium(unit, case, medium)
-        key = unit.vault.key(found.id)
-        unit.audit.append(
-            f"reviewer:{reviewer}", "media.revealed", f"case:{case}", {"media": str(medium)}
-        )
-    return desk.blobs.read(found.id, key)
+        return _opened(unit, desk, case, medium, reviewer, "media.revealed")
 
 
 def tell(
@@ -196,6 +212,15 @@ def _locked(unit: Unit, case: CaseId) -> Case:
     if found is None:
         raise NotFound("there is no such case")
     return found
+
+
+def _opened(
+    unit: Unit, desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId, action: str
+) -> Iterator[bytes]:
+    found = _medium(unit, case, medium)
+    key = unit.vault.key(found.id)
+    unit.audit.append(f"reviewer:{reviewer}", action, f"case:{case}", {"media": str(medium)})
+    return desk.blobs.read(found.id, key)
 
 
 def _medium(unit: Unit, case: CaseId, medium: MediaId) -> StoredMedium:

@@ -17,27 +17,24 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.domain.case import CaseUpload
-from pipeline.domain.evidence import Hit, gather, without
+from pipeline.domain.evidence import gather, without
 from pipeline.domain.ids import (
     CaseId,
     MediaId,
     PlatformId,
     ScreeningId,
-    entry_of,
-    slot_of,
     uuid7,
 )
-from pipeline.domain.media import WHOLE, Frame, Media, Side, Upload
+from pipeline.domain.media import WHOLE, Media, Upload
 from pipeline.domain.policy import Clear, Known, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Signals, pack_all
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.see import Eye, Seen
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
-from pipeline.signals import SignalType
 
 _CHUNK = 1 << 20
 
@@ -58,10 +55,7 @@ class Subject:
     upload: Upload
     form: Form
     digest: bytes
-    asked: tuple[Signals, ...]
-    own: tuple[Signals, ...]
-    """The codes of the whole upload as it is; they join a person's bank if a case is upheld."""
-    notes: tuple[str, ...]
+    seen: Seen
     body: bytes | None = None
     mime: str | None = None
 
@@ -73,16 +67,15 @@ class Screener:
         self,
         store: Store,
         live: LiveIndexes,
-        signals: Sequence[SignalType],
+        eye: Eye,
         decode: Callable[[bytes], Media],
         policy: Policy,
         blobs: Blobs,
         clock: Clock,
-        views: Callable[[Frame], Sequence[Frame]] = lambda frame: (frame,),
     ) -> None:
-        self._store, self._live, self._signals = store, live, tuple(signals)
+        self._store, self._live, self._eye = store, live, eye
         self._decode, self._policy, self._blobs = decode, policy, blobs
-        self._clock, self._views = clock, views
+        self._clock = clock
 
     def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
         """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
@@ -94,26 +87,8 @@ class Screener:
             media = self._decode(body)
         except Refused as refused:
             return self._refuse(platform, upload, len(body), refused, received, began)
-        frames = [view for frame in media.frames for view in self._views(frame)]
-        asked, own, notes = [], [], []
-        for signal in self._signals:
-            computed = signal.compute(frames, Side.QUERY)
-            usable = computed.quality >= signal.minimum_quality
-            asked.append(_rows(computed, usable))
-            whole = np.array([view == WHOLE for view in computed.views], bool)
-            own.append(_rows(computed, usable & whole))
-            if not (usable & whole).any():
-                notes.append(f"low_quality:{signal.space.name}")
-        subject = Subject(
-            upload,
-            Form.FILE,
-            hashlib.sha256(body).digest(),
-            tuple(asked),
-            tuple(own),
-            tuple(notes),
-            body,
-            media.mime,
-        )
+        digest, seen = hashlib.sha256(body).digest(), self._eye.look(media.frames)
+        subject = Subject(upload, Form.FILE, digest, seen, body, media.mime)
         return self._screen(platform, subject, received, began)
 
     def screen_hashes(
@@ -121,7 +96,7 @@ class Screener:
     ) -> Screening:
         """Screen what a platform hashed itself. Raises ``Invalid`` for an unknown signal."""
         began, received = time.perf_counter(), self._clock()
-        known = {signal.space.name: signal for signal in self._signals}
+        known = {signal.space.name: signal for signal in self._eye.signals}
         asked, notes, digest = [], [], hashlib.sha256()
         for hashed in sorted(hashes, key=lambda hashed: (hashed.signal, hashed.code)):
             signal = known.get(hashed.signal)
@@ -143,14 +118,14 @@ class Screener:
                 )
             )
         own = tuple(asked)
-        subject = Subject(upload, Form.HASHES, digest.digest(), own, own, tuple(notes))
+        subject = Subject(upload, Form.HASHES, digest.digest(), Seen(own, own, tuple(notes)))
         return self._screen(platform, subject, received, began)
 
     def _screen(
         self, platform: PlatformId, subject: Subject, received: datetime, began: float
     ) -> Screening:
         sequence = self._live.applied
-        candidates, truncated = self._search(subject.asked)
+        found = self._eye.search(self._live, subject.seen)
         base = Screening(
             id=ScreeningId(self._fresh(received)),
             platform=platform,
@@ -163,53 +138,24 @@ class Screener:
             milliseconds=0.0,
             bytes=len(subject.body) if subject.body is not None else None,
             mime=subject.mime,
-            notes=subject.notes + (("truncated",) if truncated else ()),
+            notes=subject.seen.notes + (("truncated",) if found.truncated else ()),
         )
         with self._store.transaction() as unit:
-            if not candidates:
+            if not found.batches:
                 return self._record(unit, base, began)
             fingerprint = unit.vault.fingerprint(subject.digest)
             unit.cases.lock_upload(platform, subject.upload.content_id, fingerprint)
-            hits = self._confirm(unit, candidates, fingerprint)
-            decision = self._policy.judge(gather(hits, truncated=truncated))
+            # Only entries that are in force now, and were not dismissed for this very upload.
+            owners = unit.registry.owners(found.entries)
+            hits = self._eye.believe(unit, subject.seen, found, owners)
+            hits = without(hits, unit.cases.dismissed(fingerprint, owners))
+            decision = self._policy.judge(gather(hits, truncated=found.truncated))
             if isinstance(decision, Clear):
                 return self._record(unit, base, began)
             base = replace(base, upload=subject.upload)
             if isinstance(decision, Known):
                 return self._answer_known(unit, base, decision, began)
             return self._open_case(unit, base, decision, subject, fingerprint, began)
-
-    def _search(self, asked: Iterable[Signals]) -> tuple[list[tuple[Signals, Any]], bool]:
-        found, truncated = [], False
-        for signals in asked:
-            within = self._policy.radius(signals.space.name)
-            if within is None or not len(signals):
-                continue
-            hits = self._live.search(signals.space, signals.codes, within)
-            truncated |= hits.truncated
-            if len(hits):
-                found.append((signals, hits))
-        return found, truncated
-
-    def _confirm(
-        self, unit: Unit, candidates: list[tuple[Signals, Any]], fingerprint: bytes
-    ) -> tuple[Hit, ...]:
-        """Hits on entries that are in force now and were not dismissed for this very upload."""
-        entries = {entry_of(int(label)) for _, hits in candidates for label in hits.label}
-        owners = unit.registry.owners(entries)
-        hits = [
-            Hit(
-                signals.space.name,
-                float(distance),
-                signals.views[int(query)],
-                slot_of(int(label)),
-                owners[entry_of(int(label))],
-            )
-            for signals, found in candidates
-            for query, label, distance in zip(found.query, found.label, found.distance, strict=True)
-            if entry_of(int(label)) in owners
-        ]
-        return without(hits, unit.cases.dismissed(fingerprint, owners))
 
     def _open_case(
         self,
@@ -271,7 +217,7 @@ class Screener:
         """Seal the upload under a key of its own until the case and the appeal window end."""
         name = MediaId(self._fresh(now))
         unit.vault.create(name, kind="media")
-        codes = unit.vault.seal(name, "media.codes", pack_all(subject.own))
+        codes = unit.vault.seal(name, "media.codes", pack_all(subject.seen.own))
         size = 0
         if subject.body is not None:
             size = self._blobs.put(name, unit.vault.key(name), _chunks(subject.body))
@@ -359,15 +305,6 @@ def summary(screening: Screening) -> Mapping[str, Any]:
         "received_at": screening.received_at.isoformat(),
         "milliseconds": round(screening.milliseconds, 3),
     }
-
-
-def _rows(signals: Signals, keep: NDArray[np.bool_]) -> Signals:
-    return Signals(
-        signals.space,
-        signals.codes[keep],
-        signals.quality[keep],
-        tuple(view for view, kept in zip(signals.views, keep, strict=True) if kept),
-    )
 
 
 def _chunks(body: bytes) -> Iterable[bytes]:

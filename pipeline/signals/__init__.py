@@ -26,6 +26,11 @@ class SignalType(Protocol):
         """Below this quality (0 to 100) a code says too little to be matched or registered."""
         ...
 
+    @property
+    def asks_parts(self) -> bool:
+        """Whether parts are looked at too: views of an upload, crops of a registered picture."""
+        ...
+
     def compute(self, frames: Sequence[Frame], side: Side) -> Signals:
         """Codes of all frames in one batch.
 

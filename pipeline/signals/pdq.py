@@ -73,6 +73,7 @@ class Pdq:
 
     space: Space = SPACE
     minimum_quality: int = MINIMUM_QUALITY
+    asks_parts: bool = True
 
     def compute(self, frames: Sequence[Frame], side: Side) -> Signals:
         """Codes uint8 (n, 32) whose ``bytes.hex()`` is the canonical PDQ string, and quality."""

@@ -47,6 +47,7 @@ class PHash:
 
     space: Space = SPACE
     minimum_quality: int = MINIMUM_QUALITY
+    asks_parts: bool = False
 
     def compute(self, frames: Sequence[Frame], side: Side) -> Signals:
         """Codes uint8 (n, 32) whose ``bytes.hex()`` is what ``imagehash`` prints, and quality."""

@@ -71,6 +71,7 @@ class PgCases:
                     "source": match.hit.owner.source.value,
                     "slot": match.hit.slot,
                     "view": Jsonb(asdict(match.hit.view)),
+                    "witness": match.hit.witness,
                 }
                 for match in matches
             ],

@@ -81,6 +81,7 @@ class PgRegistry:
         return {
             EntryId(row["id"]): Owner(
                 EntryId(row["id"]),
+                row["item"],
                 row["person"],
                 row["bank"],
                 Source(row["source"]),

@@ -41,7 +41,9 @@ def claim(request: Request, world: WorldOf, posted: PostedBy, case: UUID) -> Res
     with world.store.transaction() as unit:
         visible(unit, CaseId(case), posted.session)
     try:
-        review.claim(world.desk, CaseId(case), posted.session.reviewer)
+        review.claim(
+            world.desk, CaseId(case), posted.session.reviewer, senior=posted.session.senior
+        )
     except Conflict as refused:
         return _page(request, world, posted.session, CaseId(case), posted, refused, 409)
     if posted.fields["reason"]:

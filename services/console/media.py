@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from pipeline.domain.ids import CaseId, MediaId
-from pipeline.errors import Invalid, LeaseLost, NotFound
+from pipeline.errors import Invalid
 from pipeline.journeys import review
-from pipeline.ports import Blobs
 from services.console.case_facts import visible
-from services.console.sessions import PostedBy, Session, SessionOf, WorldOf
+from services.console.sessions import PostedBy, SessionOf, WorldOf
 from services.wiring import World
 
 router = APIRouter(prefix="/cases/{case}/media/{medium}")
@@ -39,7 +38,9 @@ _DECODING = threading.BoundedSemaphore(2)
 @router.get("/preview")
 def preview(world: WorldOf, session: SessionOf, case: UUID, medium: UUID) -> Response:
     """The derivative, for whoever holds the case."""
-    chunks = _sealed(world, session, CaseId(case), MediaId(medium))
+    with world.store.transaction() as unit:
+        visible(unit, CaseId(case), session)
+    chunks = review.preview(world.desk, CaseId(case), MediaId(medium), session.reviewer)
     return _jpeg(derivative(_pixels(world, chunks)), quality=70)
 
 
@@ -74,34 +75,6 @@ def bounded(rgb: NDArray[np.uint8], side: int) -> Image.Image:
     picture = Image.fromarray(rgb)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return picture
-
-
-def _sealed(world: World, session: Session, case: CaseId, medium: MediaId) -> Iterable[bytes]:
-    """The upload's bytes for its derivative; audited, and refused without the case's lease."""
-    with world.store.transaction() as unit:
-        found = visible(unit, case, session)
-        lease = found.lease
-        if (
-            lease is None
-            or lease.reviewer != session.reviewer
-            or not lease.holds(world.desk.clock())
-        ):
-            raise LeaseLost("your claim on this case has ended; claim it again to see the upload")
-        held = [
-            one for one in unit.media.of_case(case)
-            if one.id == medium and one.blob and one.destroyed_at is None
-        ]  # fmt: skip
-        if not held:
-            raise NotFound("this upload is not held (any more)")
-        key = unit.vault.key(medium)
-        unit.audit.append(
-            f"reviewer:{session.reviewer}",
-            "media.derivative",
-            f"case:{case}",
-            {"media": str(medium)},
-        )
-    blobs: Blobs = world.blobs
-    return blobs.read(medium, key)
 
 
 def _pixels(world: World, chunks: Iterable[bytes]) -> NDArray[np.uint8]:

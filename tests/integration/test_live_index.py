@@ -54,7 +54,7 @@ def register_quietly(town: Town, *seeds: int) -> tuple[str, str]:
     world = town.world
     images = [(str(seed), jpeg(picture(seed))) for seed in seeds]
     done = register(
-        world.store, world.pins, town.clock, world.decode, world.signals, images, world.crops
+        world.store, world.pins, town.clock, world.decode, world.signals, images, world.generic
     )
     return done.case_number, done.pin
 

@@ -6,14 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.domain.evidence import Hit, Owner, Source, gather, without
-from pipeline.domain.ids import EntryId, PersonId
+from pipeline.domain.ids import EntryId, ItemId, PersonId
 from pipeline.domain.media import WHOLE, Turn, View
 
 PEOPLE = [PersonId(UUID(int=number)) for number in range(3)]
 
 
 def make_hit(entry=1, person=0, distance=10.0, view=WHOLE, slot=0):
-    owner = Owner(EntryId(entry), PEOPLE[person], "registered", Source.REGISTERED, None)
+    owner = Owner(
+        EntryId(entry),
+        ItemId(UUID(int=entry)),
+        PEOPLE[person],
+        "registered",
+        Source.REGISTERED,
+        None,
+    )
     return Hit("pdq", distance, view, slot, owner)
 
 

@@ -221,6 +221,7 @@ CREATE TABLE case_hits (
   source text NOT NULL,
   slot smallint NOT NULL,
   view jsonb NOT NULL,
+  witness text,
   withdrawn boolean NOT NULL DEFAULT false,
   PRIMARY KEY (case_id, screening, entry)
 );

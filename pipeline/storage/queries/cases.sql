@@ -23,9 +23,9 @@ VALUES (%(screening)s, %(case)s, %(platform)s, %(content_id)s, %(fingerprint)s, 
 -- name: case_hit_add
 -- What an upload of a case hit.
 INSERT INTO case_hits (case_id, screening, entry, person, signal, distance, threshold, bank,
-                       source, slot, view)
+                       source, slot, view, witness)
 VALUES (%(case)s, %(screening)s, %(entry)s, %(person)s, %(signal)s, %(distance)s, %(threshold)s,
-        %(bank)s, %(source)s, %(slot)s, %(view)s);
+        %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s);
 
 -- name: case_get
 -- A case.
@@ -48,7 +48,8 @@ ORDER BY h.distance, h.entry;
 
 -- name: case_hits_of
 -- All hits of a case, nearest first.
-SELECT screening, entry, person, signal, distance, threshold, bank, source, slot, view, withdrawn
+SELECT screening, entry, person, signal, distance, threshold, bank, source, slot, view, witness,
+       withdrawn
 FROM case_hits WHERE case_id = %(case)s ORDER BY distance, entry, screening;
 
 -- name: case_save

@@ -35,7 +35,7 @@ SELECT change_append(%(op)s, %(entries)s::bigint[]) AS seq;
 
 -- name: entry_owners
 -- Whose entries are, of those in force; their persons are held until the transaction ends.
-SELECT e.id, e.person, e.bank, e.source, e.upheld_case
+SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case
 FROM entries e JOIN persons p ON p.id = e.person
 WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL
 FOR SHARE OF p;

@@ -1,0 +1,228 @@
+"""What an upload's codes are near to, and what vouches for it.
+
+Codes within the near radius stand alone. The room between it and the wide radius holds true
+copies under stickers and crops, and now and then a stranger: what lies there is looked at a second
+time, against the other codes of the same registered picture, before anybody is asked to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.domain.evidence import Hit, Owner
+from pipeline.domain.generic import GenericBank
+from pipeline.domain.ids import EntryId, ItemId, entry_of, slot_of
+from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
+from pipeline.domain.policy import Policy
+from pipeline.domain.signal import Metric, Signals, unpack
+from pipeline.domain.witness import asks_wide, candidates, decide
+from pipeline.indexes import Hits
+from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.media.crops import REGIONS
+from pipeline.media.probes import probes
+from pipeline.media.views import USUAL, ViewBudget, query_views
+from pipeline.ports import Unit
+from pipeline.signals import SignalType
+
+INVERTED = "inverted colours"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was computed of an upload."""
+
+    asked: tuple[Signals, ...]
+    """Codes to ask the indexes with, a batch a signal."""
+    own: tuple[Signals, ...]
+    """The codes of the whole upload as it is; they join a person's bank if a case is upheld."""
+    notes: tuple[str, ...]
+    frame: Frame | None = None
+    """The upload's pixels, for a second look; None when only hashes came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Codes in the indexes near to what was asked, before anybody's name was looked up."""
+
+    batches: tuple[tuple[Signals, Hits], ...]
+    truncated: bool
+
+    @property
+    def entries(self) -> set[EntryId]:
+        """The entries that were hit."""
+        return {entry_of(int(label)) for _, hits in self.batches for label in hits.label}
+
+
+class Eye:
+    """Looks at uploads with all signals of a deployment."""
+
+    def __init__(
+        self,
+        signals: Sequence[SignalType],
+        generic: Mapping[str, GenericBank],
+        policy: Policy,
+        budget: ViewBudget = USUAL,
+        wide_codes: int = 2_000_000,
+    ) -> None:
+        """``generic`` holds a bank of codes that say nothing for each signal that has one.
+
+        The wide radius is asked only of indexes of up to ``wide_codes`` codes: beyond, chance
+        alone puts many strangers within it, and each costs a second look.
+        """
+        self.signals, self._generic, self._policy = tuple(signals), generic, policy
+        self._budget, self._wide_codes = budget, wide_codes
+
+    def look(self, frames: Sequence[Frame]) -> Seen:
+        """Compute everything that is asked of an upload; codes that say nothing are left out."""
+        asked, own, notes = [], [], []
+        parts = [view for frame in frames for view in query_views(frame, self._budget)]
+        for signal in self.signals:
+            looked_at = parts if signal.asks_parts else frames
+            computed = signal.compute(looked_at, Side.QUERY)
+            telling = computed.quality >= signal.minimum_quality
+            said = telling & ~self._says_nothing(computed, len(looked_at))
+            as_it_is = said & np.array([view == WHOLE for view in computed.views], np.bool_)
+            asked.append(_with_inverted(_rows(computed, said)))
+            own.append(_rows(computed, as_it_is))
+            if not as_it_is.any():
+                why = "too_common" if telling.any() else "low_quality"
+                notes.append(f"{why}:{signal.space.name}")
+        return Seen(tuple(asked), tuple(own), tuple(notes), frames[0])
+
+    def search(self, live: LiveIndexes, seen: Seen) -> Found:
+        """Everything near enough to matter; raises ``IndexNotReady``."""
+        batches, truncated = [], False
+        for signals in seen.asked:
+            for batch, within in self._questions(live, signals):
+                hits = live.search(batch.space, batch.codes, within)
+                truncated |= hits.truncated
+                if len(hits):
+                    batches.append((batch, hits))
+        return Found(tuple(batches), truncated)
+
+    def believe(
+        self, unit: Unit, seen: Seen, found: Found, owners: Mapping[EntryId, Owner]
+    ) -> tuple[Hit, ...]:
+        """Hits on entries in force, each with the witness that vouches for it, if any does."""
+        hits = [
+            Hit(
+                signals.space.name,
+                float(distance),
+                signals.views[int(query)],
+                slot_of(int(label)),
+                owners[entry_of(int(label))],
+            )
+            for signals, near in found.batches
+            for query, label, distance in zip(near.query, near.label, near.distance, strict=True)
+            if entry_of(int(label)) in owners
+        ]
+        together = _by_item(hits)
+        thresholds = self._policy.witness
+        parts: dict[EntryId, Sequence[Hit]] = {}
+        if seen.frame is not None:
+            for hit in candidates(together, thresholds):
+                parts[hit.entry] = self._second_look(unit, seen.frame, hit)
+        vouched = {
+            finding.hit: finding.witness.value
+            for finding in decide(together, REGIONS, thresholds, parts=parts)
+            if finding.hit is not None
+        }
+        return tuple(
+            replace(hit, witness=vouched.get(joined))
+            for hit, joined in zip(hits, together, strict=True)
+        )
+
+    def _questions(self, live: LiveIndexes, signals: Signals) -> Iterable[tuple[Signals, float]]:
+        name = signals.space.name
+        near, wide = self._policy.radius(name), self._policy.wide(name)
+        if wide is None and name in self._policy.witness.signals:
+            wide = float(self._policy.witness.signals[name].bits)
+        if not len(signals):
+            return
+        if wide is not None and live.codes(signals.space) <= self._wide_codes:
+            far = np.array([asks_wide(view) for view in signals.views], np.bool_)
+            yield _rows(signals, far), wide
+            signals = _rows(signals, ~far)
+        if near is not None and len(signals):
+            yield signals, near
+
+    def _second_look(self, unit: Unit, frame: Frame, hit: Hit) -> tuple[Hit, ...]:
+        """Other crops of the registered picture, where the hit says that they must lie."""
+        signal = next(one for one in self.signals if one.space.name == hit.signal)
+        stored = unit.registry.entries([hit.entry])
+        for _, packed in unit.registry.unseal_all(stored):
+            slots, _, codes = unpack(signal.space, packed)
+            kept = dict(zip(map(int, slots), codes, strict=True))
+            regions = {slot: REGIONS[slot] for slot in kept if slot in REGIONS}
+            if hit.slot not in regions:
+                return ()
+            asked, cut = probes(frame, hit.view, hit.slot, regions)
+            if not cut:
+                return ()
+            seen = signal.compute(cut, Side.REGISTERED)
+            return tuple(
+                Hit(hit.signal, _bits(code, kept[slot]), part.view, slot, hit.owner)
+                for code, slot, part, quality in zip(
+                    seen.codes, asked, cut, seen.quality, strict=True
+                )
+                if quality >= signal.minimum_quality // 2
+            )
+        return ()
+
+    def _says_nothing(self, computed: Signals, frames: int) -> NDArray[np.bool_]:
+        """Rows of views that look like edges, skies, text: near a code of the generic bank.
+
+        The bank holds each pattern in all orientations, so one row a view is enough.
+        """
+        bank = self._generic.get(computed.space.name)
+        if bank is None or not len(computed):
+            return np.zeros(len(computed), np.bool_)
+        stride = len(computed) // frames
+        return np.repeat(bank.generic(computed.codes[::stride]), stride)
+
+
+def _by_item(hits: Iterable[Hit]) -> list[Hit]:
+    """The same hits with the entries of one registered item under one entry's name.
+
+    A signal's codes are an entry each; what vouches for an item may be another signal's.
+    """
+    first: dict[ItemId, EntryId] = {}
+    for hit in hits:
+        kept = first.get(hit.owner.item, hit.entry)
+        first[hit.owner.item] = min(kept, hit.entry)
+    return [replace(hit, owner=replace(hit.owner, entry=first[hit.owner.item])) for hit in hits]
+
+
+def _with_inverted(signals: Signals) -> Signals:
+    """The batch and, for the whole upload, the codes of its negative: all bits turned.
+
+    PDQ and pHash compare coefficients with their median, so a negative's code is the complement.
+    """
+    if signals.space.metric is not Metric.HAMMING:
+        return signals
+    whole = [row for row, view in enumerate(signals.views) if view.corners == WHOLE_CORNERS]
+    if not whole:
+        return signals
+    return Signals(
+        signals.space,
+        np.concatenate([signals.codes, ~signals.codes[whole]]),
+        np.concatenate([signals.quality, signals.quality[whole]]),
+        (*signals.views, *(View(INVERTED, WHOLE_CORNERS, signals.views[r].turn) for r in whole)),
+    )
+
+
+def _rows(signals: Signals, keep: NDArray[np.bool_]) -> Signals:
+    return Signals(
+        signals.space,
+        signals.codes[keep],
+        signals.quality[keep],
+        tuple(view for view, kept in zip(signals.views, keep, strict=True) if kept),
+    )
+
+
+def _bits(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> int:
+    return int(np.bitwise_count(first ^ second).sum())
