@@ -85,6 +85,7 @@ def test_the_first_view_is_the_frame_itself():
         "border",
         "wide border",
         "letterbox",
+        "blurred fill",
         "two frames",
         "collage",
         "in a chat",
