@@ -70,7 +70,7 @@ class Thresholds:
     part: Calibrated = Calibrated(56, 6e-7)
     least_parts: int = 2
     signals: Mapping[str, Calibrated] = field(
-        default_factory=lambda: MappingProxyType({"phash": Calibrated(60, 1e-6)})
+        default_factory=lambda: MappingProxyType({"phash": Calibrated(60, 1.5e-5)})
     )
     acceptance: Acceptance = field(default_factory=Acceptance)
 

@@ -29,7 +29,7 @@ from services.bench.alterations import Picture
 
 _PERSON = PersonId(UUID(int=1))
 _FEATURES = Space("orb", "1", Metric.HAMMING, 256)
-_FEATURE_RADIUS = 31
+_FEATURE_RADIUS = 40
 _FEATURES_ASKED = 300
 _FEATURES_AN_ENTRY = 4096
 
