@@ -51,7 +51,10 @@ async def screen(
     caller: Called,
     content_id: Annotated[
         Name | None,
-        Query(description="What you call this upload. Needed unless the body is a form."),
+        Query(
+            description="What you call this upload. Needed unless the body is a form,"
+            " whose own fields count instead of these."
+        ),
     ] = None,
     uploader: Annotated[Name | None, Query(description="What you call the account.")] = None,
     rating: Annotated[
@@ -73,6 +76,7 @@ async def screen(
             "unsupported_media_type",
             "send the image as image/* or application/octet-stream, or in multipart/form-data",
         )
+    _each_once(request, ("content_id", "uploader", "rating"))
     if not is_form and content_id is None:
         raise invalid("query.content_id", "Field required")
     door.line.check()
@@ -148,6 +152,17 @@ async def read(request: Request, caller: Called, screening: UUID) -> Response:
 
     found = await anyio.to_thread.run_sync(find, limiter=door.questions)
     return _json(ScreeningAnswered.model_validate(summary(found)))
+
+
+def _each_once(request: Request, names: tuple[str, ...]) -> None:
+    """A misspelt ``rating`` must not pass for none, nor one of two ids be taken in silence."""
+    seen = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in names:
+            raise invalid("query.(unknown field)", f"the query has {', '.join(names)}")
+        if name in seen:
+            raise invalid(f"query.{name}", "this field is there twice")
+        seen.add(name)
 
 
 async def _hashes(request: Request, door: Door, share: Share) -> HashesAsked:

@@ -163,6 +163,23 @@ def test_an_image_without_a_content_id_is_asked_for_one(program: Program) -> Non
     assert answer.json()["errors"][0]["where"] == "query.content_id"
 
 
+@pytest.mark.parametrize(
+    ("query", "where"),
+    [
+        ("content_id=a&content_id=b", "query.content_id"),
+        ("content_id=a&ratings=intimate", "query.(unknown field)"),
+        ("content_id=a&rating=lewd", "query.rating"),
+        ("content_id=a%00", "query.content_id"),
+        ("content_id=a&uploader=", "query.uploader"),
+    ],
+)
+def test_a_query_that_could_be_misread_is_refused(program: Program, query: str, where: str) -> None:
+    headers = {"content-type": "image/jpeg"}
+    answer = program.client.post(f"/v1/screenings?{query}", content=HERS, headers=headers)
+    assert answer.status_code == 422
+    assert [error["where"] for error in answer.json()["errors"]] == [where]
+
+
 def test_a_body_of_another_kind_is_not_read(program: Program) -> None:
     answer = program.screen(HERS, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
