@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -48,7 +48,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Up to how many codes the wide radius is asked, which wants a second witness.",
     )
-    signals: Names = Field(default=("pdq", "phash"), description="Signals to compute, by name.")
+    signals: Names = Field(
+        default=("pdq", "phash"), min_length=1, description="Signals to compute, by name."
+    )
     max_bytes: int = Field(default=64 << 20, gt=0, description="Largest upload, in bytes.")
     max_pixels: int = Field(default=100_000_000, gt=0, description="Largest picture, in pixels.")
     max_side: int = Field(default=30_000, gt=0, description="Longest side, in pixels.")
@@ -69,7 +71,9 @@ class Settings(BaseSettings):
         default=6000, gt=0, description="Requests a minute that a new API key may make."
     )
     pool_size: int = Field(default=8, gt=0, description="Database connections a process.")
-    log_level: str = Field(default="info", description="debug, info, warning or error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
 
     @field_validator("signals", mode="before")
     @classmethod

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.errors import Tampered
+
 GENESIS = bytes(32)
 """What stands before the first record of a chain."""
 
@@ -33,6 +35,8 @@ class Record:
 
     def canonical(self) -> bytes:
         """The bytes that the hash covers, after the previous hash."""
+        if any("\n" in field for field in (self.actor, self.action, self.subject)):
+            raise Tampered("an audit record's fields have one line each")
         fields = (self.chain, str(self.seq), stamp(self.at), self.actor, self.action, self.subject)
         return "\n".join((*fields, self.body)).encode()
 
@@ -65,14 +69,23 @@ def verify(records: Iterable[Record], head: Head) -> Break | None:
     for record in records:
         if record.seq != expected:
             return Break(head.chain, expected, "a record is missing")
-        if record.computed(previous) != record.hash:
+        if not _holds(record, previous):
             return Break(head.chain, record.seq, "a record was changed")
+        if record.chain != head.chain:
+            return Break(head.chain, record.seq, "a record of another chain")
         previous, expected = record.hash, expected + 1
     if head.seq != expected - 1:
         return Break(head.chain, expected, "the chain is shorter than its head says")
     if head.hash != previous:
         return Break(head.chain, head.seq, "the head does not belong to the chain")
     return None
+
+
+def _holds(record: Record, previous: bytes) -> bool:
+    try:
+        return record.computed(previous) == record.hash
+    except Tampered:
+        return False
 
 
 def canonical_json(body: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ by its holder, and can be taken over by anybody once it has run out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -114,10 +114,11 @@ class Takedown:
     platform: PlatformId
     uploads: tuple[CaseUpload, ...]
     verdict: Verdict
-    made_by: object = field(repr=False, compare=False)
+    made_by: InitVar[object]
+    """Not kept, so that a copy cannot prove where it comes from."""
 
-    def __post_init__(self) -> None:
-        if self.made_by is not _ONLY_BY_UPHOLDING:
+    def __post_init__(self, made_by: object) -> None:
+        if made_by is not _ONLY_BY_UPHOLDING:
             raise TypeError("a takedown comes only from Case.uphold(): a person decides")
 
 

@@ -49,6 +49,8 @@ def uuid7(now: datetime, noise: bytes) -> UUID:
 
     Ids made later sort later, so that rows made together lie together.
     """
+    if len(noise) != 10:
+        raise ValueError("a UUID of version 7 takes 10 bytes of noise")
     milliseconds = int(now.timestamp() * 1000)
     value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(noise, "big")
     value = value & ~(0xF << 76) | 7 << 76

@@ -124,13 +124,20 @@ def pack_all(batches: Iterable[Signals]) -> bytes:
 
 
 def split_all(packed: bytes) -> list[tuple[str, bytes]]:
-    """Space keys with what ``pack`` wrote for each, as ``pack_all`` joined them."""
+    """Space keys with what ``pack`` wrote for each, as ``pack_all`` joined them.
+
+    Raises ``Tampered`` when the bytes end too early.
+    """
     found, at = [], 0
     while at < len(packed):
+        if at + _NAMED.size > len(packed):
+            raise Tampered("sealed codes end too early")
         key_length, length = _NAMED.unpack_from(packed, at)
         at += _NAMED.size
         found.append((packed[at : at + key_length].decode(), packed[at + key_length :][:length]))
         at += key_length + length
+        if at > len(packed):
+            raise Tampered("sealed codes end too early")
     return found
 
 

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from pipeline.errors import Misconfigured, Unavailable
+from pipeline.errors import Misconfigured, Unavailable, UnknownSchema
 
 Connection = psycopg.Connection[DictRow]
 """A connection whose rows are dictionaries."""
@@ -93,6 +93,16 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
         connection.execute("SET idle_in_transaction_session_timeout = '60s'")
 
 
+def _never_migrated(url: str) -> bool:
+    """Whether the server answers, but knows nothing of the role that services work as."""
+    try:
+        with psycopg.connect(url, connect_timeout=5) as plain:
+            found = plain.execute("SELECT FROM pg_roles WHERE rolname = %s", (APP_ROLE,))
+            return found.rowcount == 0
+    except psycopg.Error:
+        return False
+
+
 class Database:
     """A pool of connections to one database."""
 
@@ -124,6 +134,10 @@ class Database:
                     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            if isinstance(error, PoolTimeout) and _never_migrated(self.url):
+                raise UnknownSchema(
+                    "this database has no Consentry schema yet; run: consentry migrate"
+                ) from error
             raise Unavailable(
                 "the database does not answer; the same request may be sent again"
             ) from error

@@ -41,10 +41,14 @@ class Migration:
 def migrations() -> tuple[Migration, ...]:
     """All files of this version, in order; raises ``Misconfigured`` when a number is missing."""
     folder = resources.files("pipeline.storage") / "migrations"
+    files = [file for file in folder.iterdir() if file.name.endswith(".sql")]
+    misspelt = [file.name for file in files if not _NAME.fullmatch(file.name)]
+    if misspelt:
+        raise Misconfigured(f"a migration is called 0001_name.sql, not {', '.join(misspelt)}")
     found = sorted(
         (
             Migration(int(match[1]), file.name, file.read_text(encoding="utf-8"))
-            for file in folder.iterdir()
+            for file in files
             if (match := _NAME.fullmatch(file.name))
         ),
         key=lambda migration: migration.number,

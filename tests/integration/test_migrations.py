@@ -99,9 +99,6 @@ def test_a_database_without_our_schema_is_refused_with_the_command_that_makes_it
     )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a connection that cannot take the role is told as an unreachable server"
-)
 def test_a_server_that_never_saw_us_is_refused_with_the_same_words(refusal):
     with temporary_home() as home:
         assert refusal(embedded.start(home).url) == (

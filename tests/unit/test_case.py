@@ -372,10 +372,9 @@ def test_a_takedown_cannot_be_changed_after_it_was_made():
         real.platform = PlatformId(UUID(int=2))
 
 
-@pytest.mark.xfail(strict=True, reason="dataclasses.replace hands the proof on to the copy")
 def test_a_takedown_cannot_be_turned_into_one_for_another_case():
     _, (real,) = uphold(make_upload())
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):  # which, depends on Python's version
         replace(real, case=CaseId(UUID(int=10)))
 
 

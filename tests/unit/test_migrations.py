@@ -73,7 +73,6 @@ def test_what_is_no_sql_file_is_passed_over(make_folder):
     assert len(migrations()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="an SQL file with a misspelt name is passed over in silence")
 @pytest.mark.parametrize("name", ["n2_fix", "n0002-fix", "n0002_Fix"])
 def test_an_sql_file_whose_name_is_misspelt_is_refused_and_not_forgotten(make_folder, name):
     make_folder(**{"n0001_first": "SELECT 1", name: "SELECT 2"})

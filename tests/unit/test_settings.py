@@ -68,14 +68,12 @@ def test_signals_are_named_with_commas_between(read, written):
     assert read(CONSENTRY_SIGNALS=written).signals == ("pdq", "phash")
 
 
-@pytest.mark.xfail(strict=True, reason="no signals at all are accepted, and clear every upload")
 @pytest.mark.parametrize("written", ["", " , "])
 def test_a_deployment_without_signals_is_refused(read, written):
     with pytest.raises(ValidationError):
         read(CONSENTRY_SIGNALS=written)
 
 
-@pytest.mark.xfail(strict=True, reason="any word is accepted as a log level")
 def test_a_log_level_that_does_not_exist_is_refused(read):
     with pytest.raises(ValidationError):
         read(CONSENTRY_LOG_LEVEL="loud")
@@ -183,6 +181,7 @@ def test_the_table_shows_variables_that_are_really_read(read):
     path_like = {"CONSENTRY_HOME", "CONSENTRY_POLICY_FILE"}
     for name in names:
         default = read()
-        value = {"CONSENTRY_SECURE_COOKIES": "true"}.get(name, "x" if name in path_like else "17")
+        words = {"CONSENTRY_SECURE_COOKIES": "true", "CONSENTRY_LOG_LEVEL": "debug"}
+        value = words.get(name, "x" if name in path_like else "17")
         changed = read(**{name: value})
         assert changed != default, f"{name} is not read"
