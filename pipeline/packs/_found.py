@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.packs._runtime import Network
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -50,6 +52,9 @@ NOBODY = Found(
 
 class FaceDetector(Protocol):
     """Finds faces in pictures of bounded size."""
+
+    networks: tuple[Network, ...]
+    """What is run, where its time can be measured."""
 
     def detect(self, pictures: Sequence[Pixels], *, largest: float | None) -> list[Found]:
         """The faces of each RGB picture; faces with sides beyond ``largest`` may be passed over."""

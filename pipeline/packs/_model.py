@@ -26,6 +26,9 @@ SMALLEST_FACE = 40
 class Embedder(Protocol):
     """Turns aligned faces into vectors."""
 
+    networks: tuple[Network, ...]
+    """What is run, where its time can be measured."""
+
     def embed(self, chips: Sequence[Pixels]) -> Floats:
         """One row a chip (RGB, uint8, square), of any length."""
         ...
@@ -49,6 +52,7 @@ class PackModel:
         smallest: int | None = SMALLEST_FACE,
     ) -> None:
         self.manifest = manifest
+        self._detector = detector
         self._embedder = embedder
         self._max_faces = max_faces
         self._batch = manifest.recogniser.max_batch
@@ -61,6 +65,11 @@ class PackModel:
     def space(self) -> Space:
         """Where the templates live."""
         return self.manifest.space
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks whose time can be measured, detector's first."""
+        return (*self._detector.networks, *self._embedder.networks)
 
     def find(self, frames: Sequence[Frame]) -> tuple[list[Found], list[int]]:
         """The faces of each frame, best first and bounded, and how many were left out of each."""
@@ -117,6 +126,7 @@ class OnnxEmbedder:
 
     def __init__(self, folder: Path, recogniser: Recogniser) -> None:
         self.network = Network(folder / recogniser.file)
+        self.networks: tuple[Network, ...] = (self.network,)
         self._recogniser = recogniser
 
     def embed(self, chips: Sequence[Pixels]) -> Floats:

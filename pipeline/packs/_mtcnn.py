@@ -31,7 +31,9 @@ class Mtcnn:
     """The cascade over three networks: proposals, refinement, output with five points."""
 
     def __init__(self, folder: Path, detector: Detector) -> None:
-        self.networks = tuple(Network(folder / name) for name in detector.files)
+        self.networks: tuple[Network, ...] = tuple(
+            Network(folder / name) for name in detector.files
+        )
         self._propose, self._refine, self._finish = self.networks
         self._scores = detector.score
         self._nms = detector.nms
@@ -134,13 +136,16 @@ def _crops(
     high = np.minimum(corners[:, 2:], sizes)
     kept = np.flatnonzero((high > low).all(axis=1))
     crops = np.empty((len(kept), side, side, 3), np.uint8)
+    how = cv2.INTER_LINEAR if side < FINAL else cv2.INTER_AREA
     edges = np.hstack([low, high])[kept].tolist()
     for crop, owner, (left, top, right, bottom) in zip(
         crops, owners[kept].tolist(), edges, strict=True
     ):
-        source, shrunk = pictures[owner].shrunk(min(right - left, bottom - top) / side)
+        # The last network's points are what faces are aligned by: its crops are averaged exactly.
+        factor = min(right - left, bottom - top) / side if side < FINAL else 1.0
+        source, shrunk = pictures[owner].shrunk(factor)
         part = source[top // shrunk : -(-bottom // shrunk), left // shrunk : -(-right // shrunk)]
-        cv2.resize(part, (side, side), dst=crop, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(part, (side, side), dst=crop, interpolation=how)
     return crops, kept
 
 

@@ -81,6 +81,8 @@ def build(
 class ScrfdDetector:
     """insightface's SCRFD, one picture at a time: its graphs have no batches."""
 
+    networks: tuple[_runtime.Network, ...] = ()
+
     def __init__(self, scrfd: Any, detector: Detector) -> None:
         self._scrfd = scrfd
         self._size = (detector.long_side, detector.long_side)
@@ -107,6 +109,8 @@ class ScrfdDetector:
 
 class ArcFaceEmbedder:
     """insightface's ArcFace: a batch at once where its graph allows one, else face by face."""
+
+    networks: tuple[_runtime.Network, ...] = ()
 
     def __init__(self, arcface: Any) -> None:
         self._arcface = arcface

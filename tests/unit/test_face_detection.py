@@ -29,6 +29,8 @@ def found_at(*boxes, score=0.9):
 class Blobs:
     """A detector of white squares, ``least`` to ``most`` pixels large in what it is shown."""
 
+    networks = ()
+
     def __init__(self, least=40, most=10_000):
         self.least, self.most, self.shown = least, most, []
 
