@@ -317,6 +317,10 @@ class Screenings(Protocol):
         """A platform's own screening."""
         ...
 
+    def mentions(self, case: CaseId, platform: PlatformId) -> bool:
+        """Whether a platform was ever answered with this case."""
+        ...
+
     def audit_batch(self, limit: int) -> int:
         """Cover unaudited screenings by one audit record with their digest; how many it covers."""
         ...

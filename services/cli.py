@@ -21,6 +21,7 @@ from rich.table import Table
 
 from pipeline.domain.media import Rating
 from pipeline.errors import ConsentryError, Invalid
+from services.packs import app as packs_app
 from services.settings import Settings
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ for name, sub in (
     ("audit", audit_app), ("vault", vault_app), ("bench", bench_app),
 ):  # fmt: skip
     app.add_typer(sub, name=name)
+app.add_typer(packs_app, name="packs")
 
 out = Console()
 err = Console(stderr=True)
@@ -544,6 +546,49 @@ def bench_index(
         return
     document = measure(number or [100_000, 1_000_000], seed=seed, progress=_said)
     show(from_document("index", seed, document), as_json=as_json)
+
+
+@bench_app.command("robustness")
+def bench_robustness(
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of your own pictures instead of the bundled.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a report with plots.")] = None,
+    calibrate: Annotated[bool, typer.Option(help="Set thresholds on one half first.")] = False,
+    quick: Annotated[bool, typer.Option(help="A few pictures and alterations.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """How well altered copies are found, beside what the field uses."""
+    from services.bench import from_document, show
+    from services.bench.robustness import measure
+
+    document = measure(
+        images, seed=seed, calibrate=calibrate, quick=quick, progress=_said, html=html
+    )
+    show(from_document("robustness", seed, document), as_json=as_json)
+
+
+@bench_app.command("faces")
+def bench_faces(
+    pack: Annotated[str, typer.Option(help="An installed pack.")] = "dlib_mtcnn",
+    pairs: Annotated[
+        Path | None, typer.Option(help="Lines path_a,path_b,same under --root.")
+    ] = None,
+    root: Annotated[Path, typer.Option(help="A folder of pictures.")] = Path(),
+    plot: Annotated[Path | None, typer.Option(help="Write the curve as SVG.")] = None,
+    insightface: Annotated[
+        Path | None, typer.Option(help="A folder of its models, timed beside.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Detection, error rates and times of a face pack."""
+    from services.bench import from_document, show
+    from services.bench.faces import measure
+    from services.packs import home
+
+    document = measure(pairs, root, pack, _said, home=home(), plot_to=plot, insightface=insightface)
+    show(from_document("faces", 0, document), as_json=as_json)
 
 
 def _said(what: str) -> None:

@@ -18,6 +18,7 @@ from pipeline.errors import ConsentryError, Unavailable
 from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.withdraw import finish
+from pipeline.storage.idempotency import Idempotency
 from pipeline.storage.jobs import backoff
 from services.wiring import World, alive, now
 
@@ -63,6 +64,7 @@ def duties(world: World) -> list[Duty]:
         with world.store.transaction() as unit:
             unit.reviewers.purge(now())
             unit.attempts.purge(now())
+        Idempotency(world.database).purge()
         return swept
 
     return [

@@ -298,8 +298,8 @@ DEFAULT = Policy(
             Within("pdq", "upheld", 31),
             Within("phash", "registered", 20),
             Within("phash", "upheld", 20),
-            Witnessed("pdq", "registered", 64),
-            Witnessed("pdq", "upheld", 64),
+            Witnessed("pdq", "registered", 47),
+            Witnessed("pdq", "upheld", 47),
         )
     ),
     # The same content: both signals agree tightly, or PDQ all but equals.

@@ -38,12 +38,14 @@ class Answer:
     threshold: float
     view: str
     case: CaseId
+    witness: str | None = None
+    """Why the match is believed, in words; see ``domain.witness``."""
 
     @staticmethod
     def of(match: Match, case: CaseId) -> Answer:
         """What may be told of a match that belongs to ``case``."""
         hit = match.hit
-        return Answer(hit.signal, hit.distance, match.threshold, hit.view.words, case)
+        return Answer(hit.signal, hit.distance, match.threshold, hit.view.words, case, hit.witness)
 
     def document(self) -> dict[str, Any]:
         """The match as JSON-ready data."""
@@ -53,6 +55,7 @@ class Answer:
             "threshold": self.threshold,
             "view": self.view,
             "case": str(self.case),
+            "witness": self.witness,
         }
 
 

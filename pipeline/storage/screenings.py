@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pipeline.domain.audit import canonical_json
-from pipeline.domain.ids import PlatformId, ScreeningId
+from pipeline.domain.ids import CaseId, PlatformId, ScreeningId
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.errors import RefusalReason
@@ -54,6 +54,10 @@ class PgScreenings:
         """See the port."""
         row = self._queries.one("screening_get", id=screening, platform=platform)
         return _screening(row) if row else None
+
+    def mentions(self, case: CaseId, platform: PlatformId) -> bool:
+        """See the port."""
+        return self._queries.one("screening_mentions", case=case, platform=platform) is not None
 
     def audit_batch(self, limit: int) -> int:
         """See the port."""

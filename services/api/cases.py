@@ -39,7 +39,10 @@ async def read(request: Request, caller: Called, case: UUID) -> Response:
 
 
 def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:
-    """A case as a platform may see it; raises ``NotFound`` where it has no upload."""
+    """A case as a platform may see it; raises ``NotFound`` where it has no upload.
+
+    A platform that was told of a repeat (``known``) may read the decision that it repeats.
+    """
     with store.transaction() as unit:
         found = unit.cases.get(case)
         mine = [
@@ -47,7 +50,8 @@ def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:
             for upload in (found.uploads if found else ())
             if upload.platform == platform
         ]
-        if found is None or not mine:
+        known = not mine and unit.screenings.mentions(case, platform)
+        if found is None or not (mine or known):
             raise NotFound("you have no upload in a case of this id")
         events = unit.events.of_case(case, platform)
     # The grounds of an escalation are between reviewers: a platform is told decisions only.

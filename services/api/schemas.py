@@ -61,6 +61,10 @@ class MatchAnswered(BaseModel):
     threshold: float = Field(description="What the distance had to be within.")
     view: str = Field(description="How the upload was looked at when it matched.")
     case: UUID
+    witness: str | None = Field(
+        default=None,
+        description="Why a match is believed: near enough alone, or what else says the same.",
+    )
 
 
 class ScreeningAnswered(BaseModel):

@@ -107,6 +107,7 @@ def test_hashes_are_screened_like_a_file(program: Program) -> None:
         "threshold": found["matches"][0]["threshold"],
         "view": "whole",
         "case": found["case"],
+        "witness": "near enough alone",
     }
     other = bytes(byte ^ 0x55 for byte in code)
     assert program.hashes(other).json()["verdict"] == "clear"

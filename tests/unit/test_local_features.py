@@ -1,11 +1,16 @@
 """Local features find what no hash finds, and are believed only with a code that agrees."""
 
+from uuid import UUID
+
 import cv2
 import numpy as np
 import pytest
 
 from pipeline.domain.alignment import Acceptance
-from pipeline.domain.media import Frame, Side
+from pipeline.domain.evidence import Hit, Owner, Source
+from pipeline.domain.ids import EntryId, ItemId, PersonId
+from pipeline.domain.media import WHOLE, Frame, Side
+from pipeline.domain.witness import Thresholds, Witness, decide
 from pipeline.errors import Tampered
 from pipeline.media.crops import REGIONS, registered_crops, slot_of_view
 from pipeline.media.features import Described, align, check, describe, features_of
@@ -135,19 +140,24 @@ def test_features_do_not_print():
 def test_a_second_look_confirms_a_covered_copy_by_the_parts_that_are_not_covered():
     picture = photograph()
     covered = picture.copy()
-    cv2.circle(covered, (400, 400), 95, (255, 205, 40), -1)
+    cv2.circle(covered, (400, 400), 70, (255, 205, 40), -1)
     codes = codes_of(picture)
     whole = query_views(Frame(covered))[0]
     near = SIGNAL.compute([whole], Side.REGISTERED).codes[0]
     assert np.bitwise_count(near ^ codes[0]).sum() > 31, "else no second look would be needed"
     slots, frames = probes(whole, whole.view, 0, REGIONS)
     asked = SIGNAL.compute(frames, Side.REGISTERED).codes
-    agreeing = [
-        slot
-        for slot, code in zip(slots, asked, strict=True)
-        if np.bitwise_count(code ^ codes[slot]).sum() <= 31
+    owner = Owner(EntryId(1), ItemId(UUID(int=1)), PersonId(UUID(int=2)), "registered",
+                  Source.REGISTERED, None)  # fmt: skip
+    first = Hit("pdq", float(np.bitwise_count(near ^ codes[0]).sum()), WHOLE, 0, owner)
+    parts = [
+        Hit("pdq", float(np.bitwise_count(code ^ codes[slot]).sum()), frame.view, slot, owner)
+        for slot, code, frame in zip(slots, asked, frames, strict=True)
     ]
-    assert len(agreeing) >= 3
+    (finding,) = decide([first], REGIONS, Thresholds(), parts={EntryId(1): parts})
+    assert finding.witness is Witness.PARTS
+    assert sum(hit.distance <= 31 for hit in finding.agreeing) >= Thresholds().least_parts
+    assert not decide([first], REGIONS, Thresholds()), "by itself it is not believed"
 
 
 def test_a_second_look_at_a_stranger_confirms_nothing():

@@ -158,6 +158,7 @@ CREATE TABLE screenings (
 );
 CREATE INDEX screenings_unaudited ON screenings (id) WHERE audited IS NULL;
 CREATE INDEX screenings_audited ON screenings (audited);
+CREATE INDEX screenings_by_case ON screenings (case_id) WHERE case_id IS NOT NULL;
 CREATE INDEX screenings_by_platform ON screenings (platform, received_at);
 
 CREATE TABLE reviewers (

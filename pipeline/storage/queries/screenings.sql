@@ -18,3 +18,7 @@ FROM screenings WHERE audited IS NULL ORDER BY id LIMIT %(limit)s FOR UPDATE SKI
 -- name: screenings_mark_audited
 -- These screenings are covered by an audit record.
 UPDATE screenings SET audited = %(seq)s WHERE id = ANY(%(ids)s::uuid[]);
+
+-- name: screening_mentions
+-- Whether a platform was ever answered with a case.
+SELECT FROM screenings WHERE case_id = %(case)s AND platform = %(platform)s LIMIT 1;

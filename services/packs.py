@@ -1,0 +1,94 @@
+"""``consentry packs``: face models with their licences, checked before they are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from pipeline import plugins
+from pipeline.packs import _install as packs
+from services.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Face models, their licences and their checks.")
+out = Console()
+err = Console(stderr=True)
+
+
+def home() -> Path:
+    """Where installed packs lie."""
+    folder = Settings().home / "packs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@app.command("list")
+def list_packs() -> None:
+    """The packs there are, and which are installed."""
+    there = packs.installed(home())
+    table = Table("pack", "installed", "commercial use", "what it is")
+    for name in plugins.names("packs"):
+        manifest = there.get(name) or packs.recipe(name)
+        table.add_row(
+            name,
+            there[name].version if name in there else "-",
+            "-" if manifest is None else ("yes" if manifest.licence.commercial_use else "no"),
+            manifest.title if manifest else "a folder of models that you are licensed for",
+        )
+    out.print(table)
+
+
+@app.command()
+def install(
+    name: str,
+    source: Annotated[
+        str | None, typer.Option("--from", help="A folder or https address with the files.")
+    ] = None,
+    accept_noncommercial: Annotated[
+        bool, typer.Option(help="Use models whose licence excludes commercial use.")
+    ] = False,
+) -> None:
+    """Fetch, check, convert and try a pack; nothing half-installed is left behind."""
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(f"installing {name}", total=None)
+
+        def progress(what: str, done: int, whole: int) -> None:
+            bar.update(task, description=what, completed=done, total=whole or None)
+
+        manifest = packs.install(
+            name,
+            source,
+            home=home(),
+            allow_noncommercial=accept_noncommercial,
+            progress=progress,
+        )
+    out.print(f"{manifest.name} {manifest.version} is installed", highlight=False)
+    _licence(manifest.name)
+
+
+@app.command()
+def verify(name: str) -> None:
+    """Check an installed pack's digests and its answer for the test picture."""
+    apart = packs.verify(name, home())
+    out.print(f"{name} is what was installed; its answer is {apart:.1e} from the known one")
+
+
+@app.command()
+def show(name: str) -> None:
+    """A pack's licence, sources, networks and calibration."""
+    manifest = packs.installed(home()).get(name) or packs.recipe(name)
+    if manifest is None:
+        packs.opened(name, home())  # says what to do
+        return
+    out.print_json(manifest.model_dump_json(by_alias=True))
+
+
+def _licence(name: str) -> None:
+    licence = packs.opened(name, home())[0].licence
+    out.print(f"licence {licence.spdx}: {licence.weights}", highlight=False)
+    out.print(f"trained on: {licence.training_data}", highlight=False)
