@@ -14,7 +14,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pipeline.storage import embedded
+from pipeline.storage import Database, embedded
+from pipeline.storage.migrate import migrate
 
 
 @contextmanager
@@ -65,6 +66,31 @@ def make_database(postgres_server: str) -> Iterator[Callable[..., str]]:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> str:
+    """A database with this version's schema, to be copied."""
+    name = f"template_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = make_conninfo(postgres_server, dbname=name)
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def migrated_url(make_database: Callable[..., str], migrated_template: str) -> str:
+    """The conninfo of a fresh database with this version's schema, for this test alone."""
+    return make_database(migrated_template)
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """A fresh database with this version's schema, as services see it."""
+    opened = Database(migrated_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

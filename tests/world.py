@@ -25,7 +25,6 @@ from pipeline.journeys import review
 from pipeline.journeys.register import Registration, register
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.ports import Endpoint, Event
-from pipeline.storage.migrate import migrate
 from pipeline.storage.vault import Pins
 from services.accounts import add_platform
 from services.settings import Settings
@@ -142,15 +141,14 @@ class Town:
 
 
 @pytest.fixture
-def make_town(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Town]]:
+def make_town(migrated_url: str, tmp_path: Path) -> Iterator[Callable[..., Town]]:
     """Make a deployment; further calls are further processes of the same one."""
-    migrate(database_url)
     opened: list[Any] = []
     clock = Clock()
 
     def make(role: str = "test", **settings: Any) -> Town:
         configured = Settings(
-            database_url=database_url, home=tmp_path / "home", log_level="error", **settings
+            database_url=migrated_url, home=tmp_path / "home", log_level="error", **settings
         )
         manager = open_world(configured)
         world = manager.__enter__()
@@ -161,7 +159,7 @@ def make_town(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Town]
         following = world.live(role)
         live = following.__enter__()
         opened.append(following)
-        return Town(world, live, clock, database_url)
+        return Town(world, live, clock, migrated_url)
 
     yield make
     for manager in reversed(opened):

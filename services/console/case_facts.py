@@ -37,6 +37,8 @@ class Match:
     """The matched part as points of an SVG polygon in a square of 100; None for the whole."""
     source: str
     withdrawn: bool
+    witness: str | None
+    """Why it is believed, in words."""
     upload: int
     """Number of the upload in the case, from 1."""
     scale: Scale
@@ -142,6 +144,7 @@ def _match(hit: CaseHit, numbers: Mapping[ScreeningId, int], spaces: Mapping[str
         part=_part(hit),
         source=words.source(hit.source),
         withdrawn=hit.withdrawn,
+        witness=hit.witness,
         upload=numbers.get(hit.screening, 0),
         scale=scale(spaces.get(hit.signal), hit.distance, hit.threshold),
     )

@@ -5,20 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.storage import Database, Queries
+from pipeline.storage import Queries
 from pipeline.storage.attempts import BUSY_SECONDS, PgAttempts
-from pipeline.storage.migrate import migrate
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SHE, HE = b"s" * 32, b"h" * 32
-
-
-@pytest.fixture
-def database(database_url):
-    migrate(database_url)
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

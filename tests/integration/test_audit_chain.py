@@ -13,22 +13,8 @@ from hypothesis import strategies as st
 from pipeline.domain.audit import GENESIS, Break, Head
 from pipeline.domain.screening import Verdict
 from pipeline.errors import Invalid
-from pipeline.storage import Database, Queries
+from pipeline.storage import Queries
 from pipeline.storage.audit import SEALED, PgAudit, head_statement, screenings_digest
-from pipeline.storage.migrate import migrate
-
-
-@pytest.fixture
-def url(database_url):
-    migrate(database_url)
-    return database_url
-
-
-@pytest.fixture
-def database(url):
-    opened = Database(url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -43,11 +29,11 @@ def in_audit(database):
 
 
 @pytest.fixture
-def as_superuser(url):
+def as_superuser(migrated_url):
     """Do what only the server's superuser can: change the trail with its triggers off."""
 
     def run(*statements):
-        with psycopg.connect(url, options="-c search_path=consentry") as connection:
+        with psycopg.connect(migrated_url, options="-c search_path=consentry") as connection:
             connection.execute("ALTER TABLE audit_log DISABLE TRIGGER ALL")
             connection.execute("ALTER TABLE audit_heads DISABLE TRIGGER ALL")
             for statement in statements:
@@ -101,11 +87,11 @@ def test_postgres_and_python_hash_the_same_bytes_whatever_the_record_says(in_aud
 
 
 @pytest.mark.parametrize("micros", [0, 3, 120_000, 999_999])
-def test_a_moment_is_written_alike_on_both_sides(url, micros):
+def test_a_moment_is_written_alike_on_both_sides(migrated_url, micros):
     moment = datetime(2026, 1, 2, 3, 4, 5, micros, tzinfo=UTC)
     from pipeline.domain.audit import stamp
 
-    with psycopg.connect(url, options="-c timezone=Asia/Kolkata") as connection:
+    with psycopg.connect(migrated_url, options="-c timezone=Asia/Kolkata") as connection:
         [written] = connection.execute(
             """SELECT to_char(%s::timestamptz AT TIME ZONE 'UTC',
                'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
@@ -154,10 +140,10 @@ def test_the_application_cannot_change_the_trail(database, in_audit, statement):
         "TRUNCATE audit_heads CASCADE",
     ],
 )
-def test_a_trigger_denies_even_the_owner_also_as_a_replica(url, in_audit, statement):
+def test_a_trigger_denies_even_the_owner_also_as_a_replica(migrated_url, in_audit, statement):
     in_audit(append_some)
     for role in ("origin", "replica"):
-        with psycopg.connect(url, options="-c search_path=consentry") as connection:
+        with psycopg.connect(migrated_url, options="-c search_path=consentry") as connection:
             connection.execute(f"SET session_replication_role = {role}")
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
                 connection.execute(statement)
@@ -268,11 +254,11 @@ def make_row(**changes):
 
 
 @pytest.fixture
-def sealed_batch(url, in_audit):
+def sealed_batch(migrated_url, in_audit):
     """Keep rows as screenings and cover them by one record."""
 
     def make(rows, **changes):
-        with psycopg.connect(url, options="-c search_path=consentry") as connection:
+        with psycopg.connect(migrated_url, options="-c search_path=consentry") as connection:
             connection.execute(
                 "INSERT INTO platforms (id, name) VALUES (%s, 'p') ON CONFLICT DO NOTHING",
                 (PLATFORM,),
@@ -324,11 +310,11 @@ def test_a_batch_of_screenings_is_covered_by_its_record(in_audit, sealed_batch):
     ],
 )  # fmt: skip
 def test_screenings_that_are_missing_changed_or_added_are_found(
-    url, in_audit, sealed_batch, statement, what
+    migrated_url, in_audit, sealed_batch, statement, what
 ):
     in_audit(append_some)
     sequence = sealed_batch([make_row() for _ in range(5)])
-    with psycopg.connect(url, options="-c search_path=consentry") as connection:
+    with psycopg.connect(migrated_url, options="-c search_path=consentry") as connection:
         connection.execute(statement)
     found = in_audit(PgAudit.verify)
     assert found is not None

@@ -17,25 +17,11 @@ from hypothesis.stateful import (
 )
 
 from pipeline.errors import Invalid
-from pipeline.storage import Database, Queries
+from pipeline.storage import Queries
 from pipeline.storage.jobs import PgJobs, backoff
-from pipeline.storage.migrate import migrate
 
 LEASE = timedelta(minutes=5)
 EXPIRED = timedelta(0)
-
-
-@pytest.fixture
-def url(database_url):
-    migrate(database_url)
-    return database_url
-
-
-@pytest.fixture
-def database(url):
-    opened = Database(url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -235,7 +221,7 @@ def test_a_job_needs_an_attempt(make_job):
         make_job(max_attempts=0)
 
 
-def make_machine(database, url):
+def make_machine(database, migrated_url):
     """A machine that does what workers do in any order, beside a model of what must be true."""
 
     def jobs(what):
@@ -243,7 +229,7 @@ def make_machine(database, url):
             return what(PgJobs(Queries(connection)))
 
     def sql(statement, *values):
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(migrated_url) as connection:
             return connection.execute(statement, values)
 
     class Workers(RuleBasedStateMachine):
@@ -329,7 +315,7 @@ def make_machine(database, url):
 
         @invariant()
         def nothing_is_lost_and_nothing_is_held_by_two(self):
-            with psycopg.connect(url) as connection:
+            with psycopg.connect(migrated_url) as connection:
                 rows = connection.execute(
                     "SELECT id, CASE WHEN state = 'leased' AND lease_until <= now()"
                     " THEN 'expired' WHEN state = 'leased' THEN 'held' ELSE state END,"
@@ -344,8 +330,8 @@ def make_machine(database, url):
     return Workers
 
 
-def test_whatever_workers_do_no_job_is_lost_or_held_by_two(database, url):
-    machine = make_machine(database, url)
+def test_whatever_workers_do_no_job_is_lost_or_held_by_two(database, migrated_url):
+    machine = make_machine(database, migrated_url)
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -7,21 +7,12 @@ import pytest
 
 from pipeline.domain.ids import ReviewerId
 from pipeline.errors import Conflict, Invalid
-from pipeline.storage import Database, Queries
-from pipeline.storage.migrate import migrate
+from pipeline.storage import Queries
 from pipeline.storage.reviewers import IDLE, PgReviewers, Reviewer, Session
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TOKEN = b"t" * 32
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def database(database_url):
-    migrate(database_url)
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -16,25 +16,11 @@ import pytest
 from pipeline.domain.ids import EntryId, PersonId
 from pipeline.errors import Conflict, Misconfigured, NotFound, Tampered
 from pipeline.ports import StoredEntry
-from pipeline.storage import Database, Queries
+from pipeline.storage import Queries
 from pipeline.storage.keyring import KeyRing
-from pipeline.storage.migrate import migrate
 from pipeline.storage.vault import PgVault, Pins, Secrets, entry_column, rotate, signature_holds
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-
-
-@pytest.fixture
-def url(database_url):
-    migrate(database_url)
-    return database_url
-
-
-@pytest.fixture
-def database(url):
-    opened = Database(url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -68,8 +54,8 @@ def make_person(in_vault):
     return make
 
 
-def rows(url, query, *values):
-    with psycopg.connect(url) as connection:
+def rows(migrated_url, query, *values):
+    with psycopg.connect(migrated_url) as connection:
         return connection.execute(query, values).fetchall()
 
 
@@ -112,11 +98,11 @@ def test_what_was_sealed_does_not_open_in_another_column_or_for_somebody_else(
             in_vault(lambda vault, o=owner, c=column: vault.unseal(o, c, sealed))
 
 
-def test_a_key_copied_to_another_owner_in_the_database_opens_nothing(url, in_vault, make_person):
+def test_a_key_copied_to_another_owner_opens_nothing(migrated_url, in_vault, make_person):
     person, thief = make_person(), make_person()
     sealed = in_vault(lambda vault: vault.seal(person, "c", b"clear"))
     rows(
-        url,
+        migrated_url,
         "UPDATE consentry.vault_keys SET wrapped = source.wrapped FROM consentry.vault_keys source"
         " WHERE vault_keys.owner = %s AND source.owner = %s RETURNING 1",
         thief,
@@ -126,10 +112,10 @@ def test_a_key_copied_to_another_owner_in_the_database_opens_nothing(url, in_vau
         in_vault(lambda vault: vault.unseal(thief, "c", sealed))
 
 
-def test_a_wrapped_key_that_was_changed_does_not_unwrap(url, in_vault, make_person):
+def test_a_wrapped_key_that_was_changed_does_not_unwrap(migrated_url, in_vault, make_person):
     person = make_person()
     rows(
-        url,
+        migrated_url,
         "UPDATE consentry.vault_keys SET wrapped = set_byte(wrapped, 3,"
         " 255 - get_byte(wrapped, 3)) WHERE owner = %s RETURNING 1",
         person,
@@ -162,11 +148,11 @@ def test_a_second_key_for_the_same_owner_is_refused(in_vault, make_person):
     assert in_vault(lambda vault: vault.key(person)) == key
 
 
-def test_the_key_is_in_the_database_only_wrapped(url, in_vault, make_person):
+def test_the_key_is_in_the_database_only_wrapped(migrated_url, in_vault, make_person):
     person = make_person()
     key = in_vault(lambda vault: vault.key(person))
     [(kek, wrapped)] = rows(
-        url, "SELECT kek, wrapped FROM consentry.vault_keys WHERE owner = %s", person
+        migrated_url, "SELECT kek, wrapped FROM consentry.vault_keys WHERE owner = %s", person
     )
     assert len(wrapped) == 40
     assert key not in wrapped
@@ -212,7 +198,7 @@ def test_codes_moved_to_another_space_do_not_open(in_vault, make_person):
 
 
 def test_rotation_wraps_everything_anew_and_everything_still_opens(
-    url, database, ring, secrets, in_vault, make_person, tmp_path
+    migrated_url, database, ring, secrets, in_vault, make_person, tmp_path
 ):
     persons = [make_person() for _ in range(7)]
     sealed = in_vault(lambda vault: [vault.seal(person, "c", b"clear") for person in persons])
@@ -221,7 +207,7 @@ def test_rotation_wraps_everything_anew_and_everything_still_opens(
     assert rotate(database, ring, said.append, batch=3) == 8  # and the deployment's own
     after, _ = ring.current()
     assert after != before
-    assert rows(url, "SELECT DISTINCT kek FROM consentry.vault_keys") == [(after,)]
+    assert rows(migrated_url, "SELECT DISTINCT kek FROM consentry.vault_keys") == [(after,)]
     assert before not in (tmp_path / "ring.json").read_text()
     assert before in said[-1]
     for person, row in zip(persons, sealed, strict=True):
@@ -285,13 +271,13 @@ rotate(database, KeyRing.file(Path(sys.argv[2])), lambda line: print(line, flush
 
 @pytest.mark.parametrize("lines", [1, 3, 12])
 def test_a_killed_rotation_loses_nothing_and_ends_when_run_again(
-    url, database, ring, secrets, in_vault, make_person, tmp_path, lines
+    migrated_url, database, ring, secrets, in_vault, make_person, tmp_path, lines
 ):
     persons = [make_person() for _ in range(20)]
     keys = in_vault(lambda vault: [vault.key(person) for person in persons])
     path = tmp_path / "ring.json"
     worker = subprocess.Popen(
-        [sys.executable, "-c", _ROTATE, url, str(path)],
+        [sys.executable, "-c", _ROTATE, migrated_url, str(path)],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
@@ -312,7 +298,7 @@ def test_a_killed_rotation_loses_nothing_and_ends_when_run_again(
             time.sleep(0.05)
     assert in_vault(lambda vault: [vault.key(person) for person in persons]) == keys
     current, _ = KeyRing.file(path).current()
-    assert rows(url, "SELECT DISTINCT kek FROM consentry.vault_keys") == [(current,)]
+    assert rows(migrated_url, "SELECT DISTINCT kek FROM consentry.vault_keys") == [(current,)]
     assert KeyRing.file(path).begin_rotation()[1] == (current,)
 
 
