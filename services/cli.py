@@ -43,8 +43,9 @@ for name, sub in (
     app.add_typer(sub, name=name)
 app.add_typer(packs_app, name="packs")
 
-out = Console()
-err = Console(stderr=True)
+# Into a pipe or a file, lines are as long as they are; on a terminal they wrap.
+out = Console(width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else 240)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 

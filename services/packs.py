@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,8 @@ from pipeline.packs import _install as packs
 from services.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Face models, their licences and their checks.")
-out = Console()
-err = Console(stderr=True)
+out = Console(width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else 240)
 
 
 def home() -> Path:

@@ -19,7 +19,7 @@ from pipeline.domain.ids import EntryId, ItemId, entry_of, slot_of
 from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Signals, unpack
-from pipeline.domain.witness import asks_wide, candidates, decide
+from pipeline.domain.witness import Witness, asks_wide, candidates, decide
 from pipeline.indexes import Hits
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.media.crops import REGIONS
@@ -131,8 +131,11 @@ class Eye:
             for finding in decide(together, REGIONS, thresholds, parts=parts)
             if finding.hit is not None
         }
+        near = {
+            signal.space.name: self._policy.radius(signal.space.name) for signal in self.signals
+        }
         return tuple(
-            replace(hit, witness=vouched.get(joined))
+            replace(hit, witness=vouched.get(joined) or _alone(hit, near.get(hit.signal)))
             for hit, joined in zip(hits, together, strict=True)
         )
 
@@ -183,6 +186,11 @@ class Eye:
             return np.zeros(len(computed), np.bool_)
         stride = len(computed) // frames
         return np.repeat(bank.generic(computed.codes[::stride]), stride)
+
+
+def _alone(hit: Hit, near: float | None) -> str | None:
+    """A hit within its signal's own radius needs nobody to vouch for it."""
+    return Witness.NEAR.value if near is not None and hit.distance <= near else None
 
 
 def _by_item(hits: Iterable[Hit]) -> list[Hit]:

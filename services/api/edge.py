@@ -17,6 +17,8 @@ from services.api.problems import answer, unexpected
 
 log = structlog.get_logger()
 
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _GONE = 499
 """What is written when the caller hung up before an answer."""
@@ -69,7 +71,9 @@ class Edge:
     def _note(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.request(route, scope["method"], status, seconds)
-        log.info(
+        # Probes ask every second: they are told when they fail, and at debug level otherwise.
+        quiet = route in _PROBES and status < 500
+        (log.debug if quiet else log.info)(
             "request",
             request_id=state["request_id"],
             platform=state.get("platform"),
