@@ -220,6 +220,7 @@ def test_a_service_that_is_told_to_end_answers_lets_go_and_says_so(
         "DATABASE_URL": town.url,
         "CONSENTRY_HOME": str(town.world.settings.home),
         "CONSENTRY_API_PORT": str(free_port),
+        "CONSENTRY_LOG_LEVEL": "debug",  # probes that go well are told at this level alone
     }
     service = subprocess.Popen(
         [sys.executable, "-m", "services.cli", "serve", "api"],
