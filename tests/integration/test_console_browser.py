@@ -68,6 +68,8 @@ def site(town: Town) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
+        if os.environ.get("CONSENTRY_CI"):
+            pytest.fail("in CI the browser is mandatory: apt-get install chromium libatomic1")
         pytest.skip("Chromium is not installed: apt-get install chromium libatomic1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
