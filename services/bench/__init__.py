@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -123,7 +124,7 @@ def show(document: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(document, indent=1, default=_plain))  # noqa: T201 - the machine's door
         return
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 200)
     about = document["machine"]
     console.print(
         f"[bold]{document['bench']}[/] on {about['processor']}, {about['cores']} cores,"
