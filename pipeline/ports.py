@@ -140,7 +140,7 @@ class Registry(Protocol):
         ...
 
     def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, Owner]:
-        """Whose these entries are; those out of force are left out, the others held."""
+        """Whose these entries are; those out of force are left out."""
         ...
 
     def hold(self, person: PersonId) -> bool:

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         default=None, description="A JSON policy document; without it the built-in default."
     )
     wide_codes: int = Field(
-        default=20_000_000,
+        default=2_000_000,
         ge=0,
         description="Up to how many codes the wide radius is asked, which wants a second witness.",
     )

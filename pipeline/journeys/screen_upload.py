@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.domain.case import CaseUpload
-from pipeline.domain.evidence import gather, without
+from pipeline.domain.evidence import Hit, gather, without
 from pipeline.domain.ids import (
     CaseId,
     MediaId,
@@ -28,7 +28,7 @@ from pipeline.domain.ids import (
     uuid7,
 )
 from pipeline.domain.media import WHOLE, Media, Upload
-from pipeline.domain.policy import Clear, Known, Policy, Review
+from pipeline.domain.policy import Clear, Decision, Known, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Signals, pack_all
 from pipeline.errors import Invalid, Refused
@@ -149,13 +149,29 @@ class Screener:
             owners = unit.registry.owners(found.entries)
             hits = self._eye.believe(unit, subject.seen, found, owners)
             hits = without(hits, unit.cases.dismissed(fingerprint, owners))
-            decision = self._policy.judge(gather(hits, truncated=found.truncated))
+            decision = self._judge(unit, hits, found.truncated)
             if isinstance(decision, Clear):
                 return self._record(unit, base, began)
             base = replace(base, upload=subject.upload)
             if isinstance(decision, Known):
                 return self._answer_known(unit, base, decision, began)
             return self._open_case(unit, base, decision, subject, fingerprint, began)
+
+    def _judge(self, unit: Unit, hits: tuple[Hit, ...], truncated: bool) -> Decision:
+        """Judge, and keep the people concerned from leaving until the answer is on record.
+
+        Whoever has left meanwhile counts no more; only few uploads concern anybody, so that
+        nobody is held for the many that do not.
+        """
+        while True:
+            decision = self._policy.judge(gather(hits, truncated=truncated))
+            if isinstance(decision, Clear):
+                return decision
+            people = sorted({match.hit.owner.person for match in decision.matches}, key=str)
+            gone = {person for person in people if not unit.registry.hold(person)}
+            if not gone:
+                return decision
+            hits = tuple(hit for hit in hits if hit.owner.person not in gone)
 
     def _open_case(
         self,

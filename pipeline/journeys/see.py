@@ -95,13 +95,19 @@ class Eye:
 
     def search(self, live: LiveIndexes, seen: Seen) -> Found:
         """Everything near enough to matter; raises ``IndexNotReady``."""
-        batches, truncated = [], False
-        for signals in seen.asked:
-            for batch, within in self._questions(live, signals):
+        batches: list[tuple[Signals, Hits]] = []
+        truncated, doubtful = False, False
+        # Those with a wide radius first: whether others are asked as witnesses depends on them.
+        for signals in sorted(
+            seen.asked, key=lambda one: self._policy.wide(one.space.name) is None
+        ):
+            near = self._policy.radius(signals.space.name)
+            for batch, within in self._questions(live, signals, doubtful=doubtful):
                 hits = live.search(batch.space, batch.codes, within)
                 truncated |= hits.truncated
                 if len(hits):
                     batches.append((batch, hits))
+                    doubtful |= near is None or bool((hits.distance > near).any())
         return Found(tuple(batches), truncated)
 
     def believe(
@@ -139,10 +145,13 @@ class Eye:
             for hit, joined in zip(hits, together, strict=True)
         )
 
-    def _questions(self, live: LiveIndexes, signals: Signals) -> Iterable[tuple[Signals, float]]:
+    def _questions(
+        self, live: LiveIndexes, signals: Signals, *, doubtful: bool
+    ) -> Iterable[tuple[Signals, float]]:
+        """What to ask, and within what; witnesses further off only where something is doubtful."""
         name = signals.space.name
         near, wide = self._policy.radius(name), self._policy.wide(name)
-        if wide is None and name in self._policy.witness.signals:
+        if wide is None and doubtful and name in self._policy.witness.signals:
             wide = float(self._policy.witness.signals[name].bits)
         if not len(signals):
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from pipeline.errors import Denied, TooManyAttempts
 from pipeline.journeys import review
 from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.register import Registration, shown_case_number
+from pipeline.journeys.see import Eye
 from pipeline.journeys.withdraw import ask, finish
 from services.wiring import alive
 from tests.world import Platform, Town, jpeg, picture
@@ -53,6 +55,22 @@ def test_matches_stop_before_any_index_has_heard_of_it(town: Town) -> None:
     # The index of this process is asked with the entries still in it: the database says no.
     ask(town.world.store, town.world.pins, town.clock, person.case_number, person.pin)
     assert town.screen(board, jpeg(picture(1), 50)).verdict is Verdict.CLEAR
+
+
+def test_a_person_who_leaves_while_her_match_is_being_judged_raises_nothing(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, board = town.register(jpeg(picture(1))), town.platform()
+    believe = Eye.believe
+
+    def believe_and_lose_her(*given: Any) -> Any:
+        hits = believe(*given)
+        ask(town.world.store, town.world.pins, town.clock, person.case_number, person.pin)
+        return hits
+
+    monkeypatch.setattr(Eye, "believe", believe_and_lose_her)
+    assert town.screen(board, jpeg(picture(1), 50)).verdict is Verdict.CLEAR
+    assert town.query("SELECT count(*) FROM cases") == [(0,)]
 
 
 def test_every_process_that_held_her_hashes_confirms(make_town: Callable[..., Town]) -> None:

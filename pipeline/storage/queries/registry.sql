@@ -34,11 +34,10 @@ RETURNING id;
 SELECT change_append(%(op)s, %(entries)s::bigint[]) AS seq;
 
 -- name: entry_owners
--- Whose entries are, of those in force; their persons are held until the transaction ends.
+-- Whose entries are, of those in force.
 SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case
 FROM entries e JOIN persons p ON p.id = e.person
-WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL
-FOR SHARE OF p;
+WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
 
 -- name: person_leave
 -- Mark a person as leaving, which waits for every transaction that holds her.
