@@ -20,6 +20,7 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import stat
@@ -576,7 +577,8 @@ def _give_folder(place: _Place, path: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Replace a file that the server's user may read and only the caller may write."""
-    part = path.with_name(f"{path.name}.part")
+    # Two processes may write the same file at once, each by way of a part of its own.
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     part.write_text(text)
     part.chmod(0o644)
     part.replace(path)
