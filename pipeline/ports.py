@@ -13,7 +13,15 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from pipeline.domain.audit import Break, Head
-from pipeline.domain.case import Case, CaseUpload, Dismissal, State, Takedown
+from pipeline.domain.case import (
+    ORDINARY,
+    Case,
+    CaseKind,
+    CaseUpload,
+    Dismissal,
+    State,
+    Takedown,
+)
 from pipeline.domain.consent import Consent
 from pipeline.domain.erasure import Receipt
 from pipeline.domain.evidence import Owner, Source
@@ -255,8 +263,16 @@ class Cases(Protocol):
         """The undecided case of the same upload, or of the same bytes anywhere."""
         ...
 
-    def open(self, case: CaseId, now: datetime) -> None:
-        """A new case."""
+    def open(
+        self,
+        case: CaseId,
+        now: datetime,
+        *,
+        kind: CaseKind = CaseKind.HASH,
+        deadline: datetime | None = None,
+        priority: int = ORDINARY,
+    ) -> None:
+        """A new case; ``deadline`` is the law's clock, a lower ``priority`` is less urgent."""
         ...
 
     def join(

@@ -19,6 +19,21 @@ from pipeline.domain.ids import CaseId, EntryId, PlatformId, ReviewerId, Screeni
 from pipeline.errors import IllegalTransition, Invalid, LeaseLost
 
 
+class CaseKind(StrEnum):
+    """What somebody must judge: the queue a case belongs to."""
+
+    HASH = "hash"
+    """An upload that is near to a registered picture or video."""
+    FACE = "face"
+    """An upload that shows a face like a registered person's, and nothing else speaks for it."""
+    NOTICE = "notice"
+    """A person or a platform has asked for content to go; the law's clock runs."""
+    APPEAL = "appeal"
+    """Somebody disagrees with a decision; somebody else decides again."""
+    ENROLMENT = "enrolment"
+    """Somebody wants her face protected; a verifier says whether it is hers."""
+
+
 class State(StrEnum):
     """Where a case is."""
 
@@ -40,6 +55,9 @@ NEXT: dict[State, frozenset[State]] = {
 
 UNDECIDED = frozenset(state for state, after in NEXT.items() if after)
 """States in which somebody must still decide."""
+
+ORDINARY = 0
+"""A case's priority unless somebody says otherwise; a lower number is less urgent."""
 
 LEASE = timedelta(minutes=10)
 """How long a claim holds unless it is renewed."""
@@ -142,6 +160,11 @@ class Case:
     hits: tuple[tuple[ScreeningId, EntryId], ...] = ()
     """The entries in force that each upload hit."""
     verdict: Verdict | None = None
+    kind: CaseKind = CaseKind.HASH
+    deadline: datetime | None = None
+    """When the law wants it decided; None where no clock runs."""
+    priority: int = ORDINARY
+    """A lower number is less urgent: an upload under a grant comes after the ordinary ones."""
 
     def claim(
         self, reviewer: ReviewerId, token: UUID, now: datetime, length: timedelta = LEASE

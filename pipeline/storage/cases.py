@@ -9,7 +9,17 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from pipeline.domain.case import Case, CaseUpload, Dismissal, Ground, Lease, State, Verdict
+from pipeline.domain.case import (
+    ORDINARY,
+    Case,
+    CaseKind,
+    CaseUpload,
+    Dismissal,
+    Ground,
+    Lease,
+    State,
+    Verdict,
+)
 from pipeline.domain.ids import CaseId, EntryId, PersonId, PlatformId, ReviewerId
 from pipeline.domain.policy import Match
 from pipeline.ports import CaseHit, QueueRow
@@ -39,9 +49,24 @@ class PgCases:
         )
         return found
 
-    def open(self, case: CaseId, now: datetime) -> None:
+    def open(
+        self,
+        case: CaseId,
+        now: datetime,
+        *,
+        kind: CaseKind = CaseKind.HASH,
+        deadline: datetime | None = None,
+        priority: int = ORDINARY,
+    ) -> None:
         """See the port."""
-        self._queries.run("case_open", case=case, now=now)
+        self._queries.run(
+            "case_open",
+            case=case,
+            now=now,
+            kind=kind.value,
+            deadline=deadline,
+            priority=priority,
+        )
 
     def join(
         self, case: CaseId, upload: CaseUpload, matches: Iterable[Match], now: datetime
@@ -95,6 +120,9 @@ class PgCases:
                 for hit in self._queries.all("case_hits_in_force", case=case)
             ),
             verdict=_verdict(row),
+            kind=CaseKind(row["kind"]),
+            deadline=row["deadline"],
+            priority=row["priority"],
         )
 
     def save(self, case: Case) -> None:

@@ -13,7 +13,8 @@ FOR UPDATE OF c;
 
 -- name: case_open
 -- A new case.
-INSERT INTO cases (id, state, opened_at) VALUES (%(case)s, 'open', %(now)s);
+INSERT INTO cases (id, state, opened_at, kind, deadline, priority)
+VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s);
 
 -- name: case_upload_add
 -- An upload joins a case.
