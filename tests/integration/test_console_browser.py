@@ -363,7 +363,7 @@ def test_the_claim_is_renewed_while_somebody_works_and_only_then(
     ada.page.clock.run_for(90_000)
     assert renewals() == 0, "nobody has touched the page"
     before = ada.site.town.query("SELECT lease_until FROM cases WHERE id = %s", case)
-    # The page's clock is a false one; the answer comes in real time, from a machine that may be busy.
+    # The page's clock is a false one; the answer comes in real time, from a busy machine.
     with ada.page.expect_response("**/renew", timeout=60_000) as answered:
         ada.page.keyboard.press("Shift")
         ada.page.clock.run_for(2_000)
