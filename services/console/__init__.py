@@ -17,8 +17,8 @@ from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from services.console import case_page, login_page, media, queue_page, refusals
-from services.console.guard import Guard
 from services.console.pages import Pages
+from services.web.guard import Guard
 from services.wiring import World
 
 

@@ -8,8 +8,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pipeline.errors import Denied, TooManyAttempts
-from services.console import csrf
-from services.console.forms import Form
 from services.console.refusals import pages_of
 from services.console.sessions import (
     PostedBy,
@@ -19,6 +17,8 @@ from services.console.sessions import (
     sign_in,
     sign_out,
 )
+from services.web import csrf
+from services.web.forms import Form
 from services.wiring import World
 
 router = APIRouter()

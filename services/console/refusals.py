@@ -19,9 +19,9 @@ from pipeline.errors import (
     Refused,
     Unavailable,
 )
-from services.console.forms import Fields
 from services.console.pages import Pages
 from services.console.sessions import SignedOut
+from services.web.forms import Fields
 
 log = structlog.get_logger()
 

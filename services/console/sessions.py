@@ -13,8 +13,8 @@ from fastapi import Depends, Request, Response
 
 from pipeline.domain.ids import ReviewerId
 from pipeline.errors import Denied, TooManyAttempts
-from services.console import csrf
-from services.console.forms import Fields, read_form
+from services.web import csrf
+from services.web.forms import Fields, read_form
 from services.wiring import World
 
 ABSOLUTE = timedelta(hours=12)

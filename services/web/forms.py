@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 from fastapi import Depends, HTTPException, Request
 
 from pipeline.errors import Invalid
-from services.console import csrf
-from services.console.guard import require_same_site
+from services.web import csrf
+from services.web.guard import require_same_site
 
 LARGEST = 64 * 1024
 """Bytes of a form; the longest honest one is a reason in words."""
