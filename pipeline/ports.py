@@ -24,7 +24,7 @@ from pipeline.domain.case import (
 )
 from pipeline.domain.consent import Consent
 from pipeline.domain.erasure import Receipt
-from pipeline.domain.evidence import Owner, Source
+from pipeline.domain.evidence import Owner, Source, Stretch
 from pipeline.domain.ids import (
     CaseId,
     EntryId,
@@ -233,6 +233,8 @@ class CaseHit:
     view: Mapping[str, Any]
     witness: str | None
     withdrawn: bool
+    stretches: tuple[Stretch, ...] = ()
+    """When, where the upload is a video."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
 from pipeline.domain.media import View
@@ -34,12 +35,52 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of an uploaded video that shows a stretch of what was registered.
+
+    ``upload`` and ``entry`` are from and to, in seconds from the start; ``entry`` is None where
+    a still was registered. Of ``sampled`` frames of the upload in it ``matched`` matched, at a
+    median ``distance``.
+    """
+
+    upload: tuple[float, float]
+    entry: tuple[float, float] | None
+    matched: int
+    sampled: int
+    distance: float
+
+    def document(self) -> dict[str, Any]:
+        """The stretch as JSON-ready data; ``read_stretch`` reads it back."""
+        return {
+            "upload": list(self.upload),
+            "entry": list(self.entry) if self.entry else None,
+            "matched": self.matched,
+            "sampled": self.sampled,
+            "distance": self.distance,
+        }
+
+
+def read_stretch(document: Mapping[str, Any]) -> Stretch:
+    """A stretch from its document."""
+    begin, end = document["upload"]
+    entry = document["entry"]
+    return Stretch(
+        (float(begin), float(end)),
+        (float(entry[0]), float(entry[1])) if entry else None,
+        int(document["matched"]),
+        int(document["sampled"]),
+        float(document["distance"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One code of an upload near one code of an entry.
 
     ``distance`` is in bits for Hamming signals. ``view`` says which part and orientation of the
     upload matched, ``slot`` which code of the entry (0: the whole registered image). ``witness``
     says in words why the entry is believed to be in the upload; None while nothing says so.
+    ``stretches`` say when, in the upload's order, where the upload is a video.
     """
 
     signal: str
@@ -48,6 +89,7 @@ class Hit:
     slot: int
     owner: Owner
     witness: str | None = None
+    stretches: tuple[Stretch, ...] = ()
 
     @property
     def entry(self) -> EntryId:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
+from pipeline.domain.evidence import Stretch, read_stretch
 from pipeline.domain.ids import CaseId, PlatformId, ScreeningId
 from pipeline.domain.media import Upload
 from pipeline.domain.policy import Match
@@ -40,12 +43,35 @@ class Answer:
     case: CaseId
     witness: str | None = None
     """Why the match is believed, in words; see ``domain.witness``."""
+    stretches: tuple[Stretch, ...] = ()
+    """When, where the upload is a video."""
 
     @staticmethod
     def of(match: Match, case: CaseId) -> Answer:
         """What may be told of a match that belongs to ``case``."""
         hit = match.hit
-        return Answer(hit.signal, hit.distance, match.threshold, hit.view.words, case, hit.witness)
+        return Answer(
+            hit.signal,
+            hit.distance,
+            match.threshold,
+            hit.view.words,
+            case,
+            hit.witness,
+            hit.stretches,
+        )
+
+    @staticmethod
+    def read(document: Mapping[str, Any]) -> Answer:
+        """A match from its document; those written before there were videos have no stretches."""
+        return Answer(
+            document["signal"],
+            document["distance"],
+            document["threshold"],
+            document["view"],
+            CaseId(UUID(document["case"])),
+            document["witness"],
+            tuple(read_stretch(stretch) for stretch in document.get("stretches", ())),
+        )
 
     def document(self) -> dict[str, Any]:
         """The match as JSON-ready data."""
@@ -56,6 +82,7 @@ class Answer:
             "view": self.view,
             "case": str(self.case),
             "witness": self.witness,
+            "stretches": [stretch.document() for stretch in self.stretches],
         }
 
 

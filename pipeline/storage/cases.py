@@ -20,6 +20,7 @@ from pipeline.domain.case import (
     State,
     Verdict,
 )
+from pipeline.domain.evidence import read_stretch
 from pipeline.domain.ids import CaseId, EntryId, PersonId, PlatformId, ReviewerId
 from pipeline.domain.policy import Match
 from pipeline.ports import CaseHit, QueueRow
@@ -97,6 +98,7 @@ class PgCases:
                     "slot": match.hit.slot,
                     "view": Jsonb(asdict(match.hit.view)),
                     "witness": match.hit.witness,
+                    "stretches": Jsonb([one.document() for one in match.hit.stretches]),
                 }
                 for match in matches
             ],
@@ -143,7 +145,10 @@ class PgCases:
 
     def hits(self, case: CaseId) -> list[CaseHit]:
         """See the port."""
-        return [CaseHit(**row) for row in self._queries.all("case_hits_of", case=case)]
+        return [
+            CaseHit(**{**row, "stretches": tuple(read_stretch(one) for one in row["stretches"])})
+            for row in self._queries.all("case_hits_of", case=case)
+        ]
 
     def dismissed(self, fingerprint: bytes, entries: Iterable[EntryId]) -> set[EntryId]:
         """See the port."""

@@ -97,7 +97,7 @@ def _screening(row: dict[str, Any]) -> Screening:
         mime=row["mime"],
         refusal=RefusalReason(row["refusal"]) if row["refusal"] else None,
         message=row["message"],
-        matches=tuple(Answer(**match) for match in row["matches"]),
+        matches=tuple(Answer.read(match) for match in row["matches"]),
         notes=tuple(row["notes"]),
         case=row["case_id"],
     )

@@ -53,6 +53,18 @@ class HashesAsked(_Asked):
     hashes: list[HashAsked] = Field(min_length=1, max_length=LONGEST_LIST)
 
 
+class StretchAnswered(BaseModel):
+    """A stretch of an uploaded video that shows a stretch of what was registered."""
+
+    upload: tuple[float, float] = Field(description="From and to in the upload, in seconds.")
+    entry: tuple[float, float] | None = Field(
+        description="The same moments in the registered video; null for a registered image."
+    )
+    matched: int = Field(description="How many of the frames looked at matched.")
+    sampled: int = Field(description="How many frames of this stretch were looked at.")
+    distance: float = Field(description="The median of their distances.")
+
+
 class MatchAnswered(BaseModel):
     """How near the upload came to something registered; never to whom it belongs."""
 
@@ -64,6 +76,9 @@ class MatchAnswered(BaseModel):
     witness: str | None = Field(
         default=None,
         description="Why a match is believed: near enough alone, or what else says the same.",
+    )
+    stretches: list[StretchAnswered] = Field(
+        default=[], description="When it matched, where the upload is a video."
     )
 
 

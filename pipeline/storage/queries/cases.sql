@@ -24,9 +24,9 @@ VALUES (%(screening)s, %(case)s, %(platform)s, %(content_id)s, %(fingerprint)s, 
 -- name: case_hit_add
 -- What an upload of a case hit.
 INSERT INTO case_hits (case_id, screening, entry, person, signal, distance, threshold, bank,
-                       source, slot, view, witness)
+                       source, slot, view, witness, stretches)
 VALUES (%(case)s, %(screening)s, %(entry)s, %(person)s, %(signal)s, %(distance)s, %(threshold)s,
-        %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s);
+        %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s, %(stretches)s);
 
 -- name: case_get
 -- A case.
@@ -50,7 +50,7 @@ ORDER BY h.distance, h.entry;
 -- name: case_hits_of
 -- All hits of a case, nearest first.
 SELECT screening, entry, person, signal, distance, threshold, bank, source, slot, view, witness,
-       withdrawn
+       withdrawn, stretches
 FROM case_hits WHERE case_id = %(case)s ORDER BY distance, entry, screening;
 
 -- name: case_save
@@ -106,7 +106,7 @@ WHERE h.person = %(person)s AND c.state IN ('open', 'escalated');
 
 -- name: case_hits_forget
 -- A person's hits become nameless and count no more.
-UPDATE case_hits SET person = NULL, withdrawn = true WHERE person = %(person)s;
+UPDATE case_hits SET person = NULL, withdrawn = true, stretches = '[]' WHERE person = %(person)s;
 
 -- name: dismissals_forget
 -- Pairs with a person's entries are of no use any more.
