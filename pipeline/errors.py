@@ -27,6 +27,10 @@ class RefusalReason(StrEnum):
     UNSUPPORTED_TYPE = "unsupported_type"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
+    TOO_LONG = "too_long"
+    TOO_MANY_FRAMES = "too_many_frames"
+    TOO_MANY_STREAMS = "too_many_streams"
+    NO_VIDEO = "no_video"
     TIMED_OUT = "timed_out"
     UNDECODABLE = "undecodable"
 

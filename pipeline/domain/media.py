@@ -68,12 +68,14 @@ class Frame:
     """One picture: RGB, uint8, (height, width, 3), canonical colour and orientation.
 
     ``time`` is seconds from the start of a video, None for a still. ``view`` says which part of
-    the upload these pixels show.
+    the upload these pixels show. ``luma`` (height, width) is a video's own luma plane, which PDQ
+    reads in the place of ``rgb``.
     """
 
     rgb: NDArray[np.uint8] = field(repr=False)
     time: float | None = None
     view: View = WHOLE
+    luma: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     @property
     def width(self) -> int:

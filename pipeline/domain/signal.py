@@ -77,22 +77,33 @@ class Signals:
 
 
 _PACKED = struct.Struct("<BHH")  # version, number of codes, bytes a code
+_TIMED = 8  # bytes of two times, float32, behind each code of version 2
 _NAMED = struct.Struct("<BI")  # length of the space's key, length of what follows it
 
 
-def pack(signals: Signals, slots: Sequence[int] | None = None) -> bytes:
+def pack(
+    signals: Signals,
+    slots: Sequence[int] | None = None,
+    times: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+) -> bytes:
     """A batch as bytes to be sealed: a header, then slot, quality and code of each row.
 
-    Slots (0 to 255) default to row numbers; slot 0 is the whole picture.
+    Slots (0 to 255) default to row numbers; slot 0 is the whole picture. With ``times``, where
+    each row of a video begins and ends (seconds), these follow each code, in version 2.
     """
     if len(signals) > SLOTS:
         raise ValueError(f"an entry has at most {SLOTS} codes (slots 0 to 255)")
     rows, stride = len(signals), signals.codes.nbytes // max(1, len(signals))
-    table = np.empty((rows, 2 + stride), np.uint8)
+    table = np.empty((rows, 2 + stride + (_TIMED if times else 0)), np.uint8)
     table[:, 0] = np.arange(rows) if slots is None else slots
     table[:, 1] = signals.quality
-    table[:, 2:] = np.ascontiguousarray(signals.codes).view(np.uint8).reshape(rows, stride)
-    return _PACKED.pack(1, rows, stride) + table.tobytes()
+    table[:, 2 : 2 + stride] = (
+        np.ascontiguousarray(signals.codes).view(np.uint8).reshape(rows, stride)
+    )
+    if times:
+        both = np.stack(times, axis=1).astype("<f4")
+        table[:, 2 + stride :] = both.view(np.uint8).reshape(rows, _TIMED)
+    return _PACKED.pack(2 if times else 1, rows, stride) + table.tobytes()
 
 
 def unpack(
@@ -102,16 +113,29 @@ def unpack(
 
     Raises ``Tampered`` when the bytes are of another version or another length.
     """
-    whole = len(packed) >= _PACKED.size
-    version, rows, stride = _PACKED.unpack_from(packed) if whole else (0, 0, 0)
-    wrong = version != 1 or len(packed) != _PACKED.size + rows * (2 + stride)
-    if wrong or (rows and stride != space.stride):
-        raise Tampered(f"sealed codes of {space.key} do not have the shape they were sealed with")
-    table = np.frombuffer(packed, np.uint8, offset=_PACKED.size).reshape(rows, 2 + stride)
-    codes = np.ascontiguousarray(table[:, 2:])
+    table, stride = _table(space, packed)
+    codes = np.ascontiguousarray(table[:, 2 : 2 + stride])
     if space.metric is Metric.INNER_PRODUCT:
         codes = codes.view("<f4")
     return table[:, 0].astype(np.int64), table[:, 1].copy(), codes
+
+
+def unpack_times(space: Space, packed: bytes) -> NDArray[np.float32] | None:
+    """Begin and end (n, 2), in seconds, of each row of a video; None for a still."""
+    table, stride = _table(space, packed)
+    if table.shape[1] == 2 + stride:
+        return None
+    return np.ascontiguousarray(table[:, 2 + stride :]).view("<f4")
+
+
+def _table(space: Space, packed: bytes) -> tuple[NDArray[np.uint8], int]:
+    whole = len(packed) >= _PACKED.size
+    version, rows, stride = _PACKED.unpack_from(packed) if whole else (0, 0, 0)
+    length = 2 + stride + (_TIMED if version == 2 else 0)
+    wrong = version not in (1, 2) or len(packed) != _PACKED.size + rows * length
+    if wrong or (rows and stride != space.stride):
+        raise Tampered(f"sealed codes of {space.key} do not have the shape they were sealed with")
+    return np.frombuffer(packed, np.uint8, offset=_PACKED.size).reshape(rows, length), stride
 
 
 def pack_all(batches: Iterable[Signals]) -> bytes:

@@ -78,7 +78,7 @@ class Pdq:
     def compute(self, frames: Sequence[Frame], side: Side) -> Signals:
         """Codes uint8 (n, 32) whose ``bytes.hex()`` is the canonical PDQ string, and quality."""
         turned = side is Side.QUERY
-        pictures = [reduce(frame.rgb) for frame in frames]
+        pictures = [reduce(frame.rgb if frame.luma is None else frame.luma) for frame in frames]
         grids = np.zeros((len(frames), 4 if turned else 1, 64, 64), np.float32)
         for grid, rgb in zip(grids, pictures, strict=True):
             if min(rgb.shape[:2]) >= SMALLEST_SIDE:
@@ -105,11 +105,20 @@ class Pdq:
 def reduce(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The pixels that are hashed: all up to 16 megapixels, 2048 on the longer side above."""
     height, width = rgb.shape[:2]
-    return shrink(rgb, LONGER_SIDE) if height * width > FULL_RESOLUTION_PIXELS else rgb
+    if height * width <= FULL_RESOLUTION_PIXELS:
+        return rgb
+    if rgb.ndim == 2:
+        return shrink(np.repeat(rgb[..., None], 3, axis=2), LONGER_SIDE)[..., 0]
+    return shrink(rgb, LONGER_SIDE)
 
 
 def luma(rgb: NDArray[np.uint8]) -> Floats:
-    """Grey, 0 to 255, float32 (height, width): 0.299 red, 0.587 green, 0.114 blue, unrounded."""
+    """Grey, 0 to 255, float32 (height, width): 0.299 red, 0.587 green, 0.114 blue, unrounded.
+
+    A plane that is grey already, a video's, stays as it is.
+    """
+    if rgb.ndim == 2:
+        return rgb.astype(np.float32)
     return np.asarray(cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
@@ -189,7 +198,8 @@ def reference(rgb: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     if min(height, width) < SMALLEST_SIDE:
         return np.zeros((64, 64), np.float32), np.zeros((16, 16), np.float32)
     window = (_window(height), _window(width))
-    grid = _pdq_peer.to64(_pdq_peer.luma(rgb), window, _centres(height), _centres(width))
+    grey = luma(rgb) if rgb.ndim == 2 else _pdq_peer.luma(rgb)
+    grid = _pdq_peer.to64(grey, window, _centres(height), _centres(width))
     return grid, _pdq_peer.dct16(grid, _BASIS)
 
 
