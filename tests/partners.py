@@ -45,13 +45,12 @@ class Partner:
         class Handler(BaseHTTPRequestHandler):
             def _do(self) -> None:
                 parts = urlsplit(self.path)
-                size = int(self.headers.get("content-length", 0))
                 asked = Asked(
                     self.command,
                     parts.path,
                     {name: values[0] for name, values in parse_qs(parts.query).items()},
                     {name.lower(): value for name, value in self.headers.items()},
-                    self.rfile.read(size),
+                    self._body(),
                 )
                 partner.asked.append(asked)
                 status, headers, body = (
@@ -65,6 +64,16 @@ class Partner:
                 self.wfile.write(body)
 
             do_GET = do_POST = _do
+
+            def _body(self) -> bytes:
+                if self.headers.get("transfer-encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("content-length", 0)))
+                parts = []
+                while size := int(self.rfile.readline(), 16):
+                    parts.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(parts)
 
             def log_message(self, *args: Any) -> None:
                 pass
