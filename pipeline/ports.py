@@ -23,11 +23,15 @@ from pipeline.domain.case import (
     Takedown,
 )
 from pipeline.domain.consent import Consent
+from pipeline.domain.enrolment import Enrolment
 from pipeline.domain.erasure import Receipt
 from pipeline.domain.evidence import Owner, Source, Stretch
+from pipeline.domain.grant import Grant
 from pipeline.domain.ids import (
     CaseId,
+    EnrolmentId,
     EntryId,
+    GrantId,
     ItemId,
     MediaId,
     PersonId,
@@ -159,8 +163,28 @@ class Registry(Protocol):
         """Put all of a person's entries out of force; the change's sequence and the entries."""
         ...
 
+    def put_consent(self, person: PersonId, consent: Consent) -> None:
+        """What a person allows for one purpose, as of now."""
+        ...
+
+    def freeze(self, item: ItemId, now: datetime) -> tuple[EntryId, ...]:
+        """Put an item out of force without destroying it; the entries that were in force."""
+        ...
+
+    def thaw(self, item: ItemId) -> tuple[EntryId, ...]:
+        """Put a frozen item back in force; its entries."""
+        ...
+
+    def of_item(self, item: ItemId) -> list[StoredEntry]:
+        """An item's entries, whether in force or frozen."""
+        ...
+
+    def destroy_item(self, item: ItemId) -> tuple[EntryId, ...]:
+        """Put an item out of force and delete its entries; those that were there."""
+        ...
+
     def destroy(self, person: PersonId) -> None:
-        """Delete a person's rows: entries, consents, case number, PIN."""
+        """Delete a person's rows: entries, enrolments, grants, consents, case number, PIN."""
         ...
 
     def head(self) -> int:
@@ -181,6 +205,73 @@ class Registry(Protocol):
 
     def unseal_all(self, entries: Iterable[StoredEntry]) -> Iterator[tuple[StoredEntry, bytes]]:
         """The packed codes of entries; an entry whose key was shredded meanwhile is left out."""
+        ...
+
+
+class Enrolments(Protocol):
+    """Faces that people ask to have recognised. Templates that are not in force lie sealed here."""
+
+    def alone(self) -> None:
+        """One decision about enrolments at a time, until this transaction ends."""
+        ...
+
+    def add(self, enrolment: Enrolment, sealed: bytes) -> None:
+        """A new enrolment with its sealed templates."""
+        ...
+
+    def get(self, enrolment: EnrolmentId) -> Enrolment | None:
+        """An enrolment; None when there is none, or its person has left."""
+        ...
+
+    def of(self, person: PersonId) -> list[Enrolment]:
+        """A person's enrolments, newest first."""
+        ...
+
+    def of_item(self, item: ItemId) -> Enrolment | None:
+        """The enrolment whose templates an item holds."""
+        ...
+
+    def save(self, enrolment: Enrolment, *, by: ReviewerId | None = None) -> None:
+        """Keep where an enrolment stands, and which verifier decided.
+
+        Its templates are deleted here once they are in force (it has an item) or it has ended.
+        """
+        ...
+
+    def sealed(self, enrolment: EnrolmentId) -> bytes | None:
+        """The sealed templates of an enrolment that is not in force."""
+        ...
+
+    def use_voucher(self, digest: bytes, now: datetime) -> bool:
+        """Note that a voucher was used; false when it was used before."""
+        ...
+
+    def waiting(self, limit: int) -> list[Enrolment]:
+        """Those on which a verifier must decide: frozen ones first, then the oldest."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Enrolment]:
+        """Those whose consent has run out."""
+        ...
+
+
+class Grants(Protocol):
+    """Accounts that a person allows to post her; names are sealed, look-ups go by keyed digest."""
+
+    def add(self, grant: Grant, digest: bytes, sealed: bytes) -> None:
+        """A new grant; an earlier one for the same account ends."""
+        ...
+
+    def of(self, person: PersonId) -> list[tuple[Grant, bytes]]:
+        """A person's grants with their sealed accounts, newest first."""
+        ...
+
+    def holding(self, digests: Iterable[bytes], now: datetime) -> list[Grant]:
+        """Those in force now, among the digests of people and an account."""
+        ...
+
+    def revoke(self, person: PersonId, grant: GrantId, now: datetime) -> bool:
+        """End a grant; false when there is none in force."""
         ...
 
 
@@ -235,6 +326,10 @@ class CaseHit:
     withdrawn: bool
     stretches: tuple[Stretch, ...] = ()
     """When, where the upload is a video."""
+    metric: str = "hamming"
+    """``inner_product`` for faces, whose ``distance`` is a cosine that rises with likeness."""
+    grant: str | None = None
+    """In words, that the person allowed this account to post her; None where she did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +372,10 @@ class Cases(Protocol):
         """A new case; ``deadline`` is the law's clock, a lower ``priority`` is less urgent."""
         ...
 
+    def raise_to(self, case: CaseId, *, kind: CaseKind, priority: int) -> None:
+        """A further upload makes a case more urgent, or one about more than a face; never less."""
+        ...
+
     def join(
         self, case: CaseId, upload: CaseUpload, matches: Iterable[Match], now: datetime
     ) -> None:
@@ -317,6 +416,10 @@ class Cases(Protocol):
 
     def resting_on(self, person: PersonId) -> list[CaseId]:
         """Undecided cases with a hit on this person's entries."""
+        ...
+
+    def forget_entries(self, entries: Iterable[EntryId]) -> list[CaseId]:
+        """Take entries that were destroyed out of all cases; the undecided ones they were in."""
         ...
 
     def forget_person(self, person: PersonId) -> None:
@@ -698,6 +801,10 @@ class Unit(Protocol):
     def vault(self) -> Vault: ...
     @property
     def registry(self) -> Registry: ...
+    @property
+    def enrolments(self) -> Enrolments: ...
+    @property
+    def grants(self) -> Grants: ...
     @property
     def followers(self) -> Followers: ...
     @property

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from pipeline.domain.media import Rating
 from pipeline.errors import ConsentryError, Invalid
+from services.faces import add_to as add_faces_to
 from services.packs import app as packs_app
 from services.settings import Settings
 
@@ -42,6 +43,7 @@ for name, sub in (
 ):  # fmt: skip
     app.add_typer(sub, name=name)
 app.add_typer(packs_app, name="packs")
+add_faces_to(app)
 
 # Into a pipe or a file, lines are as long as they are; on a terminal they wrap.
 out = Console(width=None if sys.stdout.isatty() else 240)

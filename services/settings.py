@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.domain.consent import HASHES_TEXT
+from pipeline.domain.enrolment import FACE_TEXT, YEARS
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -51,6 +52,30 @@ class Settings(BaseSettings):
     signals: Names = Field(
         default=("pdq", "phash"), min_length=1, description="Signals to compute, by name."
     )
+    faces: Names = Field(
+        default=(),
+        description="Installed face packs to look with, by name (`consentry packs list`). Without"
+        " one, faces are not looked at.",
+    )
+    max_faces: int = Field(
+        default=32, gt=0, description="Faces looked at in one picture, the largest first."
+    )
+    gates_file: Path | None = Field(
+        default=None,
+        description="A JSON object of gates and their settings, asked in order where a platform"
+        " gives no rating.",
+    )
+    face_text: str = Field(
+        default=FACE_TEXT,
+        description="Version of the consent text shown before a face is enrolled.",
+    )
+    face_years: int = Field(
+        default=YEARS, gt=0, description="Years until consent to templates is asked for again."
+    )
+    vouchers_file: Path | None = Field(
+        default=None,
+        description="A JSON object of organisations that may vouch for a face: name to public key.",
+    )
     max_bytes: int = Field(default=64 << 20, gt=0, description="Largest upload, in bytes.")
     max_pixels: int = Field(default=100_000_000, gt=0, description="Largest picture, in pixels.")
     max_side: int = Field(default=30_000, gt=0, description="Longest side, in pixels.")
@@ -75,7 +100,7 @@ class Settings(BaseSettings):
         default="info", description="debug, info, warning or error."
     )
 
-    @field_validator("signals", mode="before")
+    @field_validator("signals", "faces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -114,6 +139,8 @@ def settings_table() -> str:
             value = setting.default
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             default = f"`{text.lower() if isinstance(value, bool) else text}`"
+            if value == ():
+                default = "none"
         meaning = (setting.description or "").replace("|", "\\|")
         rows.append(f"| `{outside}` | {default} | {meaning} |")
     return "\n".join(rows) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
@@ -9,7 +10,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,17 +25,23 @@ from pipeline.actions import Action
 from pipeline.domain import policy as policies
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import ProcessId, uuid7
+from pipeline.domain.likeness import Likeness
 from pipeline.domain.media import Media, Side
 from pipeline.domain.policy import Policy
-from pipeline.domain.signal import Space
+from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Invalid, Misconfigured
+from pipeline.gates import Gate
 from pipeline.indexes import Index
+from pipeline.journeys.enrol_face import Office
 from pipeline.journeys.restore_index import LiveIndexes, Me, follow
 from pipeline.journeys.review import Desk
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
+from pipeline.journeys.see_faces import FaceEye
 from pipeline.media.generic import generic_frames
 from pipeline.media.image import ImageLimits, decode_image
+from pipeline.packs import FaceModel
+from pipeline.packs._manifest import Manifest
 from pipeline.ports import Blobs, Follower, Pins, Store
 from pipeline.signals import SignalType
 from pipeline.storage import Database, embedded
@@ -44,7 +51,7 @@ from pipeline.storage.listen import Listener
 from pipeline.storage.migrate import migrate, require_current
 from pipeline.storage.store import PgStore
 from pipeline.storage.vault import Pins as PinDigests
-from pipeline.storage.vault import Secrets
+from pipeline.storage.vault import Secrets, signature_holds
 from services.settings import Settings
 
 log = structlog.get_logger()
@@ -71,11 +78,31 @@ class World:
     generic: Mapping[str, GenericBank]
     policy: Policy
     desk: Desk
+    face_spaces: tuple[Space, ...]
+    face_models: Callable[[], tuple[FaceModel, ...]]
+    """The configured packs, loaded when they are first asked for and then kept."""
+    faces: Callable[[], FaceEye]
+    """What looks at faces in uploads; the same way."""
 
     def screener(self, live: LiveIndexes) -> Screener:
         """A screener over this process's indexes."""
         eye = Eye(self.signals, self.generic, self.policy, wide_codes=self.settings.wide_codes)
-        return Screener(self.store, live, eye, self.decode, self.policy, self.blobs, now)
+        return Screener(
+            self.store, live, eye, self.decode, self.policy, self.blobs, now, self.faces()
+        )
+
+    def office(self, live: LiveIndexes) -> Office:
+        """Where faces are enrolled, over this process's indexes."""
+        return Office(
+            self.store, self.blobs, self.pins, now, self.decode, self.face_models(), self.policy,
+            live, signature_holds, _partners(self.settings.vouchers_file), self.settings.face_years,
+            self.settings.face_text,
+        )  # fmt: skip
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """Everything that this deployment compares in."""
+        return (*(signal.space for signal in self.signals), *self.face_spaces)
 
     def action(self) -> Action:
         """How platforms are told."""
@@ -83,6 +110,8 @@ class World:
 
     def _index(self, space: Space) -> Index:
         """An empty index; the bits' secret order keeps anyone from aiming at a bucket."""
+        if space.metric is Metric.INNER_PRODUCT:
+            return cast(Index, plugins.build("indexes", "vectors", space))
         secret = self.secrets.digest("permutation", space.key.encode())
         return cast(Index, plugins.build("indexes", "hamming", space, permutation_seed=secret))
 
@@ -97,7 +126,7 @@ class World:
         """
         live = LiveIndexes(
             self.store,
-            [signal.space for signal in self.signals],
+            self.spaces,
             self._index,
             me(role),
             time.monotonic,
@@ -172,6 +201,9 @@ def _world(settings: Settings, database: Database) -> World:
     limits = ImageLimits(
         bytes=settings.max_bytes, pixels=settings.max_pixels, side=settings.max_side
     )
+    packs = _manifests(settings)
+    policy = _policy(settings.policy_file).with_likeness(_calibrated(packs))
+    models = functools.cache(lambda: _models(settings))
     signals = tuple(cast(SignalType, plugins.build("signals", name)) for name in settings.signals)
     return World(
         settings=settings,
@@ -184,7 +216,10 @@ def _world(settings: Settings, database: Database) -> World:
         signals=signals,
         decode=lambda body: decode_image(body, limits),
         generic=_generic(signals),
-        policy=_policy(settings.policy_file),
+        policy=policy,
+        face_spaces=tuple(pack.space for pack in packs),
+        face_models=models,
+        faces=functools.cache(lambda: FaceEye(models(), _gates(settings.gates_file), policy)),
         desk=Desk(
             store,
             blobs,
@@ -203,6 +238,59 @@ def _generic(signals: tuple[SignalType, ...]) -> dict[str, GenericBank]:
         for signal in signals
         if signal.asks_parts
     }
+
+
+def _models(settings: Settings) -> tuple[FaceModel, ...]:
+    home, most = settings.home / "packs", settings.max_faces
+    return tuple(
+        cast(FaceModel, plugins.build("packs", name, home, max_faces=most))
+        for name in settings.faces
+    )
+
+
+def _manifests(settings: Settings) -> tuple[Manifest, ...]:
+    """What the configured packs say of themselves; their networks stay closed."""
+    if not settings.faces:
+        return ()
+    from pipeline.packs._install import told
+
+    return tuple(told(name, settings.home / "packs") for name in settings.faces)
+
+
+def _calibrated(packs: Iterable[Manifest]) -> dict[str, Likeness]:
+    """What each pack's calibration says; one that has none must be named in the policy."""
+    return {
+        pack.name: Likeness(pack.calibration.review, pack.calibration.strong)
+        for pack in packs
+        if pack.calibration is not None
+    }
+
+
+def _gates(file: Path | None) -> Sequence[Gate]:
+    """The platform's own rating, then the operator's gates in their order."""
+    rating = cast(Gate, plugins.build("gates", "rating"))
+    if file is None:
+        return (rating,)
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"the gates file {file} cannot be read: {error}") from error
+    if not isinstance(said, dict) or not all(isinstance(one, dict) for one in said.values()):
+        raise Misconfigured(f"the gates file {file} is an object of gates with their settings")
+    return (rating, *(cast(Gate, plugins.build("gates", name, **said[name])) for name in said))
+
+
+def _partners(file: Path | None) -> dict[str, str]:
+    """Organisations that may vouch for a face, with their public keys."""
+    if file is None:
+        return {}
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"the vouchers file {file} cannot be read: {error}") from error
+    if not isinstance(said, dict) or not all(isinstance(key, str) for key in said.values()):
+        raise Misconfigured(f"the vouchers file {file} is an object of names and public keys")
+    return said
 
 
 def _policy(file: Path | None) -> Policy:

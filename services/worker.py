@@ -16,6 +16,7 @@ import structlog
 
 from pipeline.errors import ConsentryError, Unavailable
 from pipeline.journeys.deliver import deliver_due
+from pipeline.journeys.enrol_face import expire
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.withdraw import finish
 from pipeline.storage.idempotency import Idempotency
@@ -59,6 +60,9 @@ def duties(world: World) -> list[Duty]:
     def retire() -> int:
         return retire_due(world.store, world.blobs, now)
 
+    def expire_faces() -> int:
+        return expire(world.store, world.blobs, now)
+
     def sweep() -> int:
         swept = sweep_orphans(world.store, world.blobs)
         with world.store.transaction() as unit:
@@ -72,6 +76,7 @@ def duties(world: World) -> list[Duty]:
         Duty("seal_audit", 1.0, seal_audit),
         Duty("finish_withdrawals", 2.0, finish_withdrawals),
         Duty("retire_media", 60.0, retire),
+        Duty("expire_faces", 600.0, expire_faces),
         Duty("sweep", 600.0, sweep),
     ]
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pipeline.domain.grant import Grant
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
 from pipeline.domain.media import View
+from pipeline.domain.signal import Metric
 
 
 class Source(StrEnum):
@@ -77,10 +79,11 @@ def read_stretch(document: Mapping[str, Any]) -> Stretch:
 class Hit:
     """One code of an upload near one code of an entry.
 
-    ``distance`` is in bits for Hamming signals. ``view`` says which part and orientation of the
-    upload matched, ``slot`` which code of the entry (0: the whole registered image). ``witness``
-    says in words why the entry is believed to be in the upload; None while nothing says so.
-    ``stretches`` say when, in the upload's order, where the upload is a video.
+    ``distance`` is in bits for Hamming signals and falls with likeness; for faces it is the cosine,
+    which rises with it: sort by ``rank``. ``view`` says which part and orientation of the upload
+    matched, ``slot`` which code of the entry (0: the whole registered image, or the first photo of
+    a face). ``witness`` says in words why the entry is believed to be in the upload; None while
+    nothing says so. ``stretches`` say when, in the upload's order, where the upload is a video.
     """
 
     signal: str
@@ -90,11 +93,20 @@ class Hit:
     owner: Owner
     witness: str | None = None
     stretches: tuple[Stretch, ...] = ()
+    metric: Metric = Metric.HAMMING
+    grant: Grant | None = None
+    """What the person has allowed the account that uploaded this; it orders cases, no more."""
 
     @property
     def entry(self) -> EntryId:
         """The entry that was hit."""
         return self.owner.entry
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Sorts the nearest first: copies by their bits, then faces by how alike they are."""
+        face = self.metric is Metric.INNER_PRODUCT
+        return (face, -self.distance if face else self.distance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +128,16 @@ def gather(hits: Iterable[Hit], *, truncated: bool = False) -> tuple[Evidence, .
     return tuple(
         Evidence(
             person,
-            tuple(sorted(found.values(), key=lambda hit: (hit.distance, hit.entry))),
+            tuple(sorted(found.values(), key=lambda hit: (hit.rank, hit.entry))),
             truncated,
         )
         for person, found in nearest.items()
     )
 
 
-def _rank(hit: Hit) -> tuple[bool, float, int]:
+def _rank(hit: Hit) -> tuple[bool, tuple[bool, float], int]:
     """Hits that something vouches for come first, then the nearer ones."""
-    return (hit.witness is None, hit.distance, hit.slot)
+    return (hit.witness is None, hit.rank, hit.slot)
 
 
 def without(hits: Iterable[Hit], dismissed: Iterable[EntryId]) -> tuple[Hit, ...]:

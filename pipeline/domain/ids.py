@@ -17,6 +17,9 @@ TakedownId = NewType("TakedownId", UUID)
 ReceiptId = NewType("ReceiptId", UUID)
 ProcessId = NewType("ProcessId", UUID)
 
+EnrolmentId = NewType("EnrolmentId", UUID)
+GrantId = NewType("GrantId", UUID)
+
 EntryId = NewType("EntryId", int)
 """One registered item under one signal: positive, handed out by the database, never used again."""
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pipeline.domain.evidence import Evidence, Hit, Source
 from pipeline.domain.ids import CaseId
+from pipeline.domain.likeness import FaceRules, Likeness
+from pipeline.domain.likeness import parse as parse_faces
+from pipeline.domain.signal import Metric
 from pipeline.domain.witness import Thresholds
 from pipeline.domain.witness import parse as parse_witness
 from pipeline.errors import Invalid
@@ -80,6 +83,7 @@ class Within:
             Match(hit, self.distance)
             for hit in hits
             if hit.signal == self.signal
+            and hit.metric is Metric.HAMMING
             and hit.owner.bank == self.bank
             and hit.distance <= self.distance
         )
@@ -157,6 +161,7 @@ class Policy:
     review: Rule
     known: Rule
     witness: Thresholds = field(default_factory=Thresholds)
+    faces: FaceRules = field(default_factory=FaceRules)
 
     def judge(self, evidence: Iterable[Evidence]) -> Decision:
         """Known before Review before Clear; a decision never depends on the order of evidence."""
@@ -173,10 +178,27 @@ class Policy:
         if repeats:
             _, case, found = repeats[0]
             return Known(case, found)
-        counting = [match for person in people for match in self.review.matches(person.hits)]
+        counting = [
+            match
+            for person in people
+            for match in (*self.review.matches(person.hits), *self._alike(person.hits))
+        ]
         if counting:
             return Review(tuple(sorted(counting, key=_order)))
         return Clear()
+
+    def _alike(self, hits: Iterable[Hit]) -> Iterable[Match]:
+        """Faces alike enough for a person to look. A face is never reason enough for ``Known``."""
+        for hit in hits:
+            wanted = self.faces.thresholds.get(hit.signal)
+            face = hit.metric is Metric.INNER_PRODUCT and wanted is not None
+            if face and wanted is not None and hit.distance >= wanted.review:
+                yield Match(hit, wanted.review)
+
+    def with_likeness(self, calibrated: Mapping[str, Likeness]) -> Policy:
+        """The policy with packs' own thresholds where the document names none."""
+        merged = {**calibrated, **self.faces.thresholds}
+        return replace(self, faces=replace(self.faces, thresholds=merged))
 
     def radius(self, signal: str) -> float | None:
         """The widest distance at which any rule asks for a signal; None when none does."""
@@ -198,17 +220,18 @@ class Policy:
             "review": self.review.document(),
             "known": self.known.document(),
             "witness": self.witness.document(),
+            "faces": self.faces.document(),
         }
 
 
 def parse(document: Mapping[str, Any]) -> Policy:
     """A policy from its document; raises ``Invalid`` naming the part that is wrong."""
     if not isinstance(document, Mapping):
-        raise Invalid("a policy is an object with version, review, known and witness")
-    unknown = set(document) - {"version", "review", "known", "witness"}
+        raise Invalid("a policy is an object with version, review, known, witness and faces")
+    unknown = set(document) - {"version", "review", "known", "witness", "faces"}
     if unknown:
         said = ", ".join(sorted(unknown))
-        raise Invalid(f"a policy has version, review, known and witness, not {said}")
+        raise Invalid(f"a policy has version, review, known, witness and faces, not {said}")
     try:
         version = document["version"]
         review, known = document["review"], document["known"]
@@ -216,12 +239,13 @@ def parse(document: Mapping[str, Any]) -> Policy:
         raise Invalid(f"the policy lacks {missing.args[0]!r}") from None
     if not isinstance(version, str) or not version:
         raise Invalid("a policy's version is a word, such as '2026-11'")
-    witness = document.get("witness")
+    witness, faces = document.get("witness"), document.get("faces")
     return Policy(
         version,
         _rule(review, "review"),
         _rule(known, "known"),
         Thresholds() if witness is None else parse_witness(witness),
+        FaceRules() if faces is None else parse_faces(faces),
     )
 
 
@@ -255,8 +279,8 @@ def _within(body: Any, where: str) -> Within:
     return Within(body["signal"], body["bank"], distance)
 
 
-def _order(match: Match) -> tuple[float, int]:
-    return (match.hit.distance, match.hit.entry)
+def _order(match: Match) -> tuple[tuple[bool, float], int]:
+    return (match.hit.rank, match.hit.entry)
 
 
 def _leaves(rules: Iterable[Rule]) -> Iterable[Within | Witnessed]:

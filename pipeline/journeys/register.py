@@ -86,11 +86,11 @@ def register(
     if not items:
         reasons = "; ".join(f"{one.name}: {one.problem}" for one in outcomes)
         raise Invalid(f"none of these images could be registered ({reasons or 'none was given'})")
-    case_number, pin = _case_number(), _pin()
+    number, pin = new_case_number(), new_pin()
     consent = Consent(Purpose.HASHES, consent_text).to(ConsentState.GIVEN, clock())
     digest = pins.digest(pin)
     with store.transaction() as unit:
-        person = unit.registry.add_person(case_number, digest, consent)
+        person = unit.registry.add_person(number, digest, consent)
         unit.vault.create(person, kind="person")
         for found in items:
             add_item(unit, person, found)
@@ -100,7 +100,7 @@ def register(
             f"person:{person}",
             {"items": len(items), "consent": consent_text},
         )
-    return Registration(case_number, pin, tuple(outcomes))
+    return Registration(number, pin, tuple(outcomes))
 
 
 def add_item(unit: Unit, person: PersonId, found: Sequence[Signals]) -> None:
@@ -152,9 +152,11 @@ def codes_of(
     return Signals(computed.space, computed.codes[keep], computed.quality[keep], views), ""
 
 
-def _case_number() -> str:
+def new_case_number() -> str:
+    """A case number that nobody can guess: 60 random bits."""
     return "".join(secrets.choice(_SYMBOLS) for _ in range(12))
 
 
-def _pin() -> str:
+def new_pin() -> str:
+    """A PIN of eight digits; guesses are slowed down."""
     return "".join(secrets.choice(_DIGITS) for _ in range(8))

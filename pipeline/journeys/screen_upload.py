@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.domain.case import CaseUpload
+from pipeline.domain.case import ORDINARY, CaseKind, CaseUpload
 from pipeline.domain.evidence import Hit, gather, without
+from pipeline.domain.grant import UNDER_GRANT, asked_for
 from pipeline.domain.ids import (
     CaseId,
     MediaId,
@@ -28,12 +29,13 @@ from pipeline.domain.ids import (
     uuid7,
 )
 from pipeline.domain.media import WHOLE, Media, Upload
-from pipeline.domain.policy import Clear, Decision, Known, Policy, Review
+from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
-from pipeline.domain.signal import Signals, pack_all
+from pipeline.domain.signal import Metric, Signals, pack_all
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see import Eye, Seen
+from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
 
 _CHUNK = 1 << 20
@@ -58,6 +60,7 @@ class Subject:
     seen: Seen
     body: bytes | None = None
     mime: str | None = None
+    faces: FacesSeen = NOT_LOOKED
 
 
 class Screener:
@@ -72,10 +75,11 @@ class Screener:
         policy: Policy,
         blobs: Blobs,
         clock: Clock,
+        faces: FaceEye,
     ) -> None:
         self._store, self._live, self._eye = store, live, eye
         self._decode, self._policy, self._blobs = decode, policy, blobs
-        self._clock = clock
+        self._clock, self._faces = clock, faces
 
     def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
         """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
@@ -88,7 +92,8 @@ class Screener:
         except Refused as refused:
             return self._refuse(platform, upload, len(body), refused, received, began)
         digest, seen = hashlib.sha256(body).digest(), self._eye.look(media.frames)
-        subject = Subject(upload, Form.FILE, digest, seen, body, media.mime)
+        faces = self._faces.look(upload, media)
+        subject = Subject(upload, Form.FILE, digest, seen, body, media.mime, faces)
         return self._screen(platform, subject, received, began)
 
     def screen_hashes(
@@ -126,6 +131,8 @@ class Screener:
     ) -> Screening:
         sequence = self._live.applied
         found = self._eye.search(self._live, subject.seen)
+        alike = self._faces.search(self._live, subject.faces)
+        truncated = found.truncated or alike.truncated
         base = Screening(
             id=ScreeningId(self._fresh(received)),
             platform=platform,
@@ -138,18 +145,19 @@ class Screener:
             milliseconds=0.0,
             bytes=len(subject.body) if subject.body is not None else None,
             mime=subject.mime,
-            notes=subject.seen.notes + (("truncated",) if found.truncated else ()),
+            notes=subject.seen.notes + subject.faces.notes + ("truncated",) * truncated,
         )
         with self._store.transaction() as unit:
-            if not found.batches:
+            if not found.batches and not alike.batches:
                 return self._record(unit, base, began)
             fingerprint = unit.vault.fingerprint(subject.digest)
             unit.cases.lock_upload(platform, subject.upload.content_id, fingerprint)
             # Only entries that are in force now, and were not dismissed for this very upload.
-            owners = unit.registry.owners(found.entries)
+            owners = unit.registry.owners(found.entries | alike.entries)
             hits = self._eye.believe(unit, subject.seen, found, owners)
+            hits += self._faces.believe(alike, owners)
             hits = without(hits, unit.cases.dismissed(fingerprint, owners))
-            decision = self._judge(unit, hits, found.truncated)
+            decision = self._judge(unit, hits, truncated)
             if isinstance(decision, Clear):
                 return self._record(unit, base, began)
             base = replace(base, upload=subject.upload)
@@ -184,11 +192,15 @@ class Screener:
     ) -> Screening:
         now = screening.received_at
         content_id = subject.upload.content_id
+        matches = _granted(unit, screening, review.matches)
+        kind, priority = _urgency(matches)
         case = unit.cases.undecided_for(screening.platform, content_id, fingerprint)
         opened = case is None
         if case is None:
             case = CaseId(self._fresh(now))
-            unit.cases.open(case, now)
+            unit.cases.open(case, now, kind=kind, priority=priority)
+        else:
+            unit.cases.raise_to(case, kind=kind, priority=priority)
         answered = replace(
             screening,
             verdict=Verdict.REVIEW,
@@ -216,7 +228,7 @@ class Screener:
         unit.cases.join(
             case,
             CaseUpload(screening.id, screening.platform, content_id, fingerprint),
-            review.matches,
+            matches,
             now,
         )
         if not any(medium.screening in same for medium in held):
@@ -303,6 +315,27 @@ class Screener:
     @staticmethod
     def _fresh(now: datetime) -> Any:
         return uuid7(now, secrets.token_bytes(10))
+
+
+def _granted(unit: Unit, screening: Screening, matches: Sequence[Match]) -> tuple[Match, ...]:
+    """The matches with what each person has allowed the account that uploaded this."""
+    account, platform = screening.upload.uploader, screening.platform
+    if not account:
+        return tuple(matches)
+    people = {match.hit.owner.person for match in matches}
+    digests = [unit.vault.fingerprint(asked_for(one, platform, account)) for one in people]
+    held = {grant.person: grant for grant in unit.grants.holding(digests, screening.received_at)}
+    return tuple(
+        replace(match, hit=replace(match.hit, grant=held.get(match.hit.owner.person)))
+        for match in matches
+    )
+
+
+def _urgency(matches: Sequence[Match]) -> tuple[CaseKind, int]:
+    """What a case of these matches is about; one that everybody in it allowed can wait."""
+    face = all(match.hit.metric is Metric.INNER_PRODUCT for match in matches)
+    allowed = all(match.hit.grant is not None for match in matches)
+    return CaseKind.FACE if face else CaseKind.HASH, UNDER_GRANT if allowed else ORDINARY
 
 
 def summary(screening: Screening) -> Mapping[str, Any]:

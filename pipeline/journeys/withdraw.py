@@ -20,7 +20,7 @@ from pipeline.journeys.register import normal_case_number
 from pipeline.journeys.restore_index import WRITE_OFF
 from pipeline.journeys.retire_media import destroy
 from pipeline.journeys.review import by_platform, tell
-from pipeline.ports import Blobs, Clock, Follower, Pins, Store, Unit
+from pipeline.ports import Blobs, Clock, Follower, Pins, Store, StoredMedium, Unit
 
 Alive = Callable[[Follower], bool | None]
 """Whether a process still runs; None where that cannot be seen from here (another host)."""
@@ -117,25 +117,12 @@ def _close_cases(store: Store, blobs: Blobs, clock: Clock, receipt_id: ReceiptId
 def _close_case(
     store: Store, blobs: Blobs, clock: Clock, receipt_id: ReceiptId, case_id: CaseId
 ) -> None:
-    """Close a case if it rests on nothing any more: its hits in force are read anew."""
-    now = clock()
+    """Close a case if it rests on nothing any more, and count it in the receipt."""
     with store.transaction() as unit:
         receipt, _ = _under_way(unit, receipt_id)
-        case = unit.cases.get(case_id, lock=True)
-        if case is None:
+        held = close_if_empty(unit, case_id, clock(), "person")
+        if held is None:
             return
-        closed = case.without_entries(frozenset())
-        if closed.state is not State.WITHDRAWN or case.state is State.WITHDRAWN:
-            return
-        unit.cases.save(closed)
-        for platform, uploads in by_platform(closed):
-            tell(unit, closed, platform, uploads, now)
-        held = [medium for medium in unit.media.of_case(case_id) if medium.destroyed_at is None]
-        for medium in held:
-            destroy(unit, medium, now, "withdrawn")
-        unit.audit.append(
-            "person", "case.withdrawn", f"case:{case_id}", {"media_destroyed": len(held)}
-        )
         unit.withdrawals.save(
             replace(
                 receipt,
@@ -145,6 +132,30 @@ def _close_case(
         )
     for medium in held:
         blobs.destroy(medium.id)
+
+
+def close_if_empty(
+    unit: Unit, case_id: CaseId, now: datetime, actor: str
+) -> list[StoredMedium] | None:
+    """Close a case if it rests on nothing any more: its hits in force are read anew.
+
+    The media whose rows were destroyed, to be removed from the blob store once this transaction
+    has ended; None when the case goes on.
+    """
+    case = unit.cases.get(case_id, lock=True)
+    if case is None:
+        return None
+    closed = case.without_entries(frozenset())
+    if closed.state is not State.WITHDRAWN or case.state is State.WITHDRAWN:
+        return None
+    unit.cases.save(closed)
+    for platform, uploads in by_platform(closed):
+        tell(unit, closed, platform, uploads, now)
+    held = [medium for medium in unit.media.of_case(case_id) if medium.destroyed_at is None]
+    for medium in held:
+        destroy(unit, medium, now, "withdrawn")
+    unit.audit.append(actor, "case.withdrawn", f"case:{case_id}", {"media_destroyed": len(held)})
+    return held
 
 
 def _confirm_processes(store: Store, clock: Clock, alive: Alive, receipt_id: ReceiptId) -> Receipt:

@@ -15,6 +15,7 @@ from typing import Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.likeness import Likeness
 from pipeline.domain.media import Frame
 from pipeline.domain.signal import Space
 
@@ -97,6 +98,15 @@ class FaceModel(Protocol):
         """Where the templates live: the pack's name and version, compared by inner product."""
         ...
 
+    @property
+    def likeness(self) -> Likeness | None:
+        """From which cosines on a person looks; None while the pack is not calibrated."""
+        ...
+
     def templates(self, frames: Sequence[Frame]) -> Sequence[Faces]:
         """The faces of each frame, one ``Faces`` a frame, in the frames' order."""
+        ...
+
+    def words(self, similarity: float) -> str:
+        """A cosine in words a reviewer understands, by the pack's calibration."""
         ...

@@ -91,12 +91,7 @@ def opened(name: str, home: Path) -> tuple[Manifest, Path]:
     Raises ``Misconfigured`` when it is not installed or not of this version, ``Tampered`` when a
     file is not what was installed.
     """
-    folder = home / name
-    if not (folder / _manifest.FILE).is_file():
-        raise Misconfigured(
-            f"the pack {name} is not installed; run: consentry packs install {name}"
-        )
-    manifest = _manifest.read(folder / _manifest.FILE)
+    folder, manifest = home / name, told(name, home)
     wanted = recipe(name)
     if wanted is not None and (manifest.version, manifest.build) != (wanted.version, wanted.build):
         raise Misconfigured(
@@ -112,6 +107,20 @@ def opened(name: str, home: Path) -> tuple[Manifest, Path]:
                 f"consentry packs install {name}"
             )
     return manifest, folder
+
+
+def told(name: str, home: Path) -> Manifest:
+    """What an installed pack says of itself, without a look at its networks.
+
+    Raises ``Misconfigured`` when it is not installed.
+    """
+    if name not in plugins.names("packs"):
+        raise Misconfigured(f"no pack {name!r}; there are: {', '.join(plugins.names('packs'))}")
+    if not (home / name / _manifest.FILE).is_file():
+        raise Misconfigured(
+            f"the pack {name} is not installed; run: consentry packs install {name}"
+        )
+    return _manifest.read(home / name / _manifest.FILE)
 
 
 def verify(name: str, home: Path) -> float:

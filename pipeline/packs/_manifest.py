@@ -16,6 +16,7 @@ from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Misconfigured
 
 FILE = "manifest.json"
+NOT_CALIBRATED = "this pack is not calibrated; the similarity says nothing about strangers"
 Point = tuple[float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha384 = Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")]
@@ -168,7 +169,7 @@ class Calibration(_Part):
         if rate is not None:
             return f"about 1 in {round(1 / rate):,} strangers would look this alike"
         if not self.thresholds:
-            return "this pack is not calibrated; the similarity says nothing about strangers"
+            return NOT_CALIBRATED
         often = round(1 / self.thresholds[0].false_accept_rate)
         return f"more than 1 in {often:,} strangers would look this alike"
 

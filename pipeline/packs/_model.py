@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.likeness import Likeness
 from pipeline.domain.media import Frame
 from pipeline.domain.signal import Space
 from pipeline.packs import Face, Faces, Looks
 from pipeline.packs._align import chip, places
 from pipeline.packs._found import FaceDetector, Floats, Found, Pixels
-from pipeline.packs._manifest import Manifest, Recogniser
+from pipeline.packs._manifest import NOT_CALIBRATED, Manifest, Recogniser
 from pipeline.packs._passes import Passes
 from pipeline.packs._runtime import Network
 
@@ -65,6 +66,17 @@ class PackModel:
     def space(self) -> Space:
         """Where the templates live."""
         return self.manifest.space
+
+    @property
+    def likeness(self) -> Likeness | None:
+        """See the contract."""
+        said = self.manifest.calibration
+        return None if said is None else Likeness(said.review, said.strong)
+
+    def words(self, similarity: float) -> str:
+        """See the contract."""
+        said = self.manifest.calibration
+        return NOT_CALIBRATED if said is None else said.words(similarity)
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -21,6 +21,7 @@ from pipeline.domain.case import (
     Verdict,
 )
 from pipeline.domain.evidence import read_stretch
+from pipeline.domain.grant import in_words
 from pipeline.domain.ids import CaseId, EntryId, PersonId, PlatformId, ReviewerId
 from pipeline.domain.policy import Match
 from pipeline.ports import CaseHit, QueueRow
@@ -69,6 +70,10 @@ class PgCases:
             priority=priority,
         )
 
+    def raise_to(self, case: CaseId, *, kind: CaseKind, priority: int) -> None:
+        """See the port."""
+        self._queries.run("case_raise", case=case, kind=kind.value, priority=priority)
+
     def join(
         self, case: CaseId, upload: CaseUpload, matches: Iterable[Match], now: datetime
     ) -> None:
@@ -99,6 +104,8 @@ class PgCases:
                     "view": Jsonb(asdict(match.hit.view)),
                     "witness": match.hit.witness,
                     "stretches": Jsonb([one.document() for one in match.hit.stretches]),
+                    "metric": match.hit.metric.value,
+                    "granted": match.hit.grant.id if match.hit.grant else None,
                 }
                 for match in matches
             ],
@@ -145,10 +152,7 @@ class PgCases:
 
     def hits(self, case: CaseId) -> list[CaseHit]:
         """See the port."""
-        return [
-            CaseHit(**{**row, "stretches": tuple(read_stretch(one) for one in row["stretches"])})
-            for row in self._queries.all("case_hits_of", case=case)
-        ]
+        return [_hit(row) for row in self._queries.all("case_hits_of", case=case)]
 
     def dismissed(self, fingerprint: bytes, entries: Iterable[EntryId]) -> set[EntryId]:
         """See the port."""
@@ -198,10 +202,29 @@ class PgCases:
         """See the port."""
         return [row["id"] for row in self._queries.all("cases_resting_on", person=person)]
 
+    def forget_entries(self, entries: Iterable[EntryId]) -> list[CaseId]:
+        """See the port."""
+        wanted = list(entries)
+        if not wanted:
+            return []
+        rows = self._queries.all("cases_resting_on_entries", entries=wanted)
+        self._queries.run("case_hits_forget_entries", entries=wanted)
+        self._queries.run("dismissals_forget_entries", entries=wanted)
+        return [row["id"] for row in rows]
+
     def forget_person(self, person: PersonId) -> None:
         """See the port."""
         self._queries.run("case_hits_forget", person=person)
         self._queries.run("dismissals_forget", person=person)
+
+
+def _hit(row: dict[str, Any]) -> CaseHit:
+    row["stretches"] = tuple(read_stretch(one) for one in row["stretches"])
+    grant = row.pop("granted")
+    given = {name: row.pop(f"grant_{name}") for name in ("given_at", "expires_at", "revoked_at")}
+    if grant is None or row["person"] is None:
+        return CaseHit(**row)
+    return CaseHit(**row, grant=in_words(**given))
 
 
 def _lease(row: dict[str, Any]) -> Lease | None:

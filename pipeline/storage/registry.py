@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from pipeline.domain.consent import Consent
@@ -24,6 +25,11 @@ class PgRegistry:
     def add_person(self, case_number: str, pin: str, consent: Consent) -> PersonId:
         """See the port."""
         person: PersonId = self._queries.value("person_add", case_number=case_number, pin=pin)
+        self.put_consent(person, consent)
+        return person
+
+    def put_consent(self, person: PersonId, consent: Consent) -> None:
+        """See the port."""
         self._queries.run(
             "consent_put",
             person=person,
@@ -32,7 +38,6 @@ class PgRegistry:
             state=consent.state.value,
             changed_at=consent.changed_at,
         )
-        return person
 
     def person(self, case_number: str, *, lock: bool = False) -> RegisteredPerson | None:
         """See the port."""
@@ -99,8 +104,35 @@ class PgRegistry:
         sequence = self._queries.value("change_append", op="remove", entries=list(stopped))
         return int(sequence), stopped
 
+    def freeze(self, item: ItemId, now: datetime) -> tuple[EntryId, ...]:
+        """See the port."""
+        return self._changed("remove", self._queries.all("item_freeze", item=item, now=now))
+
+    def thaw(self, item: ItemId) -> tuple[EntryId, ...]:
+        """See the port."""
+        return self._changed("add", self._queries.all("item_thaw", item=item))
+
+    def of_item(self, item: ItemId) -> list[StoredEntry]:
+        """See the port."""
+        return [
+            StoredEntry(row["id"], row["person"], row["space"], row["sealed"])
+            for row in self._queries.all("entries_of_item", item=item)
+        ]
+
+    def destroy_item(self, item: ItemId) -> tuple[EntryId, ...]:
+        """See the port."""
+        return self._changed("remove", self._queries.all("item_destroy", item=item))
+
+    def _changed(self, op: str, rows: list[dict[str, Any]]) -> tuple[EntryId, ...]:
+        ids = tuple(EntryId(row["id"]) for row in rows)
+        if ids:
+            self._queries.run("change_append", op=op, entries=list(ids))
+        return ids
+
     def destroy(self, person: PersonId) -> None:
         """See the port."""
+        self._queries.run("grants_destroy", person=person)
+        self._queries.run("enrolments_destroy", person=person)
         self._queries.run("entries_destroy", person=person)
         self._queries.run("person_destroy", person=person)
 

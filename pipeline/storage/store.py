@@ -9,8 +9,10 @@ from pipeline.ports import (
     Attempts,
     AuditLog,
     Cases,
+    Enrolments,
     Events,
     Followers,
+    Grants,
     Jobs,
     MediaStore,
     Platforms,
@@ -25,6 +27,7 @@ from pipeline.storage import Connection, Database, Queries
 from pipeline.storage.attempts import PgAttempts
 from pipeline.storage.audit import PgAudit
 from pipeline.storage.cases import PgCases
+from pipeline.storage.enrolments import PgEnrolments, PgGrants
 from pipeline.storage.events import PgEvents
 from pipeline.storage.jobs import PgJobs
 from pipeline.storage.keyring import KeyRing
@@ -46,6 +49,8 @@ class PgUnit:
         self.queries = queries
         self.vault: Vault = vault
         self.registry: Registry = PgRegistry(queries, vault)
+        self.enrolments: Enrolments = PgEnrolments(queries)
+        self.grants: Grants = PgGrants(queries)
         self.followers: Followers = PgFollowers(queries)
         self.cases: Cases = PgCases(queries)
         self.screenings: Screenings = PgScreenings(queries)

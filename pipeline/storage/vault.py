@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from pipeline.errors import Conflict, NotFound, Tampered
+from pipeline.errors import Conflict, Invalid, NotFound, Tampered
 from pipeline.ports import KeyOwner, StoredEntry
 from pipeline.storage import Database, Queries
 from pipeline.storage.keyring import KEY_BYTES, KeyRing
@@ -52,6 +52,28 @@ def signature_holds(public_key: str, statement: bytes, signature: str) -> bool:
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
+
+
+def new_signing_key() -> str:
+    """A private key to vouch with, base64 of its 32 bytes."""
+    return base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
+
+
+def signature_by(private_key: str, statement: bytes) -> str:
+    """A base64 Ed25519 signature by a base64 private key."""
+    return base64.b64encode(_private(private_key).sign(statement)).decode()
+
+
+def public_key_of(private_key: str) -> str:
+    """The public key that verifies what a private key signs, base64."""
+    return base64.b64encode(_private(private_key).public_key().public_bytes_raw()).decode()
+
+
+def _private(key: str) -> Ed25519PrivateKey:
+    try:
+        return Ed25519PrivateKey.from_private_bytes(base64.b64decode(key, validate=True))
+    except (binascii.Error, ValueError):
+        raise Invalid("this is not a private key as `consentry vouch` makes them") from None
 
 
 class Secrets:

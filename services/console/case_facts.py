@@ -107,7 +107,7 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
         logins = {row["id"]: str(row["login"]) for row in unit.reviewers.all()}
     mine = lease is not None and lease.reviewer == session.reviewer
     numbers = {upload.screening: at for at, upload in enumerate(case.uploads, start=1)}
-    spaces = {one.space.name: one.space for one in world.signals}
+    spaces = {space.name: space for space in world.spaces}
     named = [(upload, names.get(upload.platform, "?")) for upload in case.uploads]
     return Facts(
         case=case,

@@ -16,6 +16,12 @@ FOR UPDATE OF c;
 INSERT INTO cases (id, state, opened_at, kind, deadline, priority)
 VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s);
 
+-- name: case_raise
+-- A further upload makes a case more urgent, or one about more than a face.
+UPDATE cases SET priority = greatest(priority, %(priority)s),
+  kind = CASE WHEN kind = 'face' THEN %(kind)s ELSE kind END
+WHERE id = %(case)s;
+
 -- name: case_upload_add
 -- An upload joins a case.
 INSERT INTO case_uploads (screening, case_id, platform, content_id, fingerprint, joined_at)
@@ -24,9 +30,10 @@ VALUES (%(screening)s, %(case)s, %(platform)s, %(content_id)s, %(fingerprint)s, 
 -- name: case_hit_add
 -- What an upload of a case hit.
 INSERT INTO case_hits (case_id, screening, entry, person, signal, distance, threshold, bank,
-                       source, slot, view, witness, stretches)
+                       source, slot, view, witness, stretches, metric, granted)
 VALUES (%(case)s, %(screening)s, %(entry)s, %(person)s, %(signal)s, %(distance)s, %(threshold)s,
-        %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s, %(stretches)s);
+        %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s, %(stretches)s, %(metric)s,
+        %(granted)s);
 
 -- name: case_get
 -- A case.
@@ -45,13 +52,15 @@ WHERE case_id = %(case)s ORDER BY joined_at, screening;
 -- The entries in force that a case rests on.
 SELECT h.screening, h.entry FROM case_hits h JOIN entries e ON e.id = h.entry
 WHERE h.case_id = %(case)s AND e.removed_at IS NULL AND NOT h.withdrawn
-ORDER BY h.distance, h.entry;
+ORDER BY h.rank, h.entry;
 
 -- name: case_hits_of
 -- All hits of a case, nearest first.
-SELECT screening, entry, person, signal, distance, threshold, bank, source, slot, view, witness,
-       withdrawn, stretches
-FROM case_hits WHERE case_id = %(case)s ORDER BY distance, entry, screening;
+SELECT h.screening, h.entry, h.person, h.signal, h.distance, h.threshold, h.bank, h.source, h.slot,
+       h.view, h.witness, h.withdrawn, h.stretches, h.metric, h.granted, g.given_at AS grant_given_at,
+       g.expires_at AS grant_expires_at, g.revoked_at AS grant_revoked_at
+FROM case_hits h LEFT JOIN grants g ON g.id = h.granted
+WHERE h.case_id = %(case)s ORDER BY h.rank, h.entry, h.screening;
 
 -- name: case_save
 -- State, lease and verdict of a case.
@@ -89,7 +98,7 @@ FROM cases c
 LEFT JOIN reviewers r ON r.id = c.lease_reviewer
 LEFT JOIN LATERAL (
   SELECT h.distance, h.signal FROM case_hits h WHERE h.case_id = c.id
-  ORDER BY h.distance, h.entry LIMIT 1) near ON true
+  ORDER BY h.rank, h.entry LIMIT 1) near ON true
 WHERE c.state IN ('open', 'escalated')
   AND (%(after)s::uuid IS NULL
        OR (c.opened_at, c.id) > (SELECT a.opened_at, a.id FROM cases a WHERE a.id = %(after)s::uuid))
@@ -111,3 +120,16 @@ UPDATE case_hits SET person = NULL, withdrawn = true, stretches = '[]' WHERE per
 -- name: dismissals_forget
 -- Pairs with a person's entries are of no use any more.
 DELETE FROM dismissals WHERE entry IN (SELECT id FROM entries WHERE person = %(person)s);
+
+-- name: cases_resting_on_entries
+-- Undecided cases with a hit on some entries.
+SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = c.id
+WHERE h.entry = ANY(%(entries)s::bigint[]) AND c.state IN ('open', 'escalated');
+
+-- name: case_hits_forget_entries
+-- Hits on entries that were destroyed become nameless and count no more.
+UPDATE case_hits SET person = NULL, withdrawn = true WHERE entry = ANY(%(entries)s::bigint[]);
+
+-- name: dismissals_forget_entries
+-- Pairs with entries that were destroyed are of no use any more.
+DELETE FROM dismissals WHERE entry = ANY(%(entries)s::bigint[]);

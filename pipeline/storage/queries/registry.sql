@@ -52,6 +52,22 @@ UPDATE consents SET state = 'withdrawn', changed_at = %(now)s WHERE person = %(p
 UPDATE entries SET removed_at = %(now)s WHERE person = %(person)s AND removed_at IS NULL
 RETURNING id;
 
+-- name: item_freeze
+-- Put an item out of force without destroying it.
+UPDATE entries SET removed_at = %(now)s WHERE item = %(item)s AND removed_at IS NULL RETURNING id;
+
+-- name: item_thaw
+-- Put a frozen item back in force.
+UPDATE entries SET removed_at = NULL WHERE item = %(item)s RETURNING id;
+
+-- name: entries_of_item
+-- An item's entries, frozen or not.
+SELECT id, person, space, sealed FROM entries WHERE item = %(item)s ORDER BY id;
+
+-- name: item_destroy
+-- Delete an item's entries.
+DELETE FROM entries WHERE item = %(item)s RETURNING id;
+
 -- name: entries_destroy
 -- Delete all of a person's entries.
 DELETE FROM entries WHERE person = %(person)s;

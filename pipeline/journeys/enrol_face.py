@@ -1,0 +1,522 @@
+"""A person has her face recognised: templates are computed, the photos destroyed.
+
+Nothing counts until a verifier, or a partner organisation that vouches, has made sure that the
+face is hers. A face that somebody else has enrolled already is frozen on both sides until a person
+has looked: nobody can enrol another's face to follow her. Consent is asked for apart from any
+other, runs out, and is asked for again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from pipeline.domain import photos as quality
+from pipeline.domain import voucher as vouchers
+from pipeline.domain.consent import Consent, ConsentState, Purpose
+from pipeline.domain.enrolment import (
+    FACE_TEXT,
+    NEXT,
+    YEARS,
+    Enrolment,
+    EnrolmentState,
+    expiry,
+)
+from pipeline.domain.evidence import Source
+from pipeline.domain.ids import (
+    EnrolmentId,
+    ItemId,
+    MediaId,
+    PersonId,
+    ReviewerId,
+    entry_of,
+    uuid7,
+)
+from pipeline.domain.likeness import FACES
+from pipeline.domain.media import WHOLE, Media
+from pipeline.domain.photos import LEAST, MOST, Outcome, Sight
+from pipeline.domain.policy import Policy
+from pipeline.domain.signal import Signals, pack_all, rows_of, split_all, unpack
+from pipeline.domain.voucher import Voucher
+from pipeline.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Refused
+from pipeline.journeys.register import new_case_number, new_pin
+from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.see_faces import signals_of
+from pipeline.journeys.withdraw import close_if_empty
+from pipeline.packs import Face, FaceModel
+from pipeline.ports import Blobs, Clock, NewEntry, Pins, Store, Unit
+
+SEALED = "enrolments.templates"
+"""What templates are sealed as while they are not in force."""
+
+_ALL = 1_000_000
+AGREEING = 2
+"""So many photos must be strongly like somebody else's before both are frozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Where faces are enrolled: everything that the steps below need."""
+
+    store: Store
+    blobs: Blobs
+    pins: Pins
+    clock: Clock
+    decode: Callable[[bytes], Media]
+    models: Sequence[FaceModel]
+    policy: Policy
+    live: LiveIndexes
+    """This process's indexes, asked whether somebody else has enrolled the same face."""
+    signed: Callable[[str, bytes, str], bool]
+    """Whether a signature of a statement was made by a public key (key, statement, signature)."""
+    partners: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Public keys of the organisations that may vouch, by their names."""
+    years: int = YEARS
+    text: str = FACE_TEXT
+    """The version of the consent text that is shown now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a request. Case number and PIN are there for a new person only, once."""
+
+    enrolment: EnrolmentId
+    state: EnrolmentState
+    outcomes: tuple[Outcome, ...]
+    case_number: str | None = None
+    pin: str | None = field(default=None, repr=False)
+
+
+class PhotosRefused(Invalid):
+    """Too few of the photos can be used; ``outcomes`` say of each what to do about it."""
+
+    code = "photos_refused"
+
+    def __init__(self, message: str, outcomes: tuple[Outcome, ...]) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
+
+
+def submit(
+    office: Office,
+    person: PersonId | None,
+    photos: Iterable[tuple[str, bytes]],
+    *,
+    consented_to: str,
+    voucher: Voucher | None = None,
+    actor: str = "person",
+    least: int = LEAST,
+) -> Submitted:
+    """Ask for a face to be recognised. ``person`` is None for somebody new.
+
+    ``consented_to`` is the version of the text that the person was shown and explicitly agreed
+    to, for templates alone. Photos are (name, bytes); they are kept nowhere. Raises
+    ``PhotosRefused`` with what to do, ``Invalid`` for another text than today's, ``Denied`` for a
+    voucher that proves nothing.
+    """
+    if not office.models:
+        raise Misconfigured("no face pack is configured here; name one in CONSENTRY_FACES")
+    if consented_to != office.text:
+        raise Invalid(f"the consent text shown today is {office.text}; show it and ask again")
+    bodies = list(photos)
+    if len(bodies) > MOST:
+        raise Invalid(f"an enrolment takes {LEAST} to {MOST} photos, not {len(bodies)}")
+    batches, outcomes = _templates(office, bodies, least)
+    if voucher is not None:
+        _prove(office, voucher, [body for _, body in bodies])
+    now = office.clock()
+    number, secret = (new_case_number(), new_pin()) if person is None else (None, None)
+    digest = office.pins.digest(secret) if secret else ""
+    consent = Consent(Purpose.FACE, consented_to).to(ConsentState.GIVEN, now)
+    closed: list[MediaId] = []
+    with office.store.transaction() as unit:
+        unit.enrolments.alone()
+        if number is not None:
+            person = unit.registry.add_person(number, digest, consent)
+            unit.vault.create(person, kind="person")
+        assert person is not None
+        if not unit.registry.hold(person):
+            raise Conflict("this person has left; nothing of hers may be added")
+        unit.registry.put_consent(person, consent)
+        if voucher is not None and not unit.enrolments.use_voucher(voucher.digest, now):
+            raise Denied("this voucher was used before; ask the organisation for a new one")
+        for earlier in unit.enrolments.of(person):
+            if earlier.state is EnrolmentState.PENDING:
+                _end(unit, earlier, EnrolmentState.REPLACED, now)
+        enrolment = Enrolment(
+            id=EnrolmentId(uuid7(now, secrets.token_bytes(10))),
+            person=person,
+            state=EnrolmentState.PENDING,
+            photos=len(batches[0]),
+            spaces=tuple(one.space.key for one in batches),
+            text_version=consented_to,
+            asked_at=now,
+            expires_at=expiry(now, office.years),
+            organisation=voucher.organisation if voucher else None,
+        )
+        unit.enrolments.add(enrolment, unit.vault.seal(person, SEALED, pack_all(batches)))
+        rival = _rival(office, unit, enrolment, batches)
+        if rival is not None:
+            enrolment = _freeze_both(unit, enrolment, rival, now)
+        elif voucher is not None:
+            enrolment, closed = _enforce(unit, enrolment, now)
+        # After the change log: whoever takes both locks takes that one first.
+        unit.audit.append(
+            actor,
+            "enrolment.asked",
+            f"enrolment:{enrolment.id}",
+            {"photos": enrolment.photos, "consent": consented_to},
+        )
+        if enrolment.state is EnrolmentState.APPROVED and voucher is not None:
+            vouched = f"organisation:{voucher.organisation}"
+            unit.audit.append(vouched, "enrolment.approved", f"enrolment:{enrolment.id}", {})
+    for medium in closed:
+        office.blobs.destroy(medium)
+    return Submitted(enrolment.id, enrolment.state, outcomes, number, secret)
+
+
+def approve(
+    office: Office,
+    enrolment: EnrolmentId,
+    *,
+    by: ReviewerId | None = None,
+    actor: str = "operator:cli",
+) -> Enrolment:
+    """A verifier has made sure that the face is the person's own; from now on it counts.
+
+    If somebody else has enrolled the same face meanwhile, both are frozen instead. Approving a
+    frozen one says that the verifier has looked: it counts again, and the other one stays frozen
+    until somebody decides about it, too.
+    """
+    now = office.clock()
+    with office.store.transaction() as unit:
+        unit.enrolments.alone()
+        found = _held(unit, enrolment)
+        found.to(EnrolmentState.APPROVED)
+        if found.state is EnrolmentState.PENDING:
+            rival = _rival(office, unit, found, _batches(office, unit, found))
+            if rival is not None:
+                return _freeze_both(unit, found, rival, now)
+        done, closed = _enforce(unit, found, now, by)
+        unit.audit.append(_actor(by, actor), "enrolment.approved", f"enrolment:{enrolment}", {})
+    for medium in closed:
+        office.blobs.destroy(medium)
+    return done
+
+
+def refuse(
+    office: Office,
+    enrolment: EnrolmentId,
+    reason: str,
+    *,
+    by: ReviewerId | None = None,
+    actor: str = "operator:cli",
+) -> Enrolment:
+    """It is not the person's own face, or nobody could make sure: its templates are destroyed."""
+    if not reason.strip():
+        raise Invalid("a refusal needs a reason in words; write one sentence")
+    now = office.clock()
+    with office.store.transaction() as unit:
+        unit.enrolments.alone()
+        found = _held(unit, enrolment)
+        closed = _end(unit, found, EnrolmentState.REFUSED, now, by, reason.strip())
+        unit.audit.append(_actor(by, actor), "enrolment.refused", f"enrolment:{enrolment}", {})
+        done = unit.enrolments.get(enrolment)
+        assert done is not None
+    for medium in closed:
+        office.blobs.destroy(medium)
+    return done
+
+
+def renew(
+    office: Office, person: PersonId, *, consented_to: str, actor: str = "person"
+) -> Enrolment:
+    """A person says that her enrolment shall go on; asked for from 60 days before its end.
+
+    Raises ``NotFound`` when there is nothing that could go on.
+    """
+    if consented_to != office.text:
+        raise Invalid(f"the consent text shown today is {office.text}; show it and ask again")
+    now = office.clock()
+    with office.store.transaction() as unit:
+        unit.enrolments.alone()
+        going = [one for one in unit.enrolments.of(person) if NEXT[one.state]]
+        if not going or not unit.registry.hold(person):
+            raise NotFound("there is no enrolment that could go on; enrol anew")
+        renewed = replace(going[0], text_version=consented_to, expires_at=expiry(now, office.years))
+        unit.enrolments.save(renewed)
+        unit.registry.put_consent(
+            person, Consent(Purpose.FACE, consented_to).to(ConsentState.GIVEN, now)
+        )
+        unit.audit.append(
+            actor, "enrolment.renewed", f"enrolment:{renewed.id}", {"consent": consented_to}
+        )
+    return renewed
+
+
+def expire(store: Store, blobs: Blobs, clock: Clock, limit: int = 100) -> int:
+    """Destroy the templates of everybody whose consent has run out; how many enrolments ended."""
+    now = clock()
+    with store.transaction() as unit:
+        due = unit.enrolments.due(now, limit)
+    for one in due:
+        with store.transaction() as unit:
+            unit.enrolments.alone()
+            found = unit.enrolments.get(one.id)
+            if found is None or not NEXT[found.state] or found.expires_at > now:
+                continue
+            closed = _end(unit, found, EnrolmentState.EXPIRED, now, reason="the consent ran out")
+            unit.audit.append("service:worker", "enrolment.expired", f"enrolment:{one.id}", {})
+        for medium in closed:
+            blobs.destroy(medium)
+    return len(due)
+
+
+def waiting(store: Store, limit: int = 200) -> list[Enrolment]:
+    """What verifiers must decide about: frozen ones first, then the oldest."""
+    with store.transaction() as unit:
+        return unit.enrolments.waiting(limit)
+
+
+def of_person(store: Store, person: PersonId) -> list[Enrolment]:
+    """A person's enrolments, newest first."""
+    with store.transaction() as unit:
+        return unit.enrolments.of(person)
+
+
+def _templates(
+    office: Office, bodies: Sequence[tuple[str, bytes]], least: int
+) -> tuple[list[Signals], tuple[Outcome, ...]]:
+    """A batch a pack with one template a good photo; raises ``PhotosRefused``."""
+    outcomes, frames, faces = [], [], []
+    for name, body in bodies:
+        try:
+            frame = office.decode(body).frames[0]
+        except Refused as refused:
+            outcomes.append(Outcome(name, refused.message))
+            continue
+        seen = office.models[0].templates([frame])[0]
+        problem = quality.problem([_sight(face) for face in seen])
+        outcomes.append(Outcome(name, problem))
+        if problem is None:
+            frames.append(frame)
+            faces.append(seen[0])
+    _enough(outcomes, least)
+    batches = [_batch(office.models[0], faces)]
+    names = [outcome.name for outcome in outcomes if outcome.problem is None]
+    for model in office.models[1:]:
+        every = [found[0] if len(found) else None for found in model.templates(frames)]
+        some = [face for face in every if face is not None]
+        if len(some) >= least:
+            batches.append(_batch(model, some))
+    review = office.policy.faces.thresholds[office.models[0].space.name].review
+    strangers = {names[at] for at in quality.outsiders(batches[0].codes, review)}
+    if strangers:
+        said = tuple(
+            Outcome(
+                one.name, "this does not look like the person in the other photos: leave it out"
+            )
+            if one.name in strangers
+            else one
+            for one in outcomes
+        )
+        raise PhotosRefused("the photos do not show one and the same person", said)
+    return batches, tuple(outcomes)
+
+
+def _enough(outcomes: Sequence[Outcome], least: int) -> None:
+    good = sum(outcome.problem is None for outcome in outcomes)
+    if good < least:
+        reasons = "; ".join(f"{one.name}: {one.problem}" for one in outcomes if one.problem)
+        raise PhotosRefused(
+            f"{least} good photos are needed, {good} of these can be used"
+            + (f" ({reasons})" if reasons else ""),
+            tuple(outcomes),
+        )
+
+
+def _sight(face: Face) -> Sight:
+    seen = face.looks
+    return Sight(seen.size, seen.brightness, seen.sharpness, seen.turned)
+
+
+def _batch(model: FaceModel, faces: Sequence[Face]) -> Signals:
+    return signals_of(model.space, [(face, WHOLE) for face in faces])
+
+
+def _prove(office: Office, voucher: Voucher, bodies: Sequence[bytes]) -> None:
+    """Raise ``Denied`` unless a known organisation has signed for these very photos, lately."""
+    key = office.partners.get(voucher.organisation)
+    if key is None:
+        known = ", ".join(sorted(office.partners)) or "none"
+        raise Denied(
+            f"no organisation {voucher.organisation!r} may vouch here; there are: {known}."
+            " An operator names them in CONSENTRY_VOUCHERS_FILE"
+        )
+    if not office.signed(key, voucher.statement(), voucher.signature):
+        raise Denied("the voucher's signature does not hold; ask the organisation for a new one")
+    age = office.clock() - voucher.issued_at
+    if not timedelta(minutes=-5) <= age <= vouchers.LONGEST:
+        raise Denied("the voucher is too old, or from the future; ask for a new one")
+    if voucher.photos != vouchers.digests(bodies):
+        raise Denied("the voucher is for other photos; enrol exactly those that it names")
+
+
+def _rival(
+    office: Office, unit: Unit, own: Enrolment, batches: Sequence[Signals]
+) -> tuple[Enrolment, str] | None:
+    """Somebody else's enrolment of what looks like the same face, and how alike, in words."""
+    office.live.catch_up()
+    needed = min(AGREEING, own.photos)
+    best: tuple[float, Enrolment, str] | None = None
+    for signals in batches:
+        model = next(one for one in office.models if one.space.key == signals.space.key)
+        strong = office.policy.faces.thresholds[signals.space.name].strong
+        for other, cosine in (
+            *_in_force(office, unit, signals, strong, needed),
+            *_sealed_away(unit, signals, strong, needed),
+        ):
+            if other.person != own.person and (best is None or cosine > best[0]):
+                best = (cosine, other, model.words(cosine))
+    return best and best[1:]
+
+
+def _in_force(
+    office: Office, unit: Unit, signals: Signals, strong: float, needed: int
+) -> Iterator[tuple[Enrolment, float]]:
+    hits = office.live.search(signals.space, signals.codes, strong)
+    owners = unit.registry.owners({entry_of(int(label)) for label in hits.label})
+    photos: dict[ItemId, set[int]] = defaultdict(set)
+    nearest: dict[ItemId, float] = defaultdict(lambda: -1.0)
+    for query, label, cosine in zip(hits.query, hits.label, hits.distance, strict=True):
+        owner = owners.get(entry_of(int(label)))
+        if owner is not None and owner.bank == FACES:
+            photos[owner.item].add(int(query))
+            nearest[owner.item] = max(nearest[owner.item], float(cosine))
+    for item, rows in photos.items():
+        found = unit.enrolments.of_item(item) if len(rows) >= needed else None
+        if found is not None:
+            yield found, nearest[item]
+
+
+def _sealed_away(
+    unit: Unit, signals: Signals, strong: float, needed: int
+) -> Iterator[tuple[Enrolment, float]]:
+    """The same among enrolments that no index holds: pending and frozen ones."""
+    for other in unit.enrolments.waiting(_ALL):
+        for key, packed in _packed(unit, other):
+            if key != signals.space.key:
+                continue
+            cosines = signals.codes @ unpack(signals.space, packed)[2].T
+            alike = (cosines >= strong).any(axis=1)
+            if int(alike.sum()) >= needed:
+                yield other, float(cosines.max())
+
+
+def _packed(unit: Unit, enrolment: Enrolment) -> list[tuple[str, bytes]]:
+    """An enrolment's templates by space, wherever they lie."""
+    if enrolment.item is not None:
+        held = unit.registry.unseal_all(unit.registry.of_item(enrolment.item))
+        return [(entry.space, packed) for entry, packed in held]
+    sealed = unit.enrolments.sealed(enrolment.id)
+    if sealed is None:
+        return []
+    return split_all(unit.vault.unseal(enrolment.person, SEALED, sealed))
+
+
+def _batches(office: Office, unit: Unit, enrolment: Enrolment) -> list[Signals]:
+    """An enrolment's templates in the packs that are configured now."""
+    spaces = {model.space.key: model.space for model in office.models}
+    found = []
+    for key, packed in _packed(unit, enrolment):
+        if key in spaces:
+            slots, told, codes = unpack(spaces[key], packed)
+            found.append(Signals(spaces[key], codes, told, (WHOLE,) * len(slots)))
+    return found
+
+
+def _enforce(
+    unit: Unit, enrolment: Enrolment, now: datetime, by: ReviewerId | None = None
+) -> tuple[Enrolment, list[MediaId]]:
+    """Put an enrolment's templates in force, in the place of an earlier enrolment of hers."""
+    if not unit.registry.hold(enrolment.person):
+        raise Conflict("this person has left; nothing of hers may be added")
+    item = enrolment.item
+    if item is not None:
+        unit.registry.thaw(item)
+    else:
+        entries = [
+            NewEntry(
+                key,
+                rows_of(packed),
+                unit.vault.seal(enrolment.person, f"entries.{key}", packed),
+            )
+            for key, packed in _packed(unit, enrolment)
+        ]
+        item, _ = unit.registry.add_item(enrolment.person, FACES, Source.REGISTERED, entries)
+    done = replace(enrolment.to(EnrolmentState.APPROVED), item=item, decided_at=now)
+    unit.enrolments.save(replace(done, rival=None, likeness=None), by=by)
+    closed = []
+    for earlier in unit.enrolments.of(enrolment.person):
+        if earlier.id != enrolment.id and NEXT[earlier.state]:
+            closed += _end(unit, earlier, EnrolmentState.REPLACED, now, by)
+    return done, closed
+
+
+def _freeze_both(
+    unit: Unit, own: Enrolment, rival: tuple[Enrolment, str], now: datetime
+) -> Enrolment:
+    """Neither counts until a person has looked at both."""
+    other, words = rival
+    if other.item is not None:
+        unit.registry.freeze(other.item, now)
+    if other.state is not EnrolmentState.FROZEN:
+        other = other.to(EnrolmentState.FROZEN)
+    unit.enrolments.save(replace(other, rival=own.id, likeness=words))
+    frozen = replace(own.to(EnrolmentState.FROZEN), rival=other.id, likeness=words)
+    unit.enrolments.save(frozen)
+    for one, rival_of in ((own, other), (other, own)):
+        unit.audit.append(
+            "service:enrol",
+            "enrolment.frozen",
+            f"enrolment:{one.id}",
+            {"rival": str(rival_of.id)},
+        )
+    return frozen
+
+
+def _end(
+    unit: Unit,
+    enrolment: Enrolment,
+    state: EnrolmentState,
+    now: datetime,
+    by: ReviewerId | None = None,
+    reason: str | None = None,
+) -> list[MediaId]:
+    """Destroy an enrolment's templates; the media of cases that rested on nothing else."""
+    entries = unit.registry.destroy_item(enrolment.item) if enrolment.item is not None else ()
+    ended = replace(enrolment.to(state), item=None, decided_at=now, reason=reason)
+    unit.enrolments.save(replace(ended, rival=None, likeness=None), by=by)
+    if all(not NEXT[one.state] for one in unit.enrolments.of(enrolment.person)):
+        consent = Consent(Purpose.FACE, enrolment.text_version, ConsentState.WITHDRAWN, now)
+        unit.registry.put_consent(enrolment.person, consent)
+    closed = []
+    for case in unit.cases.forget_entries(entries):
+        for medium in close_if_empty(unit, case, now, "service:enrol") or ():
+            closed.append(medium.id)
+    return closed
+
+
+def _held(unit: Unit, enrolment: EnrolmentId) -> Enrolment:
+    found = unit.enrolments.get(enrolment)
+    if found is None or not unit.registry.hold(found.person):
+        raise NotFound("there is no such enrolment (any more); its person may have left")
+    return found
+
+
+def _actor(by: ReviewerId | None, actor: str) -> str:
+    return f"reviewer:{by}" if by is not None else actor
