@@ -65,10 +65,10 @@ class Layout:
 class Base:
     """Rows of codes in an arena. Only ``gone``, ``extra_gone`` and blanked codes ever change.
 
-    ``columns`` is what the scans read, in the order in which they take it, ``ring_columns`` what
-    the ring reads beside it, ``reach`` up to which radius the ring is used. ``readers`` counts the
-    searches under way; ``unwiped`` are rows to blank when it is zero. Both are guarded by the
-    owner's lock.
+    ``columns`` is what the scans read, in the order in which they take it, ``place`` where all
+    columns lie, as ``_search.find`` takes it, ``reach`` up to which radius the ring is used.
+    ``readers`` counts the searches under way; ``unwiped`` are rows to blank when it is zero. Both
+    are guarded by the owner's lock.
     """
 
     layout: Layout
@@ -90,7 +90,7 @@ class Base:
     extra_gone: NDArray[np.uint8] = field(init=False)
     reach: int = field(init=False)
     columns: tuple[Any, ...] = field(init=False)
-    ring_columns: tuple[Any, ...] = field(init=False)
+    place: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         for name, (at, length, kind) in self.layout.columns()[0].items():
@@ -104,7 +104,12 @@ class Base:
             self.tiles, self.layout.rows, self.labels, self.gone,
             self.extra_rows, self.extra_starts, self.extra_labels, self.extra_gone,
         )  # fmt: skip
-        self.ring_columns = (self.offsets, self.follow, self.ids, self.layout.id_bytes)
+        arrays = (
+            self.tiles, self.labels, self.gone, self.extra_rows, self.extra_starts,
+            self.extra_labels, self.extra_gone, self.offsets, self.follow, self.ids,
+        )  # fmt: skip
+        parts = [part for array in arrays for part in (array.ctypes.data, len(array))]
+        self.place = np.array([*parts, self.layout.rows, self.layout.id_bytes], np.int64)
 
     def mark_extras(self) -> None:
         """Note which rows have extra labels; once, when the columns are filled."""

@@ -25,7 +25,7 @@ class Delta:
     """A growing column of codes. Rows below ``count`` never move and change only by removal.
 
     A search takes ``count`` under the owner's lock and reads no further, so that rows may be
-    written behind it. ``readers`` and ``unwiped`` as in ``Base``.
+    written behind it. ``readers``, ``unwiped`` and ``place`` as in ``Base``.
     """
 
     capacity: int
@@ -36,11 +36,15 @@ class Delta:
     tiles: NDArray[np.uint64] = field(init=False)
     labels: NDArray[np.int64] = field(init=False)
     gone: NDArray[np.uint8] = field(init=False)
+    place: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.tiles = np.zeros((self.capacity // LANES + 1) * TILE, np.uint64)
         self.labels = np.zeros(self.capacity, np.int64)
         self.gone = np.zeros(self.capacity, np.uint8)
+        arrays = (self.tiles, self.labels, self.gone)
+        parts = [part for array in arrays for part in (array.ctypes.data, len(array))]
+        self.place = np.array(parts, np.int64)
 
     def columns(self, rows: int) -> tuple[Any, ...]:
         """What the scans read of the first ``rows`` rows, in the order in which they take it."""

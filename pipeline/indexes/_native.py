@@ -33,13 +33,14 @@ from pipeline.indexes._delta import Delta, delta_of
 from pipeline.indexes._flat import FULL, permuted, scan, tally
 from pipeline.indexes._permutation import permutation_table
 from pipeline.indexes._ring import probes
-from pipeline.indexes._search import find
+from pipeline.indexes._search import ORDERED_UP_TO, find
 from pipeline.indexes._segment import map_segment, save_segment
 
 NO_WORDS = np.empty((0, 4), np.uint64)
 NO_LABELS = np.empty(0, np.int64)
 NOTHING = Hits(NO_LABELS, NO_LABELS, NO_LABELS)
 NO_PROBES = probes(0)
+Room = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]
 BATCH = 256
 """Codes searched in one call: more would only widen the buffers."""
 FIRST_ROOM = 4096
@@ -334,14 +335,11 @@ class NativeIndex:
         widest = base.reach if self._ring_reach is None else self._ring_reach
         by_ring = base.layout.ringed and bits <= widest
         flips, left = probes(bits) if by_ring else NO_PROBES
-        queries = np.empty((len(codes), 4), np.uint64)
-        quota = np.empty(len(codes), np.int64)
-        found = self._room()
+        queries, quota, found = self._room()
         while True:
             count, over = find(
-                *base.columns, *base.ring_columns, delta.tiles, rows, delta.labels, delta.gone,
-                codes, self._table, bits, by_ring, flips, left, self._max_hits,
-                queries, quota, found,
+                base.place, delta.place, rows, codes, self._table, bits,
+                by_ring, flips, left, self._max_hits, queries, quota, found,
             )  # fmt: skip
             if count != FULL:
                 break
@@ -350,25 +348,32 @@ class NativeIndex:
             return NOTHING
         told = found[:, :count].copy()
         if not over:
+            if count <= ORDERED_UP_TO:
+                return Hits(told[0], told[1], told[2])
             return ranked(told[0], told[1], told[2], self._max_hits)
+        queries, quota = queries[: len(codes)], quota[: len(codes)]
         told = told[:, quota[told[0]] >= 0]
         nearest = self._nearest(base, delta, rows, queries, np.flatnonzero(quota < 0), bits)
         query, label, distance = np.concatenate([told, nearest], axis=1)
         return ranked(query, label, distance, self._max_hits, truncated=True)
 
-    def _room(self) -> NDArray[np.int64]:
-        """This thread's buffer for hits."""
+    def _room(self) -> Room:
+        """This thread's buffers for words, quotas and hits."""
         try:
-            found: NDArray[np.int64] = self._scratch.found
+            room: Room = self._scratch.room
         except AttributeError:
-            found = self._scratch.found = np.empty((3, FIRST_ROOM), np.int64)
-        return found
+            room = self._scratch.room = (
+                np.empty((BATCH, 4), np.uint64),
+                np.empty(BATCH, np.int64),
+                np.empty((3, FIRST_ROOM), np.int64),
+            )
+        return room
 
     def _more_room(self, found: NDArray[np.int64], asked: int) -> NDArray[np.int64]:
         """A buffer that certainly suffices: what is never written costs nothing."""
         found = np.empty((3, max(2 * found.shape[1], asked * self._max_hits)), np.int64)
         if found.shape[1] <= 64 * FIRST_ROOM:
-            self._scratch.found = found
+            self._scratch.room = (*self._room()[:2], found)
         return found
 
     def _nearest(
@@ -392,7 +397,7 @@ class NativeIndex:
             (asking, last, last, self._max_hits - nearer),
         )
 
-        found = self._more_room(self._room(), len(asking))
+        found = self._more_room(self._room()[2], len(asking))
         k = 0
         for asked, least, most, room in rounds:
             for columns in parts:
