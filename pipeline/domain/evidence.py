@@ -96,6 +96,8 @@ class Hit:
     metric: Metric = Metric.HAMMING
     grant: Grant | None = None
     """What the person has allowed the account that uploaded this; it orders cases, no more."""
+    shares: tuple[float, float] | None = None
+    """How much of an uploaded video matched, and how much of what was registered; see vPDQ."""
 
     @property
     def entry(self) -> EntryId:

@@ -21,6 +21,7 @@ from pipeline.domain.ids import CaseId
 from pipeline.domain.likeness import FaceRules, Likeness
 from pipeline.domain.likeness import parse as parse_faces
 from pipeline.domain.signal import Metric
+from pipeline.domain.timeline import REPEAT
 from pipeline.domain.witness import Thresholds
 from pipeline.domain.witness import parse as parse_witness
 from pipeline.errors import Invalid
@@ -294,7 +295,9 @@ def _leaves(rules: Iterable[Rule]) -> Iterable[Within | Witnessed]:
 def _by_upheld_case(hits: Iterable[Hit]) -> dict[CaseId, list[Hit]]:
     by_case: dict[CaseId, list[Hit]] = defaultdict(list)
     for hit in hits:
-        if hit.owner.source is Source.UPHELD and hit.owner.case is not None:
+        # A film that shows a moment of upheld content is no repeat of it: a person decides.
+        part = hit.shares is not None and min(hit.shares) < REPEAT
+        if hit.owner.source is Source.UPHELD and hit.owner.case is not None and not part:
             by_case[hit.owner.case].append(hit)
     return by_case
 

@@ -45,6 +45,8 @@ class Answer:
     """Why the match is believed, in words; see ``domain.witness``."""
     stretches: tuple[Stretch, ...] = ()
     """When, where the upload is a video."""
+    shares: tuple[float, float] | None = None
+    """How much of the uploaded video matched, and how much of what was registered, 0 to 1."""
 
     @staticmethod
     def of(match: Match, case: CaseId) -> Answer:
@@ -58,6 +60,7 @@ class Answer:
             case,
             hit.witness,
             hit.stretches,
+            hit.shares,
         )
 
     @staticmethod
@@ -71,6 +74,7 @@ class Answer:
             CaseId(UUID(document["case"])),
             document["witness"],
             tuple(read_stretch(stretch) for stretch in document.get("stretches", ())),
+            _shares(document),
         )
 
     def document(self) -> dict[str, Any]:
@@ -83,7 +87,18 @@ class Answer:
             "case": str(self.case),
             "witness": self.witness,
             "stretches": [stretch.document() for stretch in self.stretches],
+            "query_matched": _percent(self.shares, 0),
+            "entry_matched": _percent(self.shares, 1),
         }
+
+
+def _percent(shares: tuple[float, float] | None, which: int) -> float | None:
+    return None if shares is None else round(100 * shares[which], 1)
+
+
+def _shares(document: Mapping[str, Any]) -> tuple[float, float] | None:
+    query, entry = document.get("query_matched"), document.get("entry_matched")
+    return None if query is None or entry is None else (query / 100, entry / 100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class Witness(StrEnum):
     PLACES = "two parts place the picture alike"
     SIGNAL = "another signal agrees"
     ALIGNMENT = "local features agree"
+    TIME = "frames follow each other as they should"
+    BYTES = "the same bytes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,12 @@ class MatchAnswered(BaseModel):
     stretches: list[StretchAnswered] = Field(
         default=[], description="When it matched, where the upload is a video."
     )
+    query_matched: float | None = Field(
+        default=None, description="How much of the uploaded video matched, in percent."
+    )
+    entry_matched: float | None = Field(
+        default=None, description="How much of the registered video is shown, in percent."
+    )
 
 
 class ScreeningAnswered(BaseModel):

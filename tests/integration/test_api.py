@@ -109,6 +109,8 @@ def test_hashes_are_screened_like_a_file(program: Program) -> None:
         "case": found["case"],
         "witness": "near enough alone",
         "stretches": [],
+        "query_matched": None,
+        "entry_matched": None,
     }
     other = bytes(byte ^ 0x55 for byte in code)
     assert program.hashes(other).json()["verdict"] == "clear"
