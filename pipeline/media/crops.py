@@ -3,7 +3,8 @@
 A copy that was cropped is found by the code of a crop like it. The list is fixed and its
 arithmetic is whole numbers, so that a browser computes the same crops and the same bits: a side
 that is given in thousandths of ``n`` pixels lies at ``(n * thousandths + 500) // 1000``, and
-the crop is hashed from the full-resolution pixels without any resizing.
+the crop is hashed from the picture's own pixels without any resizing. A picture that PDQ makes
+smaller (above 16 megapixels, see ``domain.shrink``) is made smaller once, and cut then.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from pipeline.domain.alignment import Region
 from pipeline.domain.ids import SLOTS
 from pipeline.domain.media import WHOLE, Corners, Frame, View
+from pipeline.domain.shrink import reduce
 from pipeline.errors import Invalid
 
 Thousandths = tuple[int, int, int, int]
@@ -85,10 +87,12 @@ def registered_crops(frame: Frame, most: int = len(CROPS)) -> tuple[Frame, ...]:
     """
     if most < 1:
         raise Invalid("a registered picture has at least one code, that of the whole")
+    rgb = reduce(frame.rgb)
+    height, width = rgb.shape[:2]
     return tuple(
-        Frame(frame.rgb[top:bottom, left:right], frame.time, _view(slot))
+        Frame(rgb[top:bottom, left:right], frame.time, _view(slot))
         for slot, (left, top, right, bottom) in enumerate(
-            rectangle(crop, frame.width, frame.height) for crop in CROPS[:most]
+            rectangle(crop, width, height) for crop in CROPS[:most]
         )
         if slot == 0 or min(right - left, bottom - top) >= LEAST_SIDE
     )

@@ -11,7 +11,7 @@ decide the quality, the picture is computed again in the reference's order of op
 (``_pdq_peer``).
 
 Pictures of more than 16,000,000 pixels are first made smaller, to 2048 on the longer side, by the
-area means of ``_shrink``: a browser can do the same, to the same bits.
+area means of ``domain.shrink``: a browser can do the same, to the same bits.
 """
 
 from __future__ import annotations
@@ -26,16 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.media import WHOLE, Frame, Side, Turn
+from pipeline.domain.shrink import reduce
 from pipeline.domain.signal import Metric, Signals, Space
 from pipeline.signals import _pdq_peer
-from pipeline.signals._shrink import shrink
 
 Floats = NDArray[np.float32]
 
 SPACE = Space("pdq", "1", Metric.HAMMING, 256)
 MINIMUM_QUALITY = 50
-FULL_RESOLUTION_PIXELS = 16_000_000
-LONGER_SIDE = 2048
 SMALLEST_SIDE = 5
 """Below this side the reference gives zero bits and quality 0, and so do we."""
 
@@ -100,16 +98,6 @@ class Pdq:
                 for turn in turns
             ),
         )
-
-
-def reduce(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels that are hashed: all up to 16 megapixels, 2048 on the longer side above."""
-    height, width = rgb.shape[:2]
-    if height * width <= FULL_RESOLUTION_PIXELS:
-        return rgb
-    if rgb.ndim == 2:
-        return shrink(np.repeat(rgb[..., None], 3, axis=2), LONGER_SIDE)[..., 0]
-    return shrink(rgb, LONGER_SIDE)
 
 
 def luma(rgb: NDArray[np.uint8]) -> Floats:

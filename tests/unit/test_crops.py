@@ -60,6 +60,15 @@ def test_crops_are_the_full_resolution_pixels_untouched():
         assert np.shares_memory(frame.rgb, pixels)
 
 
+def test_crops_of_a_large_photo_are_cut_from_what_pdq_makes_of_it():
+    pixels = np.zeros((4000, 4001, 3), np.uint8)
+    pixels[:, 2000:] = 200
+    frames = registered_crops(Frame(pixels))
+    assert (frames[0].width, frames[0].height) == (2048, 2047)
+    assert max(frame.width for frame in frames) == 2048
+    assert (frames[1].width, frames[1].height) == (1843, 2047)
+
+
 def test_a_beginning_of_the_list_gives_the_same_codes_in_the_same_slots():
     frame = Frame(picture())
     few, all_of_them = registered_crops(frame, 20), registered_crops(frame)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.domain.media import Frame, Side, Turn, View
+from pipeline.domain.shrink import reduce, shrink
 from pipeline.signals import pdq
-from pipeline.signals._shrink import shrink
 from tests import pictures
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "pdq.json").read_text())
@@ -165,8 +165,8 @@ def test_slices_and_stacks_of_one_luma_plane_give_the_same_grids() -> None:
 
 def test_up_to_sixteen_megapixels_every_pixel_is_hashed() -> None:
     plain = np.zeros((4000, 4000, 3), np.uint8)
-    assert pdq.reduce(plain) is plain
-    assert pdq.reduce(np.zeros((4000, 4001, 3), np.uint8)).shape == (2047, 2048, 3)
+    assert reduce(plain) is plain
+    assert reduce(np.zeros((4000, 4001, 3), np.uint8)).shape == (2047, 2048, 3)
 
 
 def exact_area_mean(rgb: np.ndarray, height: int, width: int) -> np.ndarray:

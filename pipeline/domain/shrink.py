@@ -5,6 +5,9 @@ Along one axis, let ``n`` pixels become ``m``. Measured in units of 1/m of a pix
 length of the overlap, a whole number. The output is the weighted sum over both axes, divided by
 (n_x * n_y) and rounded half up, for each of red, green and blue. No sum exceeds
 255 * n_x * n_y < 2**53, so a browser gets the same bytes from plain numbers.
+
+Pictures of more than 16,000,000 pixels are hashed from 2048 pixels on the longer side, a registered
+picture's crops too: they are cut from what was made smaller, so that a phone can do the same.
 """
 
 from __future__ import annotations
@@ -14,7 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FULL_RESOLUTION_PIXELS = 16_000_000
+LONGER_SIDE = 2048
 _BLOCK = 16
+
+
+def reduce(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pixels that are hashed: all up to 16 megapixels, 2048 on the longer side above.
+
+    Colour (height, width, 3), or a plane that is grey already (height, width).
+    """
+    height, width = rgb.shape[:2]
+    if height * width <= FULL_RESOLUTION_PIXELS:
+        return rgb
+    if rgb.ndim == 2:
+        return shrink(np.repeat(rgb[..., None], 3, axis=2), LONGER_SIDE)[..., 0]
+    return shrink(rgb, LONGER_SIDE)
 
 
 def shrink(rgb: NDArray[np.uint8], longer: int) -> NDArray[np.uint8]:

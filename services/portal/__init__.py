@@ -1,0 +1,1 @@
+"""The portal: a person registers her pictures, follows what happens, and leaves."""

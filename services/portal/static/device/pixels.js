@@ -1,0 +1,257 @@
+// A picture file to its canonical luma plane: upright, sRGB, on white, smaller above 16 megapixels.
+//
+// Two ways to a file's pixels: a canvas, which every browser has, and WebCodecs' ImageDecoder. A
+// browser against fingerprinting may change what a canvas gives back, so `openEye` first reads a
+// picture whose pixels it knows, and takes the first way that gives them back unchanged. Pixels
+// are read in strips: of a 48 megapixel photo only the browser's own decoded copy is held, and
+// one luma plane of at most 16 million numbers.
+
+import { MIME, headerOf, kindOf } from "./formats.js";
+import { grey } from "./pdq.js";
+import { Problem } from "./problems.js";
+import { hashedSize, shrinker } from "./shrink.js";
+
+const MOST_BYTES = 64 * 1024 * 1024;
+const MOST_PIXELS = 100_000_000;
+const LONGEST_SIDE = 30_000;
+const STRIP_PIXELS = 1 << 20;
+
+const UNREADABLE = { heif: "heic", tiff: "tiff", jpeg2000: "jpeg2000", jpegxl: "jpegxl" };
+
+// The ways of reading pixels that give back what was put in, best first; raises Problem where none
+// does. `without` leaves one out, for tests.
+export async function openEye(without = "") {
+  const ways = [];
+  let changed = false;
+  for (const [name, way] of [["canvas", canvasPicture], ["decoder", framePicture]]) {
+    const answer = name === without ? null : await tried(way);
+    if (answer === "works") ways.push(way);
+    changed ||= answer === "changed";
+  }
+  if (!ways.length) throw new Problem(changed ? "pixels_changed" : "old_browser");
+  return ways;
+}
+
+// Canonical luma of a picture file, by an eye's ways: {luma, width, height}. Raises Problem.
+export async function lumaOf(eye, file) {
+  if (file.size === 0) throw new Problem("empty");
+  if (file.size > MOST_BYTES) throw new Problem("too_large");
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const kind = kindOf(bytes);
+  if (kind === "unknown" || kind === "video") throw new Problem("unsupported");
+  const header = headerOf(bytes, kind);
+  withinLimits(header.width, header.height);
+  if (!header.ended) throw new Problem("cut_short");
+  let found = await readBy(eye[0], bytes, kind, header);
+  // A canvas keeps colours multiplied by their opacity, and rounds; the decoder does not (of AVIF
+  // it gives other colours, though).
+  if (found.clear && eye.length > 1 && kind !== "avif") found = await readBy(eye[1], bytes, kind, header);
+  return found;
+}
+
+async function readBy(way, bytes, kind, header) {
+  const picture = await opened(way, bytes, kind, header);
+  try {
+    withinLimits(picture.width, picture.height);
+    if (!isWhole(picture, header)) throw new Problem("no_memory");
+    return upright(await planeOf(picture), picture.turn);
+  } finally {
+    picture.close();
+  }
+}
+
+async function opened(way, bytes, kind, header) {
+  try {
+    return await way(bytes, kind, header);
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    if (UNREADABLE[kind]) throw new Problem(UNREADABLE[kind]);
+    throw new Problem(error instanceof RangeError ? "no_memory" : "broken");
+  }
+}
+
+function withinLimits(width, height) {
+  if (width * height > MOST_PIXELS || Math.max(width, height) > LONGEST_SIDE) {
+    throw new Problem("too_large");
+  }
+}
+
+// A browser that is short of memory may decode a photo smaller than it is; such pixels would give
+// another code, and nobody would notice.
+function isWhole(picture, header) {
+  if (!header.width || !header.height) return true;
+  const told = [header.width, header.height].sort((one, other) => one - other);
+  const seen = [picture.width, picture.height].sort((one, other) => one - other);
+  return told[0] === seen[0] && told[1] === seen[1];
+}
+
+// A picture by way of a canvas: {width, height, turn, read(top, rows) -> RGBA, close()}.
+async function canvasPicture(bytes, kind, header) {
+  // Browsers differ on a WebP's orientation: its chunk is given a name that nobody reads.
+  const ours = header.turnAt !== undefined;
+  const parts = ours
+    ? [bytes.subarray(0, header.turnAt), "none", bytes.subarray(header.turnAt + 4)] : [bytes];
+  const bitmap = await createImageBitmap(new Blob(parts, { type: MIME[kind] ?? "" }), {
+    colorSpaceConversion: header.profile ? "default" : "none",
+  });
+  const { width, height } = bitmap;
+  const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
+  const canvas = new OffscreenCanvas(width, Math.min(rows, height));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingEnabled = false;
+  context.globalCompositeOperation = "copy";
+  return {
+    width,
+    height,
+    turn: ours ? header.turn : 1, // of other kinds the browser has applied it
+    read(top, count) {
+      context.drawImage(bitmap, 0, top, width, count, 0, 0, width, count);
+      return context.getImageData(0, 0, width, count).data;
+    },
+    close: () => bitmap.close(),
+  };
+}
+
+// The same by way of WebCodecs, which gives pixels as they are stored, transparency untouched.
+async function framePicture(bytes, kind, header) {
+  if (typeof ImageDecoder === "undefined") throw new Problem("old_browser");
+  const decoder = new ImageDecoder({
+    data: bytes,
+    type: MIME[kind] ?? "",
+    colorSpaceConversion: header.profile ? "default" : "none",
+    premultiplyAlpha: "none",
+    preferAnimation: false,
+  });
+  const { image } = await decoder.decode({ frameIndex: 0, completeFramesOnly: true });
+  const { width, height } = image.visibleRect;
+  return {
+    width,
+    height,
+    turn: header.turn,
+    async read(top, count) {
+      const rect = { x: image.visibleRect.x, y: image.visibleRect.y + top, width, height: count };
+      const strip = new Uint8ClampedArray(width * count * 4);
+      await image.copyTo(strip, { rect, format: "RGBA", colorSpace: "srgb" });
+      return strip;
+    },
+    close() {
+      image.close();
+      decoder.close();
+    },
+  };
+}
+
+// Luma of a picture as it is stored; `clear` says whether any of it was transparent.
+async function planeOf(picture) {
+  const { width, height } = picture;
+  const [newWidth, newHeight] = hashedSize(width, height);
+  const plane = new Float32Array(newWidth * newHeight);
+  const smaller = newWidth === width ? null
+    : shrinker(width, height, newWidth, newHeight, (row, y) => {
+      for (let x = 0; x < newWidth; x++) {
+        plane[y * newWidth + x] = grey(row[x * 3], row[x * 3 + 1], row[x * 3 + 2]);
+      }
+    });
+  let clear = false;
+  const row = new Uint8Array(width * 3);
+  const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
+  for (let top = 0; top < height; top += rows) {
+    const count = Math.min(rows, height - top);
+    const strip = await picture.read(top, count);
+    if (flatten(strip)) clear = true;
+    if (!smaller) {
+      greys(strip, plane, top * width);
+      continue;
+    }
+    for (let y = 0; y < count; y++) {
+      for (let x = 0, from = y * width * 4, to = 0; x < width; x++, from += 4, to += 3) {
+        row[to] = strip[from];
+        row[to + 1] = strip[from + 1];
+        row[to + 2] = strip[from + 2];
+      }
+      smaller(row);
+    }
+  }
+  return { luma: plane, width: newWidth, height: newHeight, clear };
+}
+
+function greys(strip, plane, to) {
+  for (let at = 0, from = 0; from < strip.length; at++, from += 4) {
+    plane[to + at] = grey(strip[from], strip[from + 1], strip[from + 2]);
+  }
+}
+
+// What is transparent lies on white; sums are divided by 255 and rounded, as the server does it.
+function flatten(strip) {
+  let clear = false;
+  for (let at = 3; at < strip.length; at += 4) {
+    const alpha = strip[at];
+    if (alpha === 255) continue;
+    clear = true;
+    const white = 255 * (255 - alpha);
+    for (let channel = at - 3; channel < at; channel++) {
+      strip[channel] = Math.round((strip[channel] * alpha + white) / 255);
+    }
+  }
+  return clear;
+}
+
+// A plane as it is to be looked at, by its EXIF orientation.
+function upright(found, turn) {
+  if (turn === 1) return found;
+  const { luma: plane, width, height, clear } = found;
+  const [newWidth, newHeight] = turn > 4 ? [height, width] : [width, height];
+  const turned = new Float32Array(plane.length);
+  for (let y = 0, to = 0; y < newHeight; y++) {
+    for (let x = 0; x < newWidth; x++, to++) {
+      const [column, row] = turn > 4 ? [y, x] : [x, y];
+      const left = [2, 3, 7, 8].includes(turn) ? width - 1 - column : column;
+      const top = [3, 4, 6, 7].includes(turn) ? height - 1 - row : row;
+      turned[to] = plane[top * width + left];
+    }
+  }
+  return { luma: turned, width: newWidth, height: newHeight, clear };
+}
+
+// Whether a way reads a picture whose pixels are known: "works", "changed", or null.
+async function tried(way) {
+  const width = 64, height = 48;
+  const known = Uint8Array.from({ length: width * height * 3 }, (_, at) =>
+    (at * 2654435761) >>> 21 & 255);
+  try {
+    const header = { profile: false, turn: 1 };
+    const picture = await way(bitmapFile(known, width, height), "bmp", header);
+    const seen = await picture.read(0, height);
+    picture.close();
+    if (picture.width !== width || picture.height !== height) return "changed";
+    for (let pixel = 0; pixel < width * height; pixel++) {
+      for (let channel = 0; channel < 3; channel++) {
+        if (seen[pixel * 4 + channel] !== known[pixel * 3 + channel]) return "changed";
+      }
+      if (seen[pixel * 4 + 3] !== 255) return "changed";
+    }
+    return "works";
+  } catch {
+    return null;
+  }
+}
+
+// RGB pixels as a BMP file, the one format that needs no compression.
+function bitmapFile(rgb, width, height) {
+  const file = new Uint8Array(54 + width * height * 3);
+  const view = new DataView(file.buffer);
+  file.set([0x42, 0x4d]);
+  view.setUint32(2, file.length, true);
+  view.setUint32(10, 54, true);
+  view.setUint32(14, 40, true);
+  view.setInt32(18, width, true);
+  view.setInt32(22, -height, true); // rows from the top
+  view.setUint16(26, 1, true);
+  view.setUint16(28, 24, true);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    for (let channel = 0; channel < 3; channel++) {
+      file[54 + pixel * 3 + channel] = rgb[pixel * 3 + 2 - channel];
+    }
+  }
+  return file;
+}

@@ -1,0 +1,335 @@
+"""What a browser makes of a person's pictures is what the server would make of them, to the bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pipeline.domain.media import Side
+from pipeline.errors import Refused
+from pipeline.media.crops import CROPS, registered_crops, slot_of_view
+from pipeline.media.image import decode_image
+from pipeline.signals import pdq
+from services.portal import device
+from tests import pictures
+from tests.pictures import encode
+from tests.serving import served
+from tests.vectors import pictures_of_devices
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+STATIC = Path(device.__file__).parent / "static"
+PAGE = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; "
+    "media-src blob:; base-uri 'none'"
+)
+PDQ = pdq.build()
+
+
+@dataclass
+class Phone:
+    """A page that hashes files, as the portal's pages do."""
+
+    page: Page
+    requests: list[str]
+    arrived: list[str]
+
+    def hash(self, files: list[tuple[str, bytes]]) -> list[dict[str, Any]]:
+        """What `hasher.hash` says of each file; their names say nothing, as names should."""
+        chosen = [
+            {"name": name, "mimeType": "application/octet-stream", "buffer": body}
+            for name, body in files
+        ]
+        self.page.set_input_files("#files", chosen)
+        found: list[dict[str, Any]] = self.page.evaluate(
+            """async () => {
+                const found = [];
+                for (const file of document.getElementById("files").files) {
+                    found.push(await hasher.hash(file));
+                }
+                return found;
+            }"""
+        )
+        return found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        if os.environ.get("CONSENTRY_CI"):
+            pytest.fail("in CI the browser is mandatory: apt-get install chromium libatomic1")
+        pytest.skip("Chromium is not installed: apt-get install chromium libatomic1")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def phone(chromium: Browser) -> Iterator[Phone]:
+    arrived: list[str] = []
+
+    def page_of(_: Any) -> Response:
+        return HTMLResponse(
+            "<!doctype html><title>x</title><input type=file id=files multiple>",
+            headers={"content-security-policy": PAGE},
+        )
+
+    def anything(request: Any) -> Response:
+        arrived.append(str(request.url))
+        return Response("", headers={"access-control-allow-origin": "*"})
+
+    app = Starlette(
+        routes=[
+            Route("/", page_of),
+            Route("/device/worker.js", lambda _: device.worker_response()),
+            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/{rest:path}", anything),
+        ]
+    )
+    with served(app) as url:
+        page = chromium.new_page()
+        requests: list[str] = []
+        page.context.on("request", lambda request: requests.append(_told(request)))
+        page.goto(url)
+        page.evaluate(
+            """async () => {
+                const { openHasher } = await import("/static/device/hashing.js");
+                globalThis.hasher = await openHasher("/device/worker.js");
+            }"""
+        )
+        assert page.evaluate("hasher.check()") == {"works": True, "problem": None}
+        yield Phone(page, requests, arrived)
+        page.close()
+
+
+def _told(request: Request) -> str:
+    return f"{request.method} {request.url}"
+
+
+def server_codes(body: bytes, slots: Iterable[int] | None = None) -> list[list[Any]]:
+    """What registering at a desk would keep of a file, in the form in which a browser sends it.
+
+    ``slots`` are the crops to look at, all when None.
+    """
+    frames = registered_crops(decode_image(body).frames[0])
+    looked_at = [one for one in frames if slots is None or slot_of_view(one.view) in slots]
+    computed = PDQ.compute(looked_at, Side.REGISTERED)
+    return [
+        [slot_of_view(view), code.tobytes().hex(), int(quality)]
+        for view, code, quality in zip(
+            computed.views, computed.codes, computed.quality, strict=True
+        )
+        if quality >= PDQ.minimum_quality
+    ]
+
+
+def bits(one: str, other: str) -> int:
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+def test_codes_of_every_kind_of_picture_are_the_servers_to_the_bit(phone: Phone) -> None:
+    files = list(pictures_of_devices.exact())
+    for (name, body), found in zip(files, phone.hash(files), strict=True):
+        wanted = server_codes(body)
+        assert wanted, f"{name} shows nothing"
+        assert "item" in found, f"{name}: {found}"
+        codes = found["item"]["codes"]
+        assert [code[:2] for code in codes] == [code[:2] for code in wanted], name
+        assert codes[0][2] == wanted[0][2], f"{name}: the whole picture's quality"
+        assert all(abs(a[2] - b[2]) <= 1 for a, b in zip(codes, wanted, strict=True)), name
+
+
+def test_pictures_with_a_colour_profile_lie_within_a_few_bits(phone: Phone) -> None:
+    """Browsers and the server convert profiles with different rounding; 31 bits match."""
+    files = list(pictures_of_devices.coloured())
+    for (name, body), found in zip(files, phone.hash(files), strict=True):
+        wanted = {slot: code for slot, code, _ in server_codes(body)}
+        codes = {slot: code for slot, code, _ in found["item"]["codes"]}
+        shared = wanted.keys() & codes.keys()
+        assert len(shared) >= 0.9 * len(wanted), name
+        far = [bits(wanted[slot], codes[slot]) for slot in shared]
+        assert bits(wanted[0], codes[0]) <= 2, name
+        assert max(far) <= 8, name
+        assert np.mean(far) <= 1, name
+
+
+@pytest.mark.parametrize(("width", "height", "turn"), [(4000, 3000, 6), (8000, 6000, 1)])
+def test_large_photos_are_hashed_as_the_server_hashes_them(
+    phone: Phone, width: int, height: int, turn: int
+) -> None:
+    """12 megapixels are hashed as they are, 48 from 2048 pixels, on both sides."""
+    cell = pictures.textured(width // 8, height // 8, 4)
+    body = pictures.oriented(np.kron(cell, np.ones((8, 8, 1), np.uint8)), turn)
+    (found,) = phone.hash([("large", body)])
+    codes = {slot: code for slot, code, _ in found["item"]["codes"]}
+    wanted = server_codes(body, (0, 5, 24, 51, 66, 89))
+    assert len(codes) >= 80
+    assert wanted[0][0] == 0
+    assert {slot: codes.get(slot) for slot, _, _ in wanted} == {s: code for s, code, _ in wanted}
+
+
+def test_what_cannot_be_registered_is_named(phone: Phone) -> None:
+    plain = pictures.shapes(200, 150)
+    jpeg, png = encode(plain, "JPEG"), encode(plain)
+    cases = {
+        "empty": b"",
+        "unsupported": b"these are words and no picture at all",
+        "cut_short": jpeg[: len(jpeg) // 2],
+        "broken": png[: len(png) // 2],
+        "heic": encode(plain, "HEIF"),
+        "tiff": encode(plain, "TIFF"),
+        "jpeg2000": encode(plain, "JPEG2000"),
+        "too_plain": encode(pictures.flat()),
+        "too_large": pictures.png_header(40_000, 10),
+        "video_unreadable": b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(64),
+    }
+    found = phone.hash(list(cases.items()))
+    assert [one.get("problem") for one in found] == list(cases)
+    known = (STATIC / "device" / "problems.js").read_text()
+    assert all(re.search(rf"^  {code}:", known, re.M) for code in cases)
+
+
+def test_what_would_be_refused_here_is_refused_there_too() -> None:
+    with pytest.raises(Refused):
+        decode_image(encode(pictures.shapes(200, 150), "JPEG")[:900])
+
+
+def test_nothing_leaves_while_files_are_hashed(phone: Phone) -> None:
+    phone.page.evaluate("hasher.check()")
+    before = len(phone.requests)
+    (found,) = phone.hash([("holiday in secret.png", encode(pictures.shapes(300, 200)))])
+    assert phone.requests[before:] == []
+    told = json.dumps(found["item"])
+    assert set(found["item"]) == {"kind", "codes"}
+    assert "holiday" not in told
+    for slot, code, quality in found["item"]["codes"]:
+        assert isinstance(slot, int)
+        assert re.fullmatch("[0-9a-f]{64}", code)
+        assert 50 <= quality <= 100
+
+
+CONNECTIONS = {
+    "fetch": "fetch('/leak/fetch').then(() => 'open', () => 'shut')",
+    "fetch of a blob": """fetch(URL.createObjectURL(new Blob(['x'])))
+        .then(() => 'open', () => 'shut')""",
+    "XMLHttpRequest": """new Promise((done) => {
+        const request = new XMLHttpRequest();
+        request.onload = () => done('open');
+        request.onerror = () => done('shut');
+        request.open('POST', '/leak/xhr');
+        request.send('x');
+    })""",
+    "WebSocket": """new Promise((done) => {
+        try {
+            const socket = new WebSocket(`ws://${location.host}/leak/socket`);
+            socket.onopen = () => done('open');
+            socket.onerror = () => done('shut');
+        } catch { done('shut'); }
+    })""",
+    "EventSource": """new Promise((done) => {
+        const source = new EventSource('/leak/events');
+        source.onopen = () => { source.close(); done('open'); };
+        source.onerror = () => { source.close(); done('shut'); };
+    })""",
+    "import": "import('/static/device/crops.js?leak').then(() => 'open', () => 'shut')",
+    "importScripts": """(() => {
+        try { importScripts('/static/device/crops.js?leak'); return 'open'; }
+        catch { return 'shut'; }
+    })()""",
+    "a worker within": """new Promise((done) => {
+        try {
+            const inner = new Worker('/device/worker.js?leak', {type: 'module'});
+            inner.onerror = () => done('shut');
+            setTimeout(() => done('open'), 3000);
+        } catch { done('shut'); }
+    })""",
+}
+
+
+def test_the_worker_cannot_connect_to_anything(phone: Phone) -> None:
+    phone.page.evaluate("hasher.check()")
+    (worker,) = phone.page.workers
+    phone.arrived.clear()
+    found = {name: worker.evaluate(f"() => {what}") for name, what in CONNECTIONS.items()}
+    assert found == dict.fromkeys(CONNECTIONS, "shut")
+    assert phone.arrived == []
+
+
+NOISE = """() => {
+    const kinds = [OffscreenCanvasRenderingContext2D];
+    for (const kind of kinds) {
+        const read = kind.prototype.getImageData;
+        kind.prototype.getImageData = function (...place) {
+            const image = read.apply(this, place);
+            for (let at = 0; at < image.data.length; at += 97) image.data[at] ^= 1;
+            return image;
+        };
+    }
+}"""
+
+
+def test_a_browser_that_changes_pixels_sends_nothing_or_reads_them_another_way(
+    phone: Phone,
+) -> None:
+    body = encode(pictures.shapes(300, 200))
+    phone.page.evaluate("hasher.check()")
+    (worker,) = phone.page.workers
+    worker.evaluate(NOISE)
+    try:
+        assert phone.page.evaluate("hasher.check()") == {"works": True, "problem": None}
+        (found,) = phone.hash([("a", body)])
+        assert [c[:2] for c in found["item"]["codes"]] == [c[:2] for c in server_codes(body)]
+        worker.evaluate("() => { delete globalThis.ImageDecoder; }")
+        assert phone.page.evaluate("hasher.check()") == {
+            "works": False,
+            "problem": "pixels_changed",
+        }
+        assert phone.hash([("a", body)]) == [{"problem": "pixels_changed"}]
+    finally:
+        phone.page.evaluate("hasher.close()")
+    assert phone.page.evaluate("hasher.check()") == {"works": True, "problem": None}
+
+
+def test_crops_are_listed_once_for_both(phone: Phone) -> None:
+    listed = phone.page.evaluate("import('/static/device/crops.js').then((crops) => crops.CROPS)")
+    assert [tuple(crop) for crop in listed] == list(CROPS)
+
+
+def test_a_batch_can_be_stopped(phone: Phone) -> None:
+    files = [{"name": "a", "mimeType": "", "buffer": encode(pictures.shapes(1800, 1400))}]
+    phone.page.set_input_files("#files", files)
+    found = phone.page.evaluate(
+        """() => {
+            const stop = new AbortController();
+            const [file] = document.getElementById("files").files;
+            const found = hasher.hash(file, () => {}, stop.signal);
+            setTimeout(() => stop.abort(), 1);
+            return found;
+        }"""
+    )
+    assert found == {"problem": "stopped"}
+    assert "item" in phone.hash([("a", encode(pictures.shapes(300, 200)))])[0]
+
+
+def test_the_worker_is_one_script_without_imports() -> None:
+    script = device.worker_script()
+    assert not re.search(r"^\s*(import|export)\b", script, re.M)
+    assert "default-src 'none'" in device.WORKER_HEADERS["content-security-policy"]
+    assert "script-src" not in device.WORKER_HEADERS["content-security-policy"]
