@@ -19,6 +19,7 @@ from pipeline.domain.case import (
     CaseKind,
     CaseUpload,
     Dismissal,
+    Ground,
     State,
     Takedown,
 )
@@ -34,6 +35,7 @@ from pipeline.domain.ids import (
     GrantId,
     ItemId,
     MediaId,
+    NoticeId,
     PersonId,
     PlatformId,
     ProcessId,
@@ -44,11 +46,11 @@ from pipeline.domain.ids import (
 from pipeline.domain.policy import Match
 from pipeline.domain.screening import Screening
 
-KeyOwner = PersonId | PlatformId | MediaId
+KeyOwner = PersonId | PlatformId | MediaId | NoticeId
 """Who a data key may belong to."""
 
 
-KeyKind = Literal["person", "platform", "media", "deployment"]
+KeyKind = Literal["person", "platform", "media", "deployment", "notice"]
 """What kind of owner that is."""
 
 
@@ -132,8 +134,20 @@ class RegisteredPerson:
 class Registry(Protocol):
     """People, their entries, and the change log that indexes follow."""
 
-    def add_person(self, case_number: str, pin: str, consent: Consent) -> PersonId:
-        """A new person with a first consent; ``pin`` is a digest, never the PIN."""
+    def add_person(self, case_number: str, pin: str, consent: Consent, recovery: bytes) -> PersonId:
+        """A new person with a first consent; PIN and recovery code come as digests."""
+        ...
+
+    def by_recovery(self, recovery: bytes) -> tuple[str, PersonId] | None:
+        """The case number and person of a recovery code's digest."""
+        ...
+
+    def set_credentials(self, person: PersonId, pin: str, recovery: bytes) -> None:
+        """Another PIN and recovery code, as digests; her visits end."""
+        ...
+
+    def lock(self, person: PersonId) -> bool:
+        """Hold a person against every other withdrawal; false when she is gone."""
         ...
 
     def person(self, case_number: str, *, lock: bool = False) -> RegisteredPerson | None:
@@ -794,6 +808,149 @@ class Reviewers(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that a person registered and has not taken back."""
+
+    item: ItemId
+    kind: Literal["picture", "clip", "face"]
+    added_at: datetime
+    active: bool
+    """Whether every process that holds an index has applied its addition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A case that rests, or rested, on an item of hers."""
+
+    item: ItemId
+    case: CaseId
+    state: State
+    opened_at: datetime
+    decided_at: datetime | None
+    ground: Ground | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A platform that was asked to take something down, and when it confirmed that it knows."""
+
+    case: CaseId
+    platform: str
+    asked_at: datetime
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Copies of upheld content that were recognised at once on a platform."""
+
+    case: CaseId
+    platform: str
+    count: int
+    last_at: datetime
+
+
+class Following(Protocol):
+    """What a registered person is told of, and takes back item by item."""
+
+    def items(self, person: PersonId) -> list[Item]:
+        """What she has registered, oldest first."""
+        ...
+
+    def findings(self, person: PersonId) -> list[Finding]:
+        """Cases that rest on her items, or on copies that were upheld because of them."""
+        ...
+
+    def takedowns(self, cases: Sequence[CaseId]) -> list[Asked]:
+        """Whom upheld cases made ask for removal."""
+        ...
+
+    def repeats(self, cases: Sequence[CaseId]) -> list[Repeat]:
+        """What was known at once because of upheld cases."""
+        ...
+
+    def because_of(self, person: PersonId, items: Iterable[ItemId]) -> tuple[EntryId, ...]:
+        """The items' entries, and those upheld for these items alone."""
+        ...
+
+    def undecided_on(self, entries: Sequence[EntryId]) -> list[CaseId]:
+        """Undecided cases with a hit on one of these entries."""
+        ...
+
+    def remove(self, person: PersonId, entries: Sequence[EntryId]) -> int:
+        """Delete entries of hers and what cases say of them; the change's sequence."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Totals for the public: people, items, and cases by how they ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A registered person at her own pages."""
+
+    person: PersonId
+    csrf: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNotice:
+    """A notice, sealed; ``sealed`` is None once its writer's data is destroyed."""
+
+    id: NoticeId
+    case: CaseId
+    received_at: datetime
+    sealed: bytes | None = field(repr=False)
+
+
+class Notices(Protocol):
+    """Notices of content that is online."""
+
+    def add(self, notice: StoredNotice, code: bytes) -> None:
+        """Keep a notice; ``code`` is the digest of the code that follows it."""
+        ...
+
+    def of_case(self, case: CaseId) -> StoredNotice | None:
+        """The notice that opened a case."""
+        ...
+
+    def by_code(self, code: bytes) -> StoredNotice | None:
+        """The notice that a code follows."""
+        ...
+
+    def due(self, decided_before: datetime, limit: int) -> list[StoredNotice]:
+        """Notices whose writer need not be known any more, locked."""
+        ...
+
+    def destroyed(self, notice: NoticeId, now: datetime) -> None:
+        """What it said is gone."""
+        ...
+
+
+class Visits(Protocol):
+    """Who is signed in to her own case. A visit is deleted with the person."""
+
+    def begin(
+        self, person: PersonId, digest: bytes, csrf: str, now: datetime, expires: datetime
+    ) -> None:
+        """A visit begins; ``digest`` is that of its token."""
+        ...
+
+    def get(self, digest: bytes, now: datetime) -> Visit | None:
+        """The visit of a token's digest, used now; None when it has ended."""
+        ...
+
+    def end(self, digest: bytes) -> None:
+        """She signs out."""
+        ...
+
+    def purge(self, now: datetime) -> int:
+        """Remove visits that ended by themselves; how many."""
+        ...
+
+
 class Unit(Protocol):
     """One transaction and its parts."""
 
@@ -827,6 +984,12 @@ class Unit(Protocol):
     def attempts(self) -> Attempts: ...
     @property
     def reviewers(self) -> Reviewers: ...
+    @property
+    def following(self) -> Following: ...
+    @property
+    def visits(self) -> Visits: ...
+    @property
+    def notices(self) -> Notices: ...
 
 
 class Pins(Protocol):

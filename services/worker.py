@@ -17,6 +17,7 @@ import structlog
 from pipeline.errors import ConsentryError, Unavailable
 from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.enrol_face import expire
+from pipeline.journeys.notice import retire_notices
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.withdraw import finish
 from pipeline.storage.idempotency import Idempotency
@@ -58,7 +59,8 @@ def duties(world: World) -> list[Duty]:
         return len(pending)
 
     def retire() -> int:
-        return retire_due(world.store, world.blobs, now)
+        window = world.desk.appeal_window
+        return retire_due(world.store, world.blobs, now) + retire_notices(world.store, now, window)
 
     def expire_faces() -> int:
         return expire(world.store, world.blobs, now)
@@ -68,6 +70,7 @@ def duties(world: World) -> list[Duty]:
         with world.store.transaction() as unit:
             unit.reviewers.purge(now())
             unit.attempts.purge(now())
+            unit.visits.purge(now())
         Idempotency(world.database).purge()
         return swept
 

@@ -222,9 +222,15 @@ class Case:
         left = tuple(pair for pair in self.hits if pair[1] not in withdrawn)
         if self.state not in UNDECIDED:
             return replace(self, hits=left)
-        if left:
+        if left or self.kind is CaseKind.NOTICE:
             return replace(self, hits=left)
         return replace(self, hits=(), state=State.WITHDRAWN, lease=None)
+
+    def taken_back(self) -> Case:
+        """The case of a notice after its writer took it back; one that is decided stays so."""
+        if self.state not in UNDECIDED or self.hits:
+            return self
+        return replace(self, state=State.WITHDRAWN, lease=None)
 
     def _decide(self, to: State, token: UUID, ground: Ground, reason: str, now: datetime) -> Case:
         if to not in NEXT[self.state]:

@@ -15,6 +15,7 @@ MediaId = NewType("MediaId", UUID)
 ItemId = NewType("ItemId", UUID)
 TakedownId = NewType("TakedownId", UUID)
 ReceiptId = NewType("ReceiptId", UUID)
+NoticeId = NewType("NoticeId", UUID)
 ProcessId = NewType("ProcessId", UUID)
 
 EnrolmentId = NewType("EnrolmentId", UUID)

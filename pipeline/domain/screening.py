@@ -30,6 +30,8 @@ class Form(StrEnum):
 
     FILE = "file"
     HASHES = "hashes"
+    NOTICE = "notice"
+    """An address that somebody named in a notice; we never had its bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,10 @@ from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Signals, pack_all, rows_of, split_all, unpack
 from pipeline.domain.voucher import Voucher
 from pipeline.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Refused
-from pipeline.journeys.register import new_case_number, new_pin
+from pipeline.journeys.register import join
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see_faces import signals_of
+from pipeline.journeys.sign_in import new_credentials
 from pipeline.journeys.withdraw import close_if_empty
 from pipeline.packs import Face, FaceModel
 from pipeline.ports import Blobs, Clock, NewEntry, Pins, Store, Unit
@@ -82,13 +83,14 @@ class Office:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a request. Case number and PIN are there for a new person only, once."""
+    """What became of a request. Case number, PIN and recovery code: for a new person, once."""
 
     enrolment: EnrolmentId
     state: EnrolmentState
     outcomes: tuple[Outcome, ...]
     case_number: str | None = None
     pin: str | None = field(default=None, repr=False)
+    recovery: str | None = field(default=None, repr=False)
 
 
 class PhotosRefused(Invalid):
@@ -129,15 +131,14 @@ def submit(
     if voucher is not None:
         _prove(office, voucher, [body for _, body in bodies])
     now = office.clock()
-    number, secret = (new_case_number(), new_pin()) if person is None else (None, None)
-    digest = office.pins.digest(secret) if secret else ""
+    given = new_credentials() if person is None else None
+    digest = office.pins.digest(given.pin) if given else ""
     consent = Consent(Purpose.FACE, consented_to).to(ConsentState.GIVEN, now)
     closed: list[MediaId] = []
     with office.store.transaction() as unit:
         unit.enrolments.alone()
-        if number is not None:
-            person = unit.registry.add_person(number, digest, consent)
-            unit.vault.create(person, kind="person")
+        if given is not None:
+            person = join(unit, given, digest, consent)
         assert person is not None
         if not unit.registry.hold(person):
             raise Conflict("this person has left; nothing of hers may be added")
@@ -176,7 +177,14 @@ def submit(
             unit.audit.append(vouched, "enrolment.approved", f"enrolment:{enrolment.id}", {})
     for medium in closed:
         office.blobs.destroy(medium)
-    return Submitted(enrolment.id, enrolment.state, outcomes, number, secret)
+    return Submitted(
+        enrolment.id,
+        enrolment.state,
+        outcomes,
+        given.case_number if given else None,
+        given.pin if given else None,
+        given.recovery if given else None,
+    )
 
 
 def approve(

@@ -6,7 +6,6 @@ a case number and a PIN, shown once, with which she can follow her case and leav
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,14 +19,12 @@ from pipeline.domain.ids import PersonId
 from pipeline.domain.media import Frame, Media, Side
 from pipeline.domain.signal import Signals, pack
 from pipeline.errors import Invalid, Refused
+from pipeline.journeys.sign_in import Credentials, grouped, new_credentials, plain, recovery_print
 from pipeline.media.crops import registered_crops, slot_of_view
 from pipeline.ports import Clock, NewEntry, Pins, Store, Unit
 from pipeline.signals import SignalType
 
 BANK = "registered"
-
-_SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
-_DIGITS = "0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +38,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What the person is given, once. Neither the PIN nor a way to make a new one is kept."""
+    """What the person is given, once. Neither the PIN nor the recovery code is kept."""
 
     case_number: str
     pin: str = field(repr=False)
     outcomes: tuple[Outcome, ...]
+    recovery: str = field(repr=False)
 
 
 def register(
@@ -86,12 +84,11 @@ def register(
     if not items:
         reasons = "; ".join(f"{one.name}: {one.problem}" for one in outcomes)
         raise Invalid(f"none of these images could be registered ({reasons or 'none was given'})")
-    number, pin = new_case_number(), new_pin()
-    consent = Consent(Purpose.HASHES, consent_text).to(ConsentState.GIVEN, clock())
-    digest = pins.digest(pin)
+    given = new_credentials()
+    digest = pins.digest(given.pin)
     with store.transaction() as unit:
-        person = unit.registry.add_person(number, digest, consent)
-        unit.vault.create(person, kind="person")
+        consent = Consent(Purpose.HASHES, consent_text).to(ConsentState.GIVEN, clock())
+        person = join(unit, given, digest, consent)
         for found in items:
             add_item(unit, person, found)
         unit.audit.append(
@@ -100,7 +97,15 @@ def register(
             f"person:{person}",
             {"items": len(items), "consent": consent_text},
         )
-    return Registration(number, pin, tuple(outcomes))
+    return Registration(given.case_number, given.pin, tuple(outcomes), given.recovery)
+
+
+def join(unit: Unit, given: Credentials, pin_digest: str, consent: Consent) -> PersonId:
+    """A new person with her first consent and a key of her own."""
+    code = recovery_print(unit.vault.fingerprint, given.recovery)
+    person = unit.registry.add_person(given.case_number, pin_digest, consent, code)
+    unit.vault.create(person, kind="person")
+    return person
 
 
 def add_item(unit: Unit, person: PersonId, found: Sequence[Signals]) -> None:
@@ -120,15 +125,8 @@ def add_item(unit: Unit, person: PersonId, found: Sequence[Signals]) -> None:
     unit.registry.add_item(person, BANK, Source.REGISTERED, entries)
 
 
-def normal_case_number(text: str) -> str:
-    """A case number as it is stored, from how somebody typed it: case, spaces, O for 0, I for 1."""
-    plain = "".join(symbol for symbol in text.upper() if symbol.isalnum())
-    return plain.translate(str.maketrans("OIL", "011"))
-
-
-def shown_case_number(stored: str) -> str:
-    """A case number as it is shown: groups of four."""
-    return "-".join(stored[at : at + 4] for at in range(0, len(stored), 4))
+normal_case_number = plain
+shown_case_number = grouped
 
 
 def codes_of(
@@ -150,13 +148,3 @@ def codes_of(
     keep = np.flatnonzero(telling & ~common)
     views = tuple(computed.views[row] for row in keep)
     return Signals(computed.space, computed.codes[keep], computed.quality[keep], views), ""
-
-
-def new_case_number() -> str:
-    """A case number that nobody can guess: 60 random bits."""
-    return "".join(secrets.choice(_SYMBOLS) for _ in range(12))
-
-
-def new_pin() -> str:
-    """A PIN of eight digits; guesses are slowed down."""
-    return "".join(secrets.choice(_DIGITS) for _ in range(8))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from pipeline.domain.case import LEASE, UNDECIDED, Case, CaseUpload, Ground, State
+from pipeline.domain.case import LEASE, UNDECIDED, Case, CaseKind, CaseUpload, Ground, State
 from pipeline.domain.evidence import Source
 from pipeline.domain.ids import CaseId, MediaId, PersonId, PlatformId, ReviewerId, uuid7
 from pipeline.domain.signal import rows_of, split_all
@@ -90,7 +90,7 @@ def uphold(desk: Desk, case: CaseId, token: UUID, ground: Ground, reason: str) -
     now = desk.clock()
     with desk.store.transaction() as unit:
         found = _locked(unit, case)
-        if found.state in UNDECIDED and not found.hits:
+        if found.state in UNDECIDED and not found.hits and found.kind is not CaseKind.NOTICE:
             raise IllegalTransition("all that this case rested on was withdrawn; it closes itself")
         decided, takedowns = found.uphold(token, ground, reason, now)
         unit.cases.save(decided)

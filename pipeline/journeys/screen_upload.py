@@ -177,9 +177,16 @@ class Screener:
                 return decision
             people = sorted({match.hit.owner.person for match in decision.matches}, key=str)
             gone = {person for person in people if not unit.registry.hold(person)}
-            if not gone:
+            # Held people cannot take items back either; who did so just before is seen now.
+            entries = {match.hit.entry for match in decision.matches}
+            gone_entries = entries - unit.registry.owners(entries).keys()
+            if not gone and not gone_entries:
                 return decision
-            hits = tuple(hit for hit in hits if hit.owner.person not in gone)
+            hits = tuple(
+                hit
+                for hit in hits
+                if hit.owner.person not in gone and hit.entry not in gone_entries
+            )
 
     def _open_case(
         self,

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from pipeline.domain.case import State
 from pipeline.domain.erasure import Confirmation, Holder, Receipt, Step
 from pipeline.domain.ids import CaseId, PersonId, ReceiptId, uuid7
-from pipeline.errors import Denied, NotFound, TooManyAttempts
-from pipeline.journeys.register import normal_case_number
+from pipeline.errors import NotFound
 from pipeline.journeys.restore_index import WRITE_OFF
 from pipeline.journeys.retire_media import destroy
 from pipeline.journeys.review import by_platform, tell
+from pipeline.journeys.sign_in import sign_in
 from pipeline.ports import Blobs, Clock, Follower, Pins, Store, StoredMedium, Unit
 
 Alive = Callable[[Follower], bool | None]
@@ -33,29 +33,17 @@ def ask(store: Store, pins: Pins, clock: Clock, case_number: str, pin: str) -> R
     wrong case number or PIN (the same words for both), ``TooManyAttempts`` when it is too soon to
     try again: waiting grows with wrong answers and always ends.
     """
-    stored = normal_case_number(case_number)
+    return leave(store, clock, sign_in(store, pins, clock, case_number, pin))
+
+
+def leave(store: Store, clock: Clock, person: PersonId) -> ReceiptId:
+    """The same for somebody who has proved who she is."""
     now = clock()
     with store.transaction() as unit:
-        subject = unit.vault.fingerprint(b"pin|" + stored.encode())
-        wait = unit.attempts.wait(subject, now)
-        if wait > 0:
-            raise TooManyAttempts(
-                f"too many wrong answers; try again in {int(wait) + 1} seconds", wait
-            )
-        known = unit.registry.person(stored)
-        right = pins.matches(known.pin if known else None, pin.strip())
-        if right:
-            unit.attempts.cleared(subject)
-        else:
-            unit.attempts.failed(subject, now)
-    if not right:
-        raise Denied("this case number and PIN do not belong together; check both and try again")
-    with store.transaction() as unit:
-        person = unit.registry.person(stored, lock=True)
-        if person is None:
+        if not unit.registry.lock(person):
             raise NotFound("this withdrawal has just been completed")
-        under_way = unit.withdrawals.of(person.id)
-        return under_way if under_way is not None else _stop_matches(unit, person.id, now)
+        under_way = unit.withdrawals.of(person)
+        return under_way if under_way is not None else _stop_matches(unit, person, now)
 
 
 def finish(

@@ -109,6 +109,13 @@ def rectangle(crop: Thousandths, width: int, height: int) -> tuple[int, int, int
     )
 
 
+def view_of_slot(slot: int) -> View:
+    """What a slot of a registered picture shows; raises ``Invalid`` outside of the list."""
+    if not 0 <= slot < len(CROPS):
+        raise Invalid(f"a crop's slot is 0 to {len(CROPS) - 1}")
+    return _view(slot)
+
+
 def slot_of_view(view: View) -> int:
     """The slot of a registered crop's view; raises ``Invalid`` for a view of another kind."""
     slot = _SLOT_OF_CORNERS.get(view.corners)

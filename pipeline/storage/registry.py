@@ -22,9 +22,11 @@ class PgRegistry:
     def __init__(self, queries: Queries, vault: PgVault) -> None:
         self._queries, self._vault = queries, vault
 
-    def add_person(self, case_number: str, pin: str, consent: Consent) -> PersonId:
+    def add_person(self, case_number: str, pin: str, consent: Consent, recovery: bytes) -> PersonId:
         """See the port."""
-        person: PersonId = self._queries.value("person_add", case_number=case_number, pin=pin)
+        person: PersonId = self._queries.value(
+            "person_add", case_number=case_number, pin=pin, recovery=recovery
+        )
         self.put_consent(person, consent)
         return person
 
@@ -44,6 +46,20 @@ class PgRegistry:
         name = "person_by_case_number_locked" if lock else "person_by_case_number"
         row = self._queries.one(name, case_number=case_number)
         return RegisteredPerson(row["id"], row["pin"], row["withdrawn"]) if row else None
+
+    def by_recovery(self, recovery: bytes) -> tuple[str, PersonId] | None:
+        """See the port."""
+        row = self._queries.one("person_by_recovery", recovery=recovery)
+        return (row["case_number"], row["id"]) if row else None
+
+    def set_credentials(self, person: PersonId, pin: str, recovery: bytes) -> None:
+        """See the port."""
+        self._queries.run("person_credentials", person=person, pin=pin, recovery=recovery)
+        self._queries.run("visits_end", person=person)
+
+    def lock(self, person: PersonId) -> bool:
+        """See the port."""
+        return self._queries.one("person_lock", person=person) is not None
 
     def add_item(
         self,

@@ -12,15 +12,18 @@ from pipeline.ports import (
     Enrolments,
     Events,
     Followers,
+    Following,
     Grants,
     Jobs,
     MediaStore,
+    Notices,
     Platforms,
     Registry,
     Reviewers,
     Screenings,
     Unit,
     Vault,
+    Visits,
     Withdrawals,
 )
 from pipeline.storage import Connection, Database, Queries
@@ -29,14 +32,17 @@ from pipeline.storage.audit import PgAudit
 from pipeline.storage.cases import PgCases
 from pipeline.storage.enrolments import PgEnrolments, PgGrants
 from pipeline.storage.events import PgEvents
+from pipeline.storage.following import PgFollowing
 from pipeline.storage.jobs import PgJobs
 from pipeline.storage.keyring import KeyRing
 from pipeline.storage.media import PgMedia
+from pipeline.storage.notices import PgNotices
 from pipeline.storage.platforms import PgPlatforms
 from pipeline.storage.registry import PgFollowers, PgRegistry
 from pipeline.storage.reviewers import PgReviewers
 from pipeline.storage.screenings import PgScreenings
 from pipeline.storage.vault import PgVault, Secrets
+from pipeline.storage.visits import PgVisits
 from pipeline.storage.withdrawals import PgWithdrawals
 
 
@@ -62,6 +68,9 @@ class PgUnit:
         self.audit: AuditLog = PgAudit(queries)
         self.attempts: Attempts = PgAttempts(queries)
         self.reviewers: Reviewers = PgReviewers(queries)
+        self.following: Following = PgFollowing(queries)
+        self.visits: Visits = PgVisits(queries)
+        self.notices: Notices = PgNotices(queries)
 
 
 class PgStore:

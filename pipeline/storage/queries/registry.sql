@@ -1,6 +1,19 @@
 -- name: person_add
 -- A new person.
-INSERT INTO persons (case_number, pin) VALUES (%(case_number)s, %(pin)s) RETURNING id;
+INSERT INTO persons (case_number, pin, recovery)
+VALUES (%(case_number)s, %(pin)s, %(recovery)s) RETURNING id;
+
+-- name: person_by_recovery
+-- Who has a recovery code.
+SELECT id, case_number FROM persons WHERE recovery = %(recovery)s;
+
+-- name: person_credentials
+-- Another PIN and another recovery code.
+UPDATE persons SET pin = %(pin)s, recovery = %(recovery)s WHERE id = %(person)s;
+
+-- name: person_lock
+-- A person, held against every other withdrawal.
+SELECT id FROM persons WHERE id = %(person)s FOR UPDATE;
 
 -- name: consent_put
 -- What a person allows, as of now.

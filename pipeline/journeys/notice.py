@@ -1,0 +1,187 @@
+"""Somebody tells of something that is online already; the law's clock starts with its receipt.
+
+A complete notice opens a case in which each address is an upload of the platform's, so that a
+reviewer's decision reaches the platform like any other. Who wrote it and how to reach her lies
+sealed under a key of the notice's own, which is destroyed some time after the decision, or at once
+when she takes the notice back. She follows it with a code; nobody needs an account.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pipeline.domain.case import UNDECIDED, CaseKind, CaseUpload, Ground, State
+from pipeline.domain.ids import CaseId, NoticeId, PlatformId, ScreeningId, uuid7
+from pipeline.domain.media import Rating, Upload
+from pipeline.domain.notice import LONGEST, MOST_LOCATIONS, Notice, deadline
+from pipeline.domain.screening import Form, Screening, Verdict
+from pipeline.errors import Conflict, Denied, Invalid, NotFound
+from pipeline.journeys.review import by_platform, tell
+from pipeline.journeys.sign_in import new_recovery, plain
+from pipeline.ports import Clock, Store, StoredNotice, Unit
+
+URGENT = 10
+"""Notices come before what waits without a legal clock."""
+
+_COLUMN = "notices.sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What whoever wrote a notice is given: the code that follows it, shown once."""
+
+    code: str = field(repr=False)
+    received_at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a notice stands, as its writer may see it."""
+
+    received_at: datetime
+    deadline: datetime
+    state: State
+    decided_at: datetime | None
+    ground: Ground | None
+    told_at: datetime | None
+    """When the platform was asked to take it down."""
+    confirmed_at: datetime | None
+    held: bool
+    """Whether name and contact are still held."""
+
+
+def give(store: Store, clock: Clock, platform: str, notice: Notice) -> Receipt:
+    """Take in a notice; raises ``Invalid`` with what is missing, ``NotFound`` for a platform."""
+    if notice.missing:
+        raise Invalid(f"the notice lacks: {', '.join(notice.missing)}")
+    if len(notice.locations) > MOST_LOCATIONS or len(notice.explanation) > LONGEST:
+        raise Invalid(f"at most {MOST_LOCATIONS} addresses and {LONGEST} characters in one notice")
+    now, code = clock(), new_recovery()
+    case, identifier = CaseId(_fresh(now)), NoticeId(_fresh(now))
+    with store.transaction() as unit:
+        at = unit.platforms.by_name(platform)
+        if at is None:
+            raise NotFound("no platform of this name works with us")
+        unit.cases.open(case, now, kind=CaseKind.NOTICE, deadline=deadline(now), priority=URGENT)
+        sequence = unit.audit.append(
+            "service:portal",
+            "notice.received",
+            f"case:{case}",
+            {"notice": str(identifier), "locations": len(notice.locations)},
+        )
+        for location in dict.fromkeys(notice.locations):
+            _name(unit, case, at, location, now, sequence)
+        unit.vault.create(identifier, kind="notice")
+        unit.notices.add(
+            StoredNotice(
+                identifier,
+                case,
+                now,
+                unit.vault.seal(identifier, _COLUMN, notice.packed()),
+            ),
+            _print(unit, code),
+        )
+    return Receipt(code, now, deadline(now))
+
+
+def read(unit: Unit, case: CaseId) -> Notice | None:
+    """What a case's notice says, for whoever reviews it; None once it is destroyed."""
+    found = unit.notices.of_case(case)
+    if found is None or found.sealed is None:
+        return None
+    return Notice.unpacked(unit.vault.unseal(found.id, _COLUMN, found.sealed))
+
+
+def follow(store: Store, code: str) -> Status:
+    """Where a notice stands; raises ``Denied`` for a code that no notice has."""
+    with store.transaction(snapshot=True) as unit:
+        found = _found(unit, code)
+        case = unit.cases.get(found.case)
+        assert case is not None  # a notice's case is opened with it
+        asked = unit.following.takedowns([found.case])
+    told = asked[0] if asked else None
+    decided = case.verdict if case.state not in UNDECIDED else None
+    return Status(
+        received_at=found.received_at,
+        deadline=case.deadline or deadline(found.received_at),
+        state=case.state,
+        decided_at=decided.at if decided else None,
+        ground=decided.ground if decided else None,
+        told_at=told.asked_at if told else None,
+        confirmed_at=told.confirmed_at if told else None,
+        held=found.sealed is not None,
+    )
+
+
+def take_back(store: Store, clock: Clock, code: str) -> None:
+    """Destroy what a notice says of its writer; a case that nobody has decided closes."""
+    now = clock()
+    with store.transaction() as unit:
+        found = _found(unit, code)
+        if found.sealed is None:
+            raise Conflict("this notice's personal data is destroyed already")
+        case = unit.cases.get(found.case, lock=True)
+        assert case is not None  # a notice's case is opened with it
+        _destroy(unit, found, now, "taken back")
+        closed = case.taken_back()
+        if closed is not case:
+            unit.cases.save(closed)
+            for platform, uploads in by_platform(closed):
+                tell(unit, closed, platform, uploads, now)
+            unit.audit.append("person", "case.withdrawn", f"case:{case.id}", {})
+
+
+def retire_notices(store: Store, clock: Clock, window: timedelta, limit: int = 100) -> int:
+    """Destroy the personal data of notices decided longer ago than ``window``; how many."""
+    now = clock()
+    with store.transaction() as unit:
+        due = unit.notices.due(now - window, limit)
+        for found in due:
+            _destroy(unit, found, now, "retention")
+    return len(due)
+
+
+def _name(
+    unit: Unit, case: CaseId, platform: PlatformId, location: str, now: datetime, audited: int
+) -> None:
+    """One address as an upload that the case is about."""
+    screening = Screening(
+        id=ScreeningId(_fresh(now)),
+        platform=platform,
+        upload=Upload(location, None, Rating.UNKNOWN),
+        form=Form.NOTICE,
+        verdict=Verdict.REVIEW,
+        policy="notice",
+        index_seq=0,
+        received_at=now,
+        milliseconds=0.0,
+        case=case,
+    )
+    unit.screenings.add(screening, audited=audited)
+    fingerprint = unit.vault.fingerprint(b"notice|" + location.encode())
+    unit.cases.join(case, CaseUpload(screening.id, platform, location, fingerprint), (), now)
+
+
+def _found(unit: Unit, code: str) -> StoredNotice:
+    found = unit.notices.by_code(_print(unit, code))
+    if found is None:
+        raise Denied("no notice has this code; check every symbol and try again")
+    return found
+
+
+def _destroy(unit: Unit, found: StoredNotice, now: datetime, why: str) -> None:
+    unit.vault.shred(found.id)
+    unit.notices.destroyed(found.id, now)
+    unit.audit.append("service:notice", "notice.destroyed", f"case:{found.case}", {"why": why})
+
+
+def _print(unit: Unit, code: str) -> bytes:
+    return unit.vault.fingerprint(b"notice-code|" + plain(code).encode())
+
+
+def _fresh(now: datetime) -> UUID:
+    return uuid7(now, secrets.token_bytes(10))

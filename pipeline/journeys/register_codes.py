@@ -1,0 +1,139 @@
+"""A person registers on her own device: codes arrive, the images stay where they are.
+
+The same promises as in ``register``: what says too little to be told from others is refused by
+name, codes are sealed under her key, and nothing else is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from pipeline.domain.consent import Consent, ConsentState, Purpose
+from pipeline.domain.generic import GenericBank
+from pipeline.domain.ids import PersonId
+from pipeline.domain.signal import Signals
+from pipeline.errors import Conflict, Invalid
+from pipeline.journeys.register import add_item, join
+from pipeline.journeys.sign_in import Credentials, new_credentials
+from pipeline.media.crops import CROPS, view_of_slot
+from pipeline.ports import Clock, Pins, Store, Unit
+from pipeline.signals import SignalType
+
+MOST_ITEMS = 500
+"""How many items one person may have: far more than anybody needs, few enough to bear."""
+
+
+class Fate(StrEnum):
+    """What became of one item that a device sent."""
+
+    PROTECTED = "protected"
+    TOO_PLAIN = "too_plain"
+    """Nothing in it tells it from other pictures."""
+    TOO_COMMON = "too_common"
+    """Very many pictures look like it: a sky, a wall, text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A picture as a device sends it: (slot, code, quality) of the whole (slot 0) and its crops."""
+
+    codes: tuple[tuple[int, bytes, int], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What judges codes here: the signal that devices compute, and its generic bank."""
+
+    signal: SignalType
+    generic: GenericBank | None
+
+    def judge(self, item: Still) -> tuple[Fate, Signals | None]:
+        """An item's codes that can be told from others, or why there are none."""
+        slots = [slot for slot, _, _ in item.codes]
+        codes = np.frombuffer(b"".join(code for _, code, _ in item.codes), np.uint8)
+        codes = codes.reshape(len(slots), self.signal.space.stride)
+        quality = np.array([quality for _, _, quality in item.codes], np.uint8)
+        telling = quality >= self.signal.minimum_quality
+        common = self.generic.generic(codes) if self.generic else np.zeros(len(slots), np.bool_)
+        whole = slots.index(0)
+        if not telling[whole]:
+            return Fate.TOO_PLAIN, None
+        if common[whole]:
+            return Fate.TOO_COMMON, None
+        keep = np.flatnonzero(telling & ~common)
+        views = tuple(view_of_slot(slots[row]) for row in keep)
+        return Fate.PROTECTED, Signals(self.signal.space, codes[keep], quality[keep], views)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What she is given, once, and what became of each item in the order in which they came."""
+
+    given: Credentials
+    fates: tuple[Fate, ...]
+
+
+def register_codes(
+    store: Store,
+    pins: Pins,
+    clock: Clock,
+    gauge: Gauge,
+    items: Sequence[Still],
+    consent_text: str,
+) -> Joined:
+    """A new person with the items that can be protected; ``Invalid`` when there is none."""
+    judged = [gauge.judge(checked(item, gauge)) for item in items]
+    if not any(signals for _, signals in judged):
+        raise Invalid("none of these can be protected; choose others and try again")
+    given = new_credentials()
+    digest = pins.digest(given.pin)
+    with store.transaction() as unit:
+        consent = Consent(Purpose.HASHES, consent_text).to(ConsentState.GIVEN, clock())
+        person = join(unit, given, digest, consent)
+        added = _add(unit, person, [signals for _, signals in judged if signals])
+        unit.audit.append(
+            "service:portal",
+            "person.registered",
+            f"person:{person}",
+            {"items": added, "consent": consent_text},
+        )
+    return Joined(given, tuple(fate for fate, _ in judged))
+
+
+def add_codes(
+    store: Store, gauge: Gauge, person: PersonId, items: Sequence[Still]
+) -> tuple[Fate, ...]:
+    """More items for somebody who is registered; raises ``Conflict`` when she has left."""
+    judged = [gauge.judge(checked(item, gauge)) for item in items]
+    with store.transaction() as unit:
+        if not unit.registry.hold(person):
+            raise Conflict("this case has been withdrawn; nothing can be added to it")
+        if len(unit.following.items(person)) + len(items) > MOST_ITEMS:
+            raise Invalid(f"one case has at most {MOST_ITEMS} items")
+        added = _add(unit, person, [signals for _, signals in judged if signals])
+        unit.audit.append("person", "items.added", f"person:{person}", {"items": added})
+    return tuple(fate for fate, _ in judged)
+
+
+def checked(item: Still, gauge: Gauge) -> Still:
+    """The item, if it has the shape that a device sends; raises ``Invalid``."""
+    slots = [slot for slot, _, _ in item.codes]
+    if 0 not in slots or len(set(slots)) != len(slots):
+        raise Invalid("an item has one code of the whole picture and at most one of each crop")
+    if not all(0 <= slot < len(CROPS) for slot in slots):
+        raise Invalid(f"a crop's slot is 0 to {len(CROPS) - 1}")
+    if any(len(code) != gauge.signal.space.stride for _, code, _ in item.codes):
+        raise Invalid(f"a code has {gauge.signal.space.width} bits")
+    if not all(0 <= quality <= 100 for _, _, quality in item.codes):
+        raise Invalid("a quality is 0 to 100")
+    return item
+
+
+def _add(unit: Unit, person: PersonId, items: Sequence[Signals]) -> int:
+    for signals in items:
+        add_item(unit, person, [signals])
+    return len(items)

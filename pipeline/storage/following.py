@@ -1,0 +1,78 @@
+"""What a registered person is told of, and takes back item by item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from pipeline.domain.case import Ground, State
+from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
+from pipeline.ports import Asked, Finding, Item, Repeat
+from pipeline.storage import Queries
+
+HASH_SPACES = ("pdq/", "phash/")
+"""Spaces of pictures and clips; any other space is a face pack's."""
+
+
+class PgFollowing:
+    """See ``pipeline.ports.Following``."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def items(self, person: PersonId) -> list[Item]:
+        """See the port."""
+        return [
+            Item(row["item"], _kind(row["spaces"], row["banks"]), row["added_at"], row["active"])
+            for row in self._queries.all("following_items", person=person)
+        ]
+
+    def findings(self, person: PersonId) -> list[Finding]:
+        """See the port."""
+        return [
+            Finding(
+                row["item"],
+                row["case"],
+                State(row["state"]),
+                row["opened_at"],
+                row["decided_at"],
+                Ground(row["ground"]) if row["ground"] else None,
+            )
+            for row in self._queries.all("following_findings", person=person)
+        ]
+
+    def takedowns(self, cases: Sequence[CaseId]) -> list[Asked]:
+        """See the port."""
+        return [Asked(**row) for row in self._queries.all("following_takedowns", cases=list(cases))]
+
+    def repeats(self, cases: Sequence[CaseId]) -> list[Repeat]:
+        """See the port."""
+        return [Repeat(**row) for row in self._queries.all("following_repeats", cases=list(cases))]
+
+    def because_of(self, person: PersonId, items: Iterable[ItemId]) -> tuple[EntryId, ...]:
+        """See the port."""
+        rows = self._queries.all("following_because_of", person=person, items=list(items))
+        return tuple(EntryId(row["entry"]) for row in rows)
+
+    def undecided_on(self, entries: Sequence[EntryId]) -> list[CaseId]:
+        """See the port."""
+        rows = self._queries.all("following_undecided_on", entries=list(entries))
+        return [row["id"] for row in rows]
+
+    def remove(self, person: PersonId, entries: Sequence[EntryId]) -> int:
+        """See the port."""
+        those = list(entries)
+        self._queries.run("following_hits_forget", person=person, entries=those)
+        self._queries.run("following_dismissals_forget", entries=those)
+        self._queries.run("following_entries_delete", person=person, entries=those)
+        return int(self._queries.value("change_append", op="remove", entries=those))
+
+    def counts(self) -> Mapping[str, int]:
+        """See the port."""
+        return self._queries.one("following_counts") or {}
+
+
+def _kind(spaces: Sequence[str], banks: Sequence[str]) -> Literal["picture", "clip", "face"]:
+    if not any(space.startswith(HASH_SPACES) for space in spaces):
+        return "face"
+    return "clip" if any(bank.startswith("video") for bank in banks) else "picture"
