@@ -1,0 +1,172 @@
+"""Going out to an address that somebody else named, without being led anywhere else.
+
+A name is resolved once and the connection goes to that very address, so that a second answer of
+the name server (DNS rebinding) changes nothing. Addresses that are not public are refused,
+whatever form they are written in, unless the operator allowed the host itself. There are no
+redirects, no credentials in addresses, and no end of bytes or time.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from pipeline.errors import ConsentryError
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Iterable[str]]
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_IETF = ipaddress.ip_network("192.0.0.0/24")  # older Pythons call part of it global
+_PORTS = {"https": 443, "http": 80}
+
+
+class Unreachable(ConsentryError):
+    """An address that is not gone to, or that gave nothing; the message says which."""
+
+    code = "unreachable"
+
+
+def is_public(address: IpAddress) -> bool:
+    """Whether an address is one of the internet's, looked at through every way of wrapping it."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inside = address.ipv4_mapped or address.sixtofour
+        if address.teredo:
+            inside = address.teredo[1]
+        if address in _NAT64:
+            inside = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inside is not None:
+            return is_public(inside)
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast and address not in _IETF
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The numeric addresses of a name, as this machine's resolver has them."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Unreachable("the host of this address is not known to the name server") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address that was checked: connect to ``ip``, speak as if to ``host``."""
+
+    host: str
+    port: int
+    ip: str
+
+
+def target_of(url: str, *, private: bool = False, look_up: Resolve = resolve) -> Target:
+    """Where an address leads; raises ``Unreachable`` for one that is not gone to.
+
+    All that a name resolves to must be public, or none is used: a name with both kinds is a trap.
+    ``private`` also takes other addresses and plain ``http``, for hosts that the operator named.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        raise Unreachable("this is no address that can be gone to") from error
+    if parts.scheme != "https" and not (private and parts.scheme == "http"):
+        raise Unreachable("an address begins with https://")
+    if parts.username is not None or parts.password is not None:
+        raise Unreachable("an address holds no user name and no password")
+    host = (parts.hostname or "").rstrip(".")
+    if not host or "%" in host or "\\" in parts.netloc:
+        raise Unreachable("an address names a host")
+    addresses = list(look_up(host, port))
+    if not addresses:
+        raise Unreachable("the host of this address is not known to the name server")
+    for address in addresses:
+        try:
+            public = is_public(ipaddress.ip_address(address.partition("%")[0]))
+        except ValueError as error:
+            raise Unreachable("the name server answered something that is no address") from error
+        if not (public or private):
+            raise Unreachable("this address leads into a private network")
+    return Target(host, port, addresses[0])
+
+
+class Pinned(httpx.BaseTransport):
+    """Sends a request to the address that was checked, and to no other."""
+
+    def __init__(
+        self,
+        *,
+        private: bool = False,
+        look_up: Resolve = resolve,
+        inner: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._private, self._look_up = private, look_up
+        self._inner = inner or httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Check, then send. Certificates are checked for the name, not for the number."""
+        target = target_of(str(request.url), private=self._private, look_up=self._look_up)
+        # The Host header was made from the name already; the connection goes to the number.
+        request.extensions = {**request.extensions, "sni_hostname": target.host}
+        request.url = request.url.copy_with(host=target.ip, port=target.port)
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._inner.close()
+
+
+def client(*, private: bool = False, timeout: float = 10.0) -> httpx.Client:
+    """An HTTP client that goes where it was sent and nowhere else. No proxy of the environment."""
+    return httpx.Client(
+        transport=Pinned(private=private),
+        timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+def fetch(
+    http: httpx.Client,
+    url: str,
+    *,
+    most: int,
+    seconds: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> bytes:
+    """The bytes at an address: at most ``most`` and one, within ``seconds`` in all.
+
+    One byte more than may be is enough for the decoder to refuse it by name. Raises
+    ``Unreachable`` for anything that is not a plain 200.
+    """
+    deadline, parts, size = monotonic() + seconds, [], 0
+    try:
+        with http.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
+            if answer.is_redirect:
+                raise Unreachable("this address answers with a redirect, which is not followed")
+            if answer.status_code != 200:
+                raise Unreachable(f"this address answered {answer.status_code} instead of 200")
+            for part in _pieces(answer):
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    break
+                if monotonic() > deadline:
+                    raise Unreachable(f"this address sent for longer than {seconds:g} seconds")
+    except httpx.HTTPError as error:
+        raise Unreachable(f"this address gave no answer ({type(error).__name__})") from error
+    return b"".join(parts)[: most + 1]
+
+
+def _pieces(answer: httpx.Response) -> Iterator[bytes]:
+    """As sent: a compressed body could be a bomb, and was not asked for."""
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise Unreachable("this address sends compressed, which was not asked for")
+    yield from answer.iter_raw(1 << 16)
