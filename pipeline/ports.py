@@ -290,6 +290,31 @@ class Grants(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFeatures:
+    """A registered picture's local features, of one orientation, as they are sealed."""
+
+    mirrored: bool
+    descriptors: bytes = field(repr=False)
+    places: bytes = field(repr=False)
+
+
+class LocalFeatures(Protocol):
+    """What an alignment needs, for people who opted in; gone with the entry it belongs to."""
+
+    def add(self, entry: EntryId, features: StoredFeatures) -> None:
+        """Keep the features that an entry's descriptors come from."""
+        ...
+
+    def of(self, entry: EntryId) -> StoredFeatures | None:
+        """An entry's features; None when it is out of force or has none."""
+        ...
+
+    def beside(self, entry: EntryId, space: str) -> StoredEntry | None:
+        """The entry in force that holds the same item's codes under another signal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Follower:
     """A process that holds an index."""
 
@@ -962,6 +987,8 @@ class Unit(Protocol):
     def enrolments(self) -> Enrolments: ...
     @property
     def grants(self) -> Grants: ...
+    @property
+    def features(self) -> LocalFeatures: ...
     @property
     def followers(self) -> Followers: ...
     @property

@@ -277,9 +277,17 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 def register(
     image: Annotated[list[Path], typer.Option("--image", help="An image; may be repeated.")],
     more: Annotated[list[Path] | None, typer.Argument(help="More images.")] = None,
+    features: Annotated[
+        bool,
+        typer.Option("--features", help="She opted in to local features: a consent of its own."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Register a person's images (for helplines). The images never leave this machine."""
+    """Register a person's images (for helplines). The images never leave this machine.
+
+    With --features corners and textures are kept too, sealed under her key: small parts of a
+    picture are found then, and somebody who has her key could rebuild a likeness of the picture.
+    """
     from pipeline.journeys.register import register as join
     from pipeline.journeys.register import shown_case_number
     from services.wiring import now
@@ -288,7 +296,7 @@ def register(
         bodies = ((str(path), path.read_bytes()) for path in _files([*image, *(more or [])]))
         done = join(
             world.store, world.pins, now, world.decode, world.signals, bodies,
-            generic=world.generic, consent_text=world.settings.consent_text,
+            generic=world.generic, consent_text=world.settings.consent_text, features=features,
         )  # fmt: skip
     if as_json:
         _line(

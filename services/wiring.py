@@ -38,6 +38,7 @@ from pipeline.journeys.review import Desk
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
 from pipeline.journeys.see_faces import FaceEye
+from pipeline.media import features
 from pipeline.media.generic import generic_frames
 from pipeline.media.image import ImageLimits, decode_image
 from pipeline.packs import FaceModel
@@ -102,7 +103,8 @@ class World:
     @property
     def spaces(self) -> tuple[Space, ...]:
         """Everything that this deployment compares in."""
-        return (*(signal.space for signal in self.signals), *self.face_spaces)
+        hashes = (signal.space for signal in self.signals)
+        return (*hashes, features.SPACE, *self.face_spaces)
 
     def action(self) -> Action:
         """How platforms are told."""

@@ -41,6 +41,9 @@ NEXT: dict[ConsentState, frozenset[ConsentState]] = {
 HASHES_TEXT = "hashes-2026-11"
 """The version of the text that is shown before hashes are registered (see the README)."""
 
+FEATURES_TEXT = "features-2026-11"
+"""The version of the text that is shown before local features are kept (see the README)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Consent:

@@ -327,6 +327,10 @@ DEFAULT = Policy(
             Within("phash", "upheld", 20),
             Witnessed("pdq", "registered", 47),
             Witnessed("pdq", "upheld", 47),
+            # Local features, of people who opted in: with a code that agrees, or, whatever the
+            # code says, where very many features do (``witness.acceptance``).
+            Witnessed("orb", "registered", 64),
+            Witnessed("orb", "registered", 256),
         )
     ),
     # The same content: both signals agree tightly, or PDQ all but equals.

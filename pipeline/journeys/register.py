@@ -12,15 +12,17 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pipeline.domain.consent import HASHES_TEXT, Consent, ConsentState, Purpose
+from pipeline.domain.consent import FEATURES_TEXT, HASHES_TEXT, Consent, ConsentState, Purpose
 from pipeline.domain.evidence import Source
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import PersonId
 from pipeline.domain.media import Frame, Media, Side
 from pipeline.domain.signal import Signals, pack
 from pipeline.errors import Invalid, Refused
+from pipeline.journeys.align_features import sealed
 from pipeline.journeys.sign_in import Credentials, grouped, new_credentials, plain, recovery_print
 from pipeline.media.crops import registered_crops, slot_of_view
+from pipeline.media.features import Described, describe
 from pipeline.ports import Clock, NewEntry, Pins, Store, Unit
 from pipeline.signals import SignalType
 
@@ -55,14 +57,17 @@ def register(
     images: Iterable[tuple[str, bytes]],
     generic: Mapping[str, GenericBank] = MappingProxyType({}),
     consent_text: str = HASHES_TEXT,
+    *,
+    features: bool = False,
 ) -> Registration:
     """Register a person's images, given as (name, bytes).
 
+    ``features`` says that she opted in to local features, which is a consent of its own.
     An image that cannot be read, or says too little to be told from others, is named with its
     reason; the rest goes on. Raises ``Invalid`` when nothing is left to register.
     """
     outcomes: list[Outcome] = []
-    items: list[list[Signals]] = []
+    items: list[tuple[list[Signals], Described | None]] = []
     for name, body in images:
         try:
             media = decode(body)
@@ -79,7 +84,7 @@ def register(
         if not found:
             outcomes.append(Outcome(name, problem=f"{problems[0]}; not registered"))
             continue
-        items.append(found)
+        items.append((found, describe(media.frames[0]) if features else None))
         outcomes.append(Outcome(name, tuple(one.space.name for one in found)))
     if not items:
         reasons = "; ".join(f"{one.name}: {one.problem}" for one in outcomes)
@@ -89,13 +94,16 @@ def register(
     with store.transaction() as unit:
         consent = Consent(Purpose.HASHES, consent_text).to(ConsentState.GIVEN, clock())
         person = join(unit, given, digest, consent)
-        for found in items:
-            add_item(unit, person, found)
+        if features:
+            opted = Consent(Purpose.FEATURES, FEATURES_TEXT).to(ConsentState.GIVEN, clock())
+            unit.registry.put_consent(person, opted)
+        for found, described in items:
+            add_item(unit, person, found, described)
         unit.audit.append(
             "service:register",
             "person.registered",
             f"person:{person}",
-            {"items": len(items), "consent": consent_text},
+            {"items": len(items), "consent": consent_text, "features": features},
         )
     return Registration(given.case_number, given.pin, tuple(outcomes), given.recovery)
 
@@ -108,8 +116,10 @@ def join(unit: Unit, given: Credentials, pin_digest: str, consent: Consent) -> P
     return person
 
 
-def add_item(unit: Unit, person: PersonId, found: Sequence[Signals]) -> None:
-    """Seal one item's codes under the person's key and put them in force."""
+def add_item(
+    unit: Unit, person: PersonId, found: Sequence[Signals], described: Described | None = None
+) -> None:
+    """Seal one item's codes, and its features if any, under the person's key; put them in force."""
     entries = [
         NewEntry(
             signals.space.key,
@@ -122,7 +132,12 @@ def add_item(unit: Unit, person: PersonId, found: Sequence[Signals]) -> None:
         )
         for signals in found
     ]
-    unit.registry.add_item(person, BANK, Source.REGISTERED, entries)
+    kept = sealed(unit, person, described) if described is not None else []
+    _, ids = unit.registry.add_item(
+        person, BANK, Source.REGISTERED, [*entries, *(entry for entry, _ in kept)]
+    )
+    for entry, (_, rest) in zip(ids[len(entries) :], kept, strict=True):
+        unit.features.add(entry, rest)
 
 
 normal_case_number = plain

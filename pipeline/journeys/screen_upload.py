@@ -148,7 +148,7 @@ class Screener:
             notes=subject.seen.notes + subject.faces.notes + ("truncated",) * truncated,
         )
         with self._store.transaction() as unit:
-            if not found.batches and not alike.batches:
+            if not found.entries and not alike.batches:
                 return self._record(unit, base, began)
             fingerprint = unit.vault.fingerprint(subject.digest)
             unit.cases.lock_upload(platform, subject.upload.content_id, fingerprint)

@@ -7,7 +7,7 @@ time, against the other codes of the same registered picture, before anybody is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Signals, unpack
 from pipeline.domain.witness import Witness, asks_wide, candidates, decide
 from pipeline.indexes import Hits
+from pipeline.journeys.align_features import NOBODY, Nominated, alignments, hit_of, nominated
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.media.crops import REGIONS
 from pipeline.media.probes import probes
@@ -50,11 +51,13 @@ class Found:
 
     batches: tuple[tuple[Signals, Hits], ...]
     truncated: bool
+    nominated: Nominated = NOBODY
 
     @property
     def entries(self) -> set[EntryId]:
-        """The entries that were hit."""
-        return {entry_of(int(label)) for _, hits in self.batches for label in hits.label}
+        """The entries that were hit, and those that local features name."""
+        hit = {entry_of(int(label)) for _, hits in self.batches for label in hits.label}
+        return hit | set(self.nominated.entries)
 
 
 class Eye:
@@ -108,7 +111,7 @@ class Eye:
                 if len(hits):
                     batches.append((batch, hits))
                     doubtful |= near is None or bool((hits.distance > near).any())
-        return Found(tuple(batches), truncated)
+        return Found(tuple(batches), truncated, nominated(live, seen.frame))
 
     def believe(
         self, unit: Unit, seen: Seen, found: Found, owners: Mapping[EntryId, Owner]
@@ -132,18 +135,39 @@ class Eye:
         if seen.frame is not None:
             for hit in candidates(together, thresholds):
                 parts[hit.entry] = self._second_look(unit, seen.frame, hit)
-        vouched = {
-            finding.hit: finding.witness.value
-            for finding in decide(together, REGIONS, thresholds, parts=parts)
-            if finding.hit is not None
-        }
+        findings = decide(together, REGIONS, thresholds, parts=parts)
+        vouched = {one.hit: one.witness.value for one in findings if one.hit is not None}
         near = {
             signal.space.name: self._policy.radius(signal.space.name) for signal in self.signals
         }
-        return tuple(
+        said = tuple(
             replace(hit, witness=vouched.get(joined) or _alone(hit, near.get(hit.signal)))
             for hit, joined in zip(hits, together, strict=True)
         )
+        known = {hit.owner.item for hit in said if hit.witness is not None}
+        return (*said, *self._aligned(unit, seen, found, owners, known))
+
+    def _aligned(
+        self,
+        unit: Unit,
+        seen: Seen,
+        found: Found,
+        owners: Mapping[EntryId, Owner],
+        known: Container[ItemId],
+    ) -> Iterable[Hit]:
+        """Hits by local features on items that nothing else vouches for."""
+        asked = {
+            entry: owners[entry]
+            for entry in found.nominated.entries
+            if entry in owners and owners[entry].item not in known
+        }
+        compared = next((one for one in self.signals if one.asks_parts), None)
+        if not asked or seen.frame is None or compared is None:
+            return
+        laid = alignments(unit, seen.frame, found.nominated, asked, compared)
+        for entry, alignment in laid.items():
+            if self._policy.witness.acceptance.believes(alignment):
+                yield hit_of(alignment, owners[entry])
 
     def _questions(
         self, live: LiveIndexes, signals: Signals, *, doubtful: bool

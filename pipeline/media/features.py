@@ -6,9 +6,10 @@ was cropped, covered or put around it. Features of two photographs of one person
 too, so that a placement is believed only with the PDQ code of the aligned region
 (``pipeline.domain.alignment.Acceptance``).
 
-Descriptors can be inverted into a picture: they are sealed like face templates, and kept only
-for people who opted in. A registered picture is described as it is and mirrored, because ORB
-is blind to mirrors; an upload only as it is.
+Descriptors can be inverted into a picture, far better where their places are known: they are sealed
+like face templates, their places apart from them, and kept only for people who opted in. A
+registered picture is described as it is and mirrored, because ORB is blind to mirrors; an upload
+only as it is. An index holds the strongest descriptors of either, never a place.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.alignment import Alignment, Placement, Region
 from pipeline.domain.media import Frame
+from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Tampered
 from pipeline.media._planes import working_copy
 from pipeline.media.probes import cut, largest_inside
@@ -31,8 +33,20 @@ from pipeline.media.probes import cut, largest_inside
 WORKING_SIDE = 640
 """Features are found on a copy of at most this side squared."""
 
-_HEADER = struct.Struct("<4sHHff")
-_MAGIC = b"ORB1"
+SPACE = Space("orb", "1", Metric.HAMMING, 256)
+"""Where descriptors are compared. Two of the same corner lie 10 to 60 bits apart."""
+
+INDEXED = 256
+"""Descriptors of a registered picture that an index holds, of each of its two orientations."""
+
+ASKED = 300
+"""Descriptors of an upload that an index is asked."""
+
+RADIUS = 40
+"""Within how many bits a descriptor nominates an entry. Alignment looks further, at two only."""
+
+_HEADER = struct.Struct("<4sHff")
+_DESCRIBED, _PLACED = b"ORBd", b"ORBp"
 _SMALLEST = 448
 _CELLS = 5
 _LEAST = 6
@@ -43,7 +57,7 @@ class Features:
     """Corners and their descriptors: intimate data, they do not print.
 
     ``points`` float32 (n, 2) are pixels of a copy of ``size`` (width, height), ``descriptors``
-    uint8 (n, 32).
+    uint8 (n, 32). The strongest of every part of the picture come first.
     """
 
     points: NDArray[np.float32] = field(repr=False)
@@ -53,6 +67,24 @@ class Features:
     def __len__(self) -> int:
         return len(self.points)
 
+    def apart(self) -> tuple[bytes, bytes]:
+        """Descriptors and places as they are sealed, each by itself: 32 and 4 bytes a corner."""
+        places = np.rint(np.clip(self.points / np.array(self.size), 0, 1) * 65535).astype("<u2")
+        return (
+            _HEADER.pack(_DESCRIBED, len(self), *self.size) + self.descriptors.tobytes(),
+            _HEADER.pack(_PLACED, len(self), *self.size) + places.tobytes(),
+        )
+
+    @staticmethod
+    def joined(descriptors: bytes, places: bytes) -> Features:
+        """What ``apart`` wrote; raises ``Tampered`` for anything else."""
+        size, described = _opened(descriptors, _DESCRIBED, np.dtype(np.uint8), 32)
+        its, placed = _opened(places, _PLACED, np.dtype("<u2"), 2)
+        if its != size or len(placed) != len(described):
+            raise Tampered("descriptors and places are not of one picture; restore both")
+        points = (placed / 65535 * np.array(size)).astype(np.float32)
+        return Features(points, described, size)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Described:
@@ -60,19 +92,6 @@ class Described:
 
     plain: Features = field(repr=False)
     mirrored: Features = field(repr=False)
-
-    def to_bytes(self) -> bytes:
-        """The features as they are sealed: a header and 36 bytes a corner."""
-        return b"".join(_packed(part) for part in (self.plain, self.mirrored))
-
-    @staticmethod
-    def from_bytes(sealed: bytes) -> Described:
-        """What ``to_bytes`` wrote; raises ``Tampered`` for anything else."""
-        plain, rest = _unpacked(sealed)
-        mirrored, rest = _unpacked(rest)
-        if rest:
-            raise Tampered("more bytes than local features have; restore the entry from a backup")
-        return Described(plain, mirrored)
 
 
 def features_of(frame: Frame, most: int = 1200) -> Features:
@@ -86,14 +105,17 @@ def describe(frame: Frame, most: int = 700) -> Described:
     return Described(_found(grey, most), _found(np.ascontiguousarray(grey[:, ::-1]), most))
 
 
-def align(query: Features, registered: Described) -> Alignment | None:
-    """The best placement of a registered picture in an upload; None where features find none."""
-    plain = _aligned(query, registered.plain)
-    mirrored = _aligned(query, registered.mirrored)
-    if mirrored is not None and (plain is None or mirrored.inliers > plain.inliers):
-        flip = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
-        return Alignment(mirrored.placement @ flip, mirrored.inliers, mirrored.hull)
-    return plain
+def align(query: Features, registered: Features, *, mirrored: bool = False) -> Alignment | None:
+    """The placement of a registered picture in an upload; None where features find none.
+
+    ``mirrored`` says that ``registered`` describes the picture's mirror image; the placement is of
+    the picture itself.
+    """
+    found = _aligned(query, registered)
+    if found is None or not mirrored:
+        return found
+    flip = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
+    return Alignment(found.placement @ flip, found.inliers, found.hull)
 
 
 def check(
@@ -133,11 +155,13 @@ def _found(grey: NDArray[np.uint8], most: int) -> Features:
     keypoints = orb.detect(grey, None)
     kept = _spread(keypoints, grey.shape, most)
     keypoints, described = orb.compute(grey, kept)
+    # OpenCV returns None for the descriptors of no corners, and others by scale, not by worth.
+    if not len(keypoints):
+        described = np.zeros((0, 32), np.uint8)
     points = np.array([keypoint.pt for keypoint in keypoints], np.float32).reshape(-1, 2)
-    # OpenCV returns None for the descriptors of no corners.
-    descriptors = np.zeros((0, 32), np.uint8) if not len(points) else described
+    order = _by_worth(keypoints, grey.shape)
     size = (float(grey.shape[1]), float(grey.shape[0]))
-    return Features(points, np.asarray(descriptors, np.uint8), size)
+    return Features(points[order], np.asarray(described, np.uint8)[order], size)
 
 
 def _spread(
@@ -146,7 +170,12 @@ def _spread(
     """The strongest of each cell of a grid, cell by cell in turn, until there are enough."""
     if len(keypoints) <= most:
         return list(keypoints)
-    places = np.array([keypoint.pt for keypoint in keypoints])
+    return [keypoints[at] for at in _by_worth(keypoints, shape)[:most]]
+
+
+def _by_worth(keypoints: Sequence[cv2.KeyPoint], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Rows of corners: the strongest of each cell of a grid, then the second of each, and so on."""
+    places = np.array([keypoint.pt for keypoint in keypoints]).reshape(-1, 2)
     strength = np.array([keypoint.response for keypoint in keypoints])
     cell = (places / (shape[1], shape[0]) * _CELLS).astype(int) @ (1, _CELLS)
     order = np.lexsort((-strength, cell))
@@ -154,7 +183,7 @@ def _spread(
     first = np.searchsorted(cell[order], np.arange(_CELLS**2))
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order)) - first[cell[order]]
-    return [keypoints[at] for at in np.lexsort((-strength, rank))[:most]]
+    return np.lexsort((-strength, rank))
 
 
 def _aligned(query: Features, registered: Features) -> Alignment | None:
@@ -216,20 +245,13 @@ def _plausible(
     return bool(weakest > 0.08 and strongest < 12 and strongest / weakest < 2.2)
 
 
-def _packed(features: Features) -> bytes:
-    places = np.rint(np.clip(features.points / np.array(features.size), 0, 1) * 65535)
-    header: bytes = _HEADER.pack(_MAGIC, len(features), 32, *features.size)
-    return b"".join((header, places.astype("<u2").tobytes(), features.descriptors.tobytes()))
-
-
-def _unpacked(sealed: bytes) -> tuple[Features, bytes]:
-    if len(sealed) < _HEADER.size or sealed[:4] != _MAGIC:
+def _opened(
+    sealed: bytes, magic: bytes, kind: np.dtype[Any], width: int
+) -> tuple[tuple[float, float], NDArray[Any]]:
+    if len(sealed) < _HEADER.size or sealed[:4] != magic:
         raise Tampered("these bytes are no local features; restore the entry from a backup")
-    _, count, width, across, down = _HEADER.unpack_from(sealed)
-    end = _HEADER.size + count * (4 + width)
-    if width != 32 or len(sealed) < end:
-        raise Tampered("local features end too early; restore the entry from a backup")
-    places = np.frombuffer(sealed, "<u2", count * 2, _HEADER.size).reshape(count, 2)
-    descriptors = np.frombuffer(sealed, np.uint8, count * 32, _HEADER.size + count * 4)
-    points = (places / 65535 * np.array([across, down])).astype(np.float32)
-    return Features(points, descriptors.reshape(count, 32).copy(), (across, down)), sealed[end:]
+    _, count, across, down = _HEADER.unpack_from(sealed)
+    if len(sealed) != _HEADER.size + count * width * kind.itemsize:
+        raise Tampered("local features are cut short; restore the entry from a backup")
+    table = np.frombuffer(sealed, kind, count * width, _HEADER.size).reshape(count, width)
+    return (across, down), table.copy()

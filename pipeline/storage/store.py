@@ -15,6 +15,7 @@ from pipeline.ports import (
     Following,
     Grants,
     Jobs,
+    LocalFeatures,
     MediaStore,
     Notices,
     Platforms,
@@ -32,6 +33,7 @@ from pipeline.storage.audit import PgAudit
 from pipeline.storage.cases import PgCases
 from pipeline.storage.enrolments import PgEnrolments, PgGrants
 from pipeline.storage.events import PgEvents
+from pipeline.storage.features import PgFeatures
 from pipeline.storage.following import PgFollowing
 from pipeline.storage.jobs import PgJobs
 from pipeline.storage.keyring import KeyRing
@@ -57,6 +59,7 @@ class PgUnit:
         self.registry: Registry = PgRegistry(queries, vault)
         self.enrolments: Enrolments = PgEnrolments(queries)
         self.grants: Grants = PgGrants(queries)
+        self.features: LocalFeatures = PgFeatures(queries)
         self.followers: Followers = PgFollowers(queries)
         self.cases: Cases = PgCases(queries)
         self.screenings: Screenings = PgScreenings(queries)

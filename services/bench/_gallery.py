@@ -15,12 +15,23 @@ from pipeline import plugins
 from pipeline.domain.alignment import Alignment, nominate
 from pipeline.domain.evidence import Hit, Owner, Source
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import EntryId, ItemId, PersonId
+from pipeline.domain.ids import SLOTS, EntryId, ItemId, PersonId
 from pipeline.domain.media import Frame, Side, View
-from pipeline.domain.signal import Metric, Signals, Space
+from pipeline.domain.signal import Signals
 from pipeline.domain.witness import Finding, Thresholds, asks_wide, candidates, decide
 from pipeline.media.crops import REGIONS, registered_crops, slot_of_view
-from pipeline.media.features import Described, Features, align, check, describe, features_of
+from pipeline.media.features import (
+    ASKED,
+    INDEXED,
+    RADIUS,
+    SPACE,
+    Described,
+    Features,
+    align,
+    check,
+    describe,
+    features_of,
+)
 from pipeline.media.generic import generic_frames
 from pipeline.media.probes import probes
 from pipeline.media.views import USUAL, ViewBudget, query_views
@@ -28,10 +39,6 @@ from pipeline.signals import SignalType
 from services.bench.alterations import Picture
 
 _PERSON = PersonId(UUID(int=1))
-_FEATURES = Space("orb", "1", Metric.HAMMING, 256)
-_FEATURE_RADIUS = 40
-_FEATURES_ASKED = 300
-_FEATURES_AN_ENTRY = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,13 +115,11 @@ class Gallery:
         self._slots = np.array(slots, np.int64).reshape(-1, 2)
         codes = [entries[at].codes[slot] for at, slot in slots]
         self._codes = np.array(codes, np.uint8).reshape(-1, 32).view(np.uint64)
-        self._features = plugins.build("indexes", "hamming", _FEATURES)
-        for at, entry in enumerate(entries):
-            found = [part.descriptors for part in _parts(entry.described)]
-            descriptors = np.concatenate(found)[:_FEATURES_AN_ENTRY]
-            first = at * _FEATURES_AN_ENTRY
-            labels = np.arange(first, first + len(descriptors), dtype=np.int64)
-            self._features.add(labels, descriptors)
+        self._features = plugins.build("indexes", "hamming", SPACE)
+        for at, part in enumerate(part for entry in entries for part in _parts(entry.described)):
+            strongest = part.descriptors[:INDEXED]
+            labels = np.arange(at * SLOTS, at * SLOTS + len(strongest), dtype=np.int64)
+            self._features.add(labels, strongest)
         self.seconds: dict[str, float] = {"second look": 0.0, "alignment": 0.0}
         self.second_looks = 0
 
@@ -167,19 +172,22 @@ class Gallery:
         )
 
     def _alignments(self, asked: Asked) -> dict[EntryId, Alignment]:
-        found = {}
-        for at in self._nominated(asked.features):
+        found: dict[EntryId, Alignment] = {}
+        for part in self._nominated(asked.features):
+            at, mirrored = divmod(part, 2)
             entry = self.entries[at]
-            alignment = align(asked.features, entry.described)
-            if alignment is not None:
+            registered = _parts(entry.described)[mirrored]
+            alignment = align(asked.features, registered, mirrored=bool(mirrored))
+            kept = found.get(EntryId(at))
+            if alignment is not None and (kept is None or alignment.inliers > kept.inliers):
                 regions = {slot: REGIONS[slot] for slot in entry.codes}
                 found[EntryId(at)] = check(asked.frame, alignment, regions, self._against(entry))
         return found
 
     def _nominated(self, features: Features) -> tuple[int, ...]:
-        """Entries with several features near the upload's."""
-        hits = self._features.search(features.descriptors[:_FEATURES_ASKED], _FEATURE_RADIUS)
-        return nominate(hits.query, hits.label // _FEATURES_AN_ENTRY)
+        """Twice the place of entries with features near the upload's, and 1 more if mirrored."""
+        hits = self._features.search(features.descriptors[:ASKED], RADIUS)
+        return nominate(hits.query, hits.label // SLOTS)
 
     def _against(self, entry: Entry) -> Callable[[Sequence[Frame], Sequence[int]], list[int]]:
         def distances(frames: Sequence[Frame], slots: Sequence[int]) -> list[int]:

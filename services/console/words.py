@@ -11,6 +11,7 @@ from pipeline.domain.media import Turn
 _SIGNALS = {
     "pdq": ("PDQ", "compares the light and shade of the whole picture"),
     "phash": ("pHash", "compares the picture's coarse shapes"),
+    "orb": ("Local features", "lays the corners of the registered picture over the upload"),
 }
 _STATES = {
     State.OPEN: "Open",

@@ -7,11 +7,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pipeline.domain.media import Side
+from pipeline.journeys.register import register
+from pipeline.media.features import INDEXED, describe
 from pipeline.storage import embedded
 from tests.world import Town, jpeg, picture
 
@@ -70,6 +73,11 @@ def _live_a_little(town: Town) -> list[bytes]:
     """Register, match, uphold, dismiss; the codes that must be nowhere."""
     images = [jpeg(picture(1)), jpeg(picture(3))]
     town.register(*images)
+    world = town.world
+    register(
+        world.store, world.pins, town.clock, world.decode, world.signals,
+        [("for features", jpeg(picture(4)))], world.generic, features=True,
+    )  # fmt: skip
     board, ada = town.platform(), town.reviewer()
     town.uphold(town.screen(board, jpeg(picture(1), 50)).case, ada)
     town.dismiss(town.screen(board, jpeg(picture(3), 50)).case, ada)
@@ -80,6 +88,17 @@ def _live_a_little(town: Town) -> list[bytes]:
         for body in bodies
         for signal in town.world.signals
         for code in signal.compute(town.world.decode(body).frames, Side.QUERY).codes
+    ] + _features(town)
+
+
+def _features(town: Town) -> list[bytes]:
+    """Descriptors of what was registered with features: those indexed, and those that are not."""
+    described = describe(town.world.decode(jpeg(picture(4))).frames[0])
+    assert len(described.plain) > INDEXED
+    descriptors = np.concatenate([described.plain.descriptors, described.mirrored.descriptors])
+    places = described.plain.apart()[1]
+    return [row.tobytes() for row in descriptors[::29]] + [
+        places[at : at + 32] for at in range(16, len(places) - 32, 512)
     ]
 
 

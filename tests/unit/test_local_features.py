@@ -13,7 +13,7 @@ from pipeline.domain.media import WHOLE, Frame, Side
 from pipeline.domain.witness import Thresholds, Witness, decide
 from pipeline.errors import Tampered
 from pipeline.media.crops import REGIONS, registered_crops, slot_of_view
-from pipeline.media.features import Described, align, check, describe, features_of
+from pipeline.media.features import Features, align, check, describe, features_of
 from pipeline.media.probes import probes
 from pipeline.media.views import query_views
 from pipeline.signals import pdq
@@ -31,6 +31,12 @@ def codes_of(picture):
     return {slot_of_view(v): code for v, code in zip(found.views, found.codes, strict=True)}
 
 
+def best_of(query, described):
+    """The better of a picture's two orientations."""
+    found = [align(query, described.plain), align(query, described.mirrored, mirrored=True)]
+    return max((one for one in found if one), key=lambda one: one.inliers, default=None)
+
+
 def checked(upload, picture):
     """The alignment of a picture in an upload with its nearest registered code."""
     codes = codes_of(picture)
@@ -42,7 +48,7 @@ def checked(upload, picture):
             for code, slot in zip(asked, slots, strict=True)
         ]
 
-    found = align(features_of(Frame(upload)), describe(Frame(picture)))
+    found = best_of(features_of(Frame(upload)), describe(Frame(picture)))
     regions = {slot: REGIONS[slot] for slot in codes}
     return None if found is None else check(Frame(upload), found, regions, distances)
 
@@ -107,29 +113,44 @@ def test_a_second_photograph_taken_a_step_aside_is_believed_so_that_a_person_mus
 def test_plain_pictures_have_no_features_and_align_with_nothing(level):
     plain = Frame(np.full((300, 400, 3), level, np.uint8))
     assert len(features_of(plain)) == 0
-    assert align(features_of(plain), describe(Frame(photograph()))) is None
-    assert align(features_of(Frame(photograph())), describe(plain)) is None
+    assert best_of(features_of(plain), describe(Frame(photograph()))) is None
+    assert best_of(features_of(Frame(photograph())), describe(plain)) is None
 
 
-def test_sealed_features_are_small_and_align_as_the_fresh_ones_do():
-    fresh = describe(Frame(photograph()))
-    sealed = fresh.to_bytes()
-    assert len(sealed) < 52_000
-    opened = Described.from_bytes(sealed)
-    assert opened.to_bytes() == sealed
+def test_features_are_small_lie_apart_and_align_as_the_fresh_ones_do():
+    fresh = describe(Frame(photograph())).plain
+    descriptors, places = fresh.apart()
+    assert len(descriptors) + len(places) < 26_000
+    assert fresh.descriptors.tobytes() not in places
+    opened = Features.joined(descriptors, places)
+    assert opened.apart() == (descriptors, places)
     query = features_of(Frame(np.ascontiguousarray(photograph()[50:400, 90:430])))
     one, other = align(query, fresh), align(query, opened)
     assert np.array(one.corners) == pytest.approx(np.array(other.corners), abs=0.02)
 
 
+def test_the_strongest_features_of_every_part_come_first():
+    features = describe(Frame(photograph())).plain
+    cells = (features.points[:25] / np.array(features.size) * 5).astype(int) @ (1, 5)
+    assert len(set(cells)) > 20, "the first 25 lie in nearly all of the 25 cells"
+
+
 @pytest.mark.parametrize(
     "spoil",
-    [lambda b: b"", lambda b: b[:-1], lambda b: b + b"x", lambda b: b"JPEG" + b[4:]],
-    ids=["nothing", "cut", "longer", "something else"],
+    [
+        lambda d, p: (b"", p),
+        lambda d, p: (d[:-1], p),
+        lambda d, p: (d + b"x", p),
+        lambda d, p: (d, p + b"xx"),
+        lambda d, p: (b"JPEG" + d[4:], p),
+        lambda d, p: (p, d),
+        lambda d, p: (d, describe(Frame(photograph("coffee"))).plain.apart()[1]),
+    ],
+    ids=["nothing", "cut", "longer", "longer places", "something else", "swapped", "of another"],
 )
 def test_bytes_that_are_no_features_are_refused(spoil):
     with pytest.raises(Tampered):
-        Described.from_bytes(spoil(describe(Frame(photograph())).to_bytes()))
+        Features.joined(*spoil(*describe(Frame(photograph())).plain.apart()))
 
 
 def test_features_do_not_print():
