@@ -32,6 +32,7 @@ class RefusalReason(StrEnum):
     TOO_MANY_STREAMS = "too_many_streams"
     NO_VIDEO = "no_video"
     TIMED_OUT = "timed_out"
+    TOO_MUCH_MEMORY = "too_much_memory"
     UNDECODABLE = "undecodable"
 
 
@@ -50,6 +51,12 @@ class Unavailable(ConsentryError):
     """Something that screening needs is away for now; the same request may be sent again."""
 
     code = "unavailable"
+
+
+class Busy(Unavailable):
+    """More work than can be taken on at once."""
+
+    code = "busy"
 
 
 class IndexNotReady(Unavailable):

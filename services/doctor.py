@@ -7,6 +7,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pipeline.errors import ConsentryError
 from pipeline.storage import Database
 from pipeline.storage.migrate import require_current
 from services.settings import Settings
-from services.wiring import database_url, keyring
+from services.wiring import database_url, decoder_pool, keyring
 
 _ENOUGH_DISK = 2 << 30
 
@@ -41,6 +42,7 @@ def examine(
     yield _disk(settings.home)
     yield _home(settings.home)
     yield _keys(settings)
+    yield _sandbox(settings)
     yield _index()
     for signal in settings.signals:
         yield _signal(signal)
@@ -85,6 +87,25 @@ def _keys(settings: Settings) -> Finding:
     except (ConsentryError, OSError) as error:
         return Finding("keys", False, str(error), "see Keys in the README")
     return Finding("keys", True, f"current key {current} from {ring.name}")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    """Start a decoder and ask which of its locks hold on this machine."""
+    try:
+        with closing(decoder_pool(settings)) as pool:
+            locks = pool.warm()
+    except ConsentryError as error:
+        return Finding("sandbox", False, str(error), "allow this process to start others")
+    missing = [lock for lock in ("landlock", "seccomp") if not any(lock in held for held in locks)]
+    said = f"decoders held by: {', '.join(locks)}"
+    if missing:
+        said += f"; not by {' nor '.join(missing)}"
+    return Finding(
+        "sandbox",
+        "seccomp" not in missing,
+        said,
+        "install libseccomp2; without it decoders are held by the kernel's plain limits alone",
+    )
 
 
 def _index() -> Finding:

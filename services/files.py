@@ -11,18 +11,18 @@ from pipeline import plugins
 from pipeline.domain.media import Rating, Side, Upload
 from pipeline.errors import Refused
 from pipeline.journeys.screen_upload import summary
-from pipeline.media.image import ImageLimits, decode_image
+from pipeline.media.sandbox import DecoderPool
 from pipeline.signals import SignalType
 from services.accounts import platform_named
 from services.settings import Settings
-from services.wiring import World
+from services.wiring import World, decoder_pool
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What hashing a file needs; no database."""
 
-    limits: ImageLimits
+    decoders: DecoderPool
     pdq: SignalType
     phash: SignalType
 
@@ -30,11 +30,7 @@ class Tools:
 def tools(settings: Settings) -> Tools:
     """The pipeline's own decoder and signals."""
     return Tools(
-        ImageLimits(
-            bytes=settings.max_bytes,
-            pixels=settings.max_pixels,
-            side=settings.max_side,
-        ),
+        decoder_pool(settings),
         cast(SignalType, plugins.build("signals", "pdq")),
         cast(SignalType, plugins.build("signals", "phash")),
     )
@@ -46,7 +42,7 @@ def hash_file(computing: Tools, path: Path) -> dict[str, Any]:
         "path": str(path), "pdq": None, "quality": None, "phash": None, "refused": None,
     }  # fmt: skip
     try:
-        media = decode_image(_read(path, computing.limits.bytes), computing.limits)
+        media = computing.decoders.decode(_read(path, computing.decoders.images.bytes))
     except Refused as refused:
         return {**answer, "refused": refused.reason.value, "message": refused.message}
     pdq = computing.pdq.compute(media.frames[:1], Side.REGISTERED)

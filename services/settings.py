@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,10 @@ from pipeline.domain.consent import HASHES_TEXT
 from pipeline.domain.enrolment import FACE_TEXT, YEARS
 
 Names = Annotated[tuple[str, ...], NoDecode]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Settings(BaseSettings):
@@ -79,6 +84,17 @@ class Settings(BaseSettings):
     max_bytes: int = Field(default=64 << 20, gt=0, description="Largest upload, in bytes.")
     max_pixels: int = Field(default=100_000_000, gt=0, description="Largest picture, in pixels.")
     max_side: int = Field(default=30_000, gt=0, description="Longest side, in pixels.")
+    decoders: int = Field(
+        default_factory=_cores,
+        gt=0,
+        description="Processes that decode uploads, for each service; by system: as many as cores.",
+    )
+    decode_seconds: float = Field(
+        default=60.0, gt=0, description="Longest time that decoding one picture may take."
+    )
+    decode_memory: int = Field(
+        default=2048, gt=0, description="Memory that decoding one file may take, in MiB."
+    )
     appeal_days: int = Field(
         default=14, ge=0, description="Days for which media outlive a decision."
     )

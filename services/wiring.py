@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +40,8 @@ from pipeline.journeys.see import Eye
 from pipeline.journeys.see_faces import FaceEye
 from pipeline.media import features
 from pipeline.media.generic import generic_frames
-from pipeline.media.image import ImageLimits, decode_image
+from pipeline.media.limits import ImageLimits
+from pipeline.media.sandbox import DecoderPool, SandboxLimits
 from pipeline.packs import FaceModel
 from pipeline.packs._manifest import Manifest
 from pipeline.ports import Blobs, Follower, Pins, Store
@@ -76,6 +77,7 @@ class World:
     pins: Pins
     signals: tuple[SignalType, ...]
     decode: Callable[[bytes], Media]
+    decoders: DecoderPool
     generic: Mapping[str, GenericBank]
     policy: Policy
     desk: Desk
@@ -168,7 +170,8 @@ def open_world(
         try:
             with database.transaction() as connection:
                 require_current(connection)
-            yield _world(settings, database)
+            with closing(decoder_pool(settings)) as decoders:
+                yield _world(settings, database, decoders)
         finally:
             database.close()
 
@@ -194,15 +197,24 @@ def keyring(settings: Settings) -> KeyRing:
     return KeyRing.file(settings.key_file)
 
 
-def _world(settings: Settings, database: Database) -> World:
+def decoder_pool(settings: Settings) -> DecoderPool:
+    """Where this deployment's uploads are decoded; nothing is started before the first one."""
+    return DecoderPool(
+        ImageLimits(bytes=settings.max_bytes, pixels=settings.max_pixels, side=settings.max_side),
+        SandboxLimits(
+            decoders=settings.decoders,
+            seconds=settings.decode_seconds,
+            memory=settings.decode_memory << 20,
+        ),
+    )
+
+
+def _world(settings: Settings, database: Database, decoders: DecoderPool) -> World:
     cv2.setNumThreads(1)  # one caller a thread; see services/__init__.py
     ring = keyring(settings)
     deployment = Secrets.load(database, ring)
     store = PgStore(database, ring, deployment)
     blobs = FolderBlobs(settings.blob_folder)
-    limits = ImageLimits(
-        bytes=settings.max_bytes, pixels=settings.max_pixels, side=settings.max_side
-    )
     packs = _manifests(settings)
     policy = _policy(settings.policy_file).with_likeness(_calibrated(packs))
     models = functools.cache(lambda: _models(settings))
@@ -216,7 +228,8 @@ def _world(settings: Settings, database: Database) -> World:
         blobs=blobs,
         pins=PinDigests(deployment),
         signals=signals,
-        decode=lambda body: decode_image(body, limits),
+        decode=decoders.decode,
+        decoders=decoders,
         generic=_generic(signals),
         policy=policy,
         face_spaces=tuple(pack.space for pack in packs),

@@ -13,17 +13,16 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from pipeline.domain.media import Frame, Media
-from pipeline.errors import Misconfigured, RefusalReason, Refused
+from pipeline.errors import RefusalReason, Refused
 from pipeline.media import _colour, _containers
+from pipeline.media.limits import DEFAULT_LIMITS, MOST_PIXELS, ImageLimits, within_bytes
 
-_PILLOW_PIXELS = 200_000_000
-Image.MAX_IMAGE_PIXELS = _PILLOW_PIXELS // 2
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
 """Pillow's own backstop, at twice this: it holds where a plug-in allocates before we see a size."""
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -41,38 +40,13 @@ _UPRIGHT = {
 _UNKNOWN = re.compile(r"unsupported|not supported|unknown|not available|unimplemented", re.I)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What a file may ask of us.
-
-    ``scans`` bounds a progressive JPEG, ``scan_pixels`` scans times pixels: its decoder works
-    through the whole picture once a scan, however few bytes that takes.
-    """
-
-    bytes: int = 64 * 1024 * 1024
-    pixels: int = 100_000_000
-    side: int = 30_000
-    scans: int = 100
-    scan_pixels: int = 2_000_000_000
-
-    def __post_init__(self) -> None:
-        if self.pixels > _PILLOW_PIXELS:
-            raise Misconfigured(
-                f"the limit of {self.pixels} pixels is beyond the decoder's own; "
-                f"set it to at most {_PILLOW_PIXELS}"
-            )
-
-
-DEFAULT_LIMITS = ImageLimits()
-
-
 def decode_image(body: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Media:
     """The canonical picture in ``body``; of an animation, its first frame.
 
     Frames are RGB uint8 (height, width, 3), C-contiguous and read-only. Raises ``Refused`` and
     nothing else, whatever the bytes are.
     """
-    _within_bytes(body, limits)
+    within_bytes(len(body), limits)
     kind = _containers.sniff(body)
     try:
         frames = tuple(_frames(body, kind, limits))
@@ -82,7 +56,8 @@ def decode_image(body: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Media:
         raise _too_many_pixels(limits) from None
     except MemoryError:
         raise Refused(
-            RefusalReason.UNDECODABLE, "The picture does not fit in memory; send a smaller one."
+            RefusalReason.TOO_MUCH_MEMORY,
+            "The picture takes more memory than a decoder may have; send a smaller one.",
         ) from None
     except Exception as error:  # decoders raise whatever they like; a caller sees only refusals
         raise _refusal(body, kind, error) from error
@@ -121,16 +96,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # a broken tag turns nothing, as in browsers
         return 1
     return value if isinstance(value, int) else 1
-
-
-def _within_bytes(body: bytes, limits: ImageLimits) -> None:
-    if not body:
-        raise Refused(RefusalReason.EMPTY, "The file is empty; send the picture's bytes.")
-    if len(body) > limits.bytes:
-        raise Refused(
-            RefusalReason.TOO_MANY_BYTES,
-            f"The file has more than {limits.bytes} bytes; send a smaller one.",
-        )
 
 
 def _within_size(size: tuple[int, int], limits: ImageLimits) -> None:
