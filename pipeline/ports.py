@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -209,6 +210,10 @@ class Registry(Protocol):
         """Steps after a sequence, in order."""
         ...
 
+    def mark(self, sequence: int) -> str | None:
+        """What tells this step of the change log from one of another history; None without it."""
+        ...
+
     def in_force(self) -> Iterator[StoredEntry]:
         """All entries in force, streamed in order of id."""
         ...
@@ -344,6 +349,65 @@ class Followers(Protocol):
 
     def forget(self, process: ProcessId) -> None:
         """A process holds nothing any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A generation of shared segments: its name among the followers, and what it stands for."""
+
+    name: ProcessId
+    sequence: int
+    mark: str
+
+
+class InUse(Protocol):
+    """A generation that this process uses."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its segments lie, one a space."""
+        ...
+
+    def close(self) -> None:
+        """Use it no longer."""
+        ...
+
+
+class Shelf(Protocol):
+    """Where the processes of a host share one copy of each index."""
+
+    @property
+    def name(self) -> str:
+        """Tells this host's shelf from others."""
+        ...
+
+    @property
+    def may_be_disk(self) -> bool:
+        """Whether it may lie on a disk: one that is encrypted by other means, or a test's."""
+        ...
+
+    def current(self) -> Shelved | None:
+        """The newest generation; None when there is none to be read."""
+        ...
+
+    def use(self, name: ProcessId) -> InUse | None:
+        """Use a generation, which keeps it from being destroyed; None when it is gone."""
+        ...
+
+    def writing(self, name: ProcessId) -> AbstractContextManager[Path | None]:
+        """The folder of a new generation, destroyed at the end unless it was published.
+
+        None while another process is writing one.
+        """
+        ...
+
+    def publish(self, shelved: Shelved) -> None:
+        """Make a generation the current one and unlink all others."""
+        ...
+
+    def destroy_unused(self, name: ProcessId) -> bool:
+        """Destroy a generation unless somebody uses it; whether it is gone."""
         ...
 
 

@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         default=None,
         description="A command that prints the same, for a key management service.",
     )
+    segments: Path | None = Field(
+        default=Path("/dev/shm"),  # noqa: S108 - what lies there is in a folder of mode 0700
+        description="A folder on a tmpfs where the processes of a host share one copy of each large"
+        " index; empty for a copy each.",
+    )
     policy_file: Path | None = Field(
         default=None, description="A JSON policy document; without it the built-in default."
     )

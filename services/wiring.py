@@ -8,6 +8,7 @@ import os
 import secrets
 import shlex
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ from pipeline.journeys.review import Desk
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
 from pipeline.journeys.see_faces import FaceEye
+from pipeline.journeys.share_index import BETWEEN, Sharing
 from pipeline.media import features
 from pipeline.media.generic import generic_frames
 from pipeline.media.limits import ImageLimits
@@ -51,12 +53,16 @@ from pipeline.storage.blobs import FolderBlobs
 from pipeline.storage.keyring import KeyRing
 from pipeline.storage.listen import Listener
 from pipeline.storage.migrate import migrate, require_current
+from pipeline.storage.shelf import FolderShelf
 from pipeline.storage.store import PgStore
 from pipeline.storage.vault import Pins as PinDigests
 from pipeline.storage.vault import Secrets, signature_holds
 from services.settings import Settings
 
 log = structlog.get_logger()
+
+SHARE_FROM = 20_000
+"""Codes from which the processes of a host share one copy; fewer are loaded in a moment."""
 
 
 def now() -> datetime:
@@ -119,6 +125,22 @@ class World:
         secret = self.secrets.digest("permutation", space.key.encode())
         return cast(Index, plugins.build("indexes", "hamming", space, permutation_seed=secret))
 
+    def _sharing(self, role: str) -> Sharing | None:
+        """This host's one copy of each index; who lives long writes it, everybody opens it."""
+        folder = self.settings.segments
+        if folder is None or not folder.is_dir():
+            return None
+        deployment = self.secrets.digest("segments", str(os.geteuid()).encode()).hex()[:16]
+        return Sharing(
+            self.store,
+            FolderShelf(folder / f"consentry-{deployment}"),
+            _host(),
+            self._index,
+            time.monotonic,
+            _unshared,
+            share_from=SHARE_FROM if role == "api" else sys.maxsize,
+        )
+
     @contextmanager
     def live(
         self, role: str, progress: Callable[[int], None] = lambda _: None, *, wait: bool = True
@@ -134,6 +156,7 @@ class World:
             self._index,
             me(role),
             time.monotonic,
+            self._sharing(role),
         )
         if wait:
             live.restore(progress)
@@ -332,10 +355,20 @@ def me(role: str) -> Me:
     )
 
 
+def _unshared(error: Exception) -> None:
+    log.warning("index.not_shared", error=str(error))
+
+
 def alive(follower: Follower) -> bool | None:
-    """Whether a process still runs; None where that cannot be seen from here."""
-    if follower.host != _host():
+    """Whether a process still runs; None where that cannot be seen from here.
+
+    A generation of shared segments lives while a process uses it; an unused one is destroyed.
+    """
+    host, between, shelf = follower.host.partition(BETWEEN)
+    if host != _host():
         return None
+    if between:
+        return not FolderShelf(Path(shelf)).destroy_unused(follower.process)
     try:
         return _born(follower.pid) == follower.born
     except FileNotFoundError:

@@ -7,7 +7,8 @@ index is exact: what is within the radius is found, what was removed is not.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,4 +79,37 @@ class Index(Protocol):
 
     def state(self) -> IndexState:
         """Size, memory and the method in use."""
+        ...
+
+
+class Pinned(Protocol):
+    """The state of an index at one moment, held until it is written or released."""
+
+    def write(self, path: Path, sequence: int, allow_disk: bool) -> None:
+        """Write it to a file, from any thread; ``sequence`` is the change log's at that moment."""
+        ...
+
+    def release(self) -> None:
+        """Hold it no longer; again does no harm."""
+        ...
+
+
+@runtime_checkable
+class Shareable(Index, Protocol):
+    """An index whose codes the processes of a host can hold together, as one mapped file."""
+
+    @property
+    def worn(self) -> bool:
+        """Whether so much has changed that a new file is worth its while."""
+        ...
+
+    def pin(self) -> Pinned:
+        """Everything that is held now."""
+        ...
+
+    def open_segment(self, path: Path) -> int:
+        """Take a file as the base of this index, which must be empty; returns its sequence.
+
+        Raises ``Misconfigured`` or ``Tampered`` when the file is not to be trusted.
+        """
         ...

@@ -145,9 +145,10 @@ class Base:
         return taken, emptied[:rows]
 
     def wipe_rows(self, rows: list[int]) -> None:
-        """Blank codes and their postings. Nobody may be reading; a mapped file is left alone."""
-        if self.mapped is not None:
-            return
+        """Blank codes and their postings. In private memory nobody may be reading.
+
+        The code goes last: who takes over from a process that was killed finds the postings by it.
+        """
         for row in rows:
             if self.layout.ringed:
                 wipe_postings(
@@ -167,9 +168,14 @@ class Base:
         return words[:count], labels[:count]
 
     def wipe(self) -> None:
-        """Overwrite everything, so that no code outlives its base in freed memory."""
+        """Overwrite everything in private memory; a shared file is its other users' too."""
         if self.mapped is None:
             self.arena.fill(0)
+
+    def __del__(self) -> None:
+        """Whoever lets go of a base last overwrites it: no code outlives it in freed memory."""
+        if hasattr(self, "place"):
+            self.wipe()
 
 
 def empty_arena(size: int) -> NDArray[np.uint8]:

@@ -109,6 +109,11 @@ class Delta:
         """Overwrite all codes."""
         self.tiles.fill(0)
 
+    def __del__(self) -> None:
+        """As for a base."""
+        if hasattr(self, "place"):
+            self.wipe()
+
 
 def delta_of(words: NDArray[np.uint64], labels: NDArray[np.int64], room: int = 0) -> Delta:
     """A delta holding the given rows, with room for ``room`` more."""

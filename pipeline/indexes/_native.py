@@ -48,6 +48,35 @@ WIPED_ONE_BY_ONE = 1000
 """Rows blanked at once under the lock; a larger removal is left to the compaction it starts."""
 
 
+class PinnedIndex:
+    """See ``pipeline.indexes.Pinned``."""
+
+    def __init__(self, index: NativeIndex, base: Base, delta: Delta, rows: int) -> None:
+        self._index, self._rows = index, rows
+        self._held: tuple[Base, Delta] | None = (base, delta)
+
+    def write(self, path: Path, sequence: int, allow_disk: bool) -> None:
+        """Lay out what was held then, without what was removed since, and write it."""
+        if self._held is None:
+            raise Conflict("this state of the index was released; pin it again")
+        base, delta = self._held
+        try:
+            resting, moving = base.survivors(), delta.survivors(0, self._rows)
+        finally:
+            self.release()
+        words = np.concatenate([resting[0], moving[0]])
+        labels = np.concatenate([resting[1], moving[1]])
+        resting[0].fill(0)
+        moving[0].fill(0)
+        self._index.save(path, self._index.lay_out(words, labels), sequence, allow_disk)
+
+    def release(self) -> None:
+        """Hold it no longer."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._index.unpin(*held)
+
+
 class NativeIndex:
     """Exact search over 256-bit codes in compiled code. Built by ``pipeline.indexes.hamming``."""
 
@@ -110,7 +139,7 @@ class NativeIndex:
         self._compact_when_due()
 
     def remove(self, labels: NDArray[np.int64]) -> int:
-        """Make codes unfindable at once, and blank them as soon as nobody reads."""
+        """Make codes unfindable at once and blank them, in private memory when nobody reads."""
         wanted = np.unique(checked_labels(labels))
         with self._lock:
             taken, rows = self._delta.remove(wanted)
@@ -118,11 +147,14 @@ class NativeIndex:
             removed = int(taken.sum())
             taken, emptied = self._base.remove(wanted[~taken])
             removed += int(taken.sum())
-            if len(emptied) <= WIPED_ONE_BY_ONE:
-                self._blank(self._base, emptied.tolist())
+            base, shared = self._base, self._base.mapped is not None
+            if len(emptied) <= WIPED_ONE_BY_ONE and not shared:
+                self._blank(base, emptied.tolist())
             if self._removed_meanwhile is not None and removed:
                 self._removed_meanwhile.append(wanted)
             self._live -= removed
+        if shared:
+            base.wipe_rows(emptied.tolist())
         self._compact_when_due(now=len(emptied) > WIPED_ONE_BY_ONE)
         return removed
 
@@ -212,22 +244,35 @@ class NativeIndex:
         """Write everything held as one file that other processes map; see ``_segment``.
 
         ``sequence`` is the change-log position that the index has applied: call this from the
-        thread that applies changes, or it will not be true. Compacts first, so that nothing removed
-        is in the file. Raises ``Misconfigured`` when the folder is not in memory and ``allow_disk``
-        is false.
+        thread that applies changes, or it will not be true. Nothing removed is in the file. Raises
+        ``Misconfigured`` when the folder is not in memory and ``allow_disk`` is false.
         """
+        self.pin().write(Path(path), sequence, allow_disk)
+
+    def pin(self) -> PinnedIndex:
+        """Everything that is held now, to be written by any thread; see the contract."""
         with self._lock:
-            clean = not self._base.dead and not self._delta.count
-        if not clean:
-            self.compact()
-        with self._lock:
-            base = self._base
+            base, delta = self._base, self._delta
             base.readers += 1
+            delta.readers += 1
+            return PinnedIndex(self, base, delta, delta.count)
+
+    def unpin(self, base: Base, delta: Delta) -> None:
+        """Let go of what was pinned."""
+        with self._lock:
+            self._leave(base)
+            self._leave(delta)
+
+    def lay_out(self, words: NDArray[np.uint64], labels: NDArray[np.int64]) -> Base:
+        """A base as this index would make it; the words are overwritten."""
         try:
-            save_segment(Path(path), base, self._space, self._seed, sequence, allow_disk)
+            return lay_out(words, labels, self._ring_from)
         finally:
-            with self._lock:
-                self._leave(base)
+            words.fill(0)
+
+    def save(self, path: Path, base: Base, sequence: int, allow_disk: bool) -> None:
+        """Write a base as a segment of this index's space and permutation."""
+        save_segment(path, base, self._space, self._seed, sequence, allow_disk)
 
     def open_segment(self, path: Path) -> int:
         """Map a segment file as the base of this index, which must be empty.
@@ -243,6 +288,16 @@ class NativeIndex:
             self._base = base
             self._live = base.stored
         return sequence
+
+    @property
+    def worn(self) -> bool:
+        """Whether enough has changed for a new base."""
+        with self._lock:
+            return self._is_worn()
+
+    def _is_worn(self) -> bool:
+        due = max(self._compact_after, self._base.layout.rows // 128)
+        return max(self._delta.count, self._base.dead) >= due
 
     def state(self) -> IndexState:
         """Size, memory and the method in use, such as ``ring/avx2`` or ``flat/avx2``."""
@@ -309,8 +364,9 @@ class NativeIndex:
         if not self._background:
             return
         with self._lock:
-            due = max(self._compact_after, self._base.layout.rows // 128)
-            if not now and max(self._delta.count, self._base.dead) < due:
+            if self._base.mapped is not None:
+                return  # a new segment serves all processes; see ``restore_index``
+            if not now and not self._is_worn():
                 return
             if self._worker is not None and self._worker.is_alive():
                 return

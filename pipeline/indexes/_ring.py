@@ -166,12 +166,14 @@ def settle(
     """Look up the codes of ``pending`` postings and tell those within the radius.
 
     ``stride`` is how many postings a table has; ``looked_up`` is scratch as long as ``pending``.
+    Another process may be blanking a posting of a shared segment, byte by byte: what it reads as
+    then is at most taken for the sentinel, which is the last row.
     """
     keep = np.uint32(0xFFFFFF) if id_bytes == 3 else np.uint32(0xFFFFFFFF)
     single, pair = np.int64(radius) // 16, np.int64(radius) // 8
     w0, w1, w2, w3 = asked[0], asked[1], asked[2], asked[3]
     for a in range(count):
-        row = np.int64(load_uint32(ids, pending[a] * id_bytes) & keep)
+        row = min(np.int64(load_uint32(ids, pending[a] * id_bytes) & keep), stride - SLACK)
         at = (row // LANES) * TILE + row % LANES
         looked_up[a] = row
         prefetch(tiles, at)

@@ -6,9 +6,11 @@ the opening in milliseconds. It therefore belongs in memory: on a tmpfs such as 
 0600, gone at the next boot. Anywhere else is refused unless ``allow_disk`` says that the disk is
 encrypted by other means. tmpfs can be swapped out: run with swap off or encrypted.
 
-What is removed after the file was written is passed over by each process (its own marks over the
-shared pages) and is physically gone once a new file has replaced this one and the last process has
-let go of the old. The header is authenticated with the permutation's seed and bound to the space;
+What is removed after the file was written is blanked in it, code and postings, by every process
+that hears of it: the pages are shared, so the first who does so does it for all, and one that is
+killed half-way leaves the rest to the next. Searches of other processes may be reading meanwhile;
+what they can see is a code of zeros or a posting at another row, both of which are looked at again
+before they count. The header is authenticated with the permutation's seed and bound to the space;
 the columns are not read at opening, so only a file that its owner alone can write is opened.
 """
 
@@ -89,7 +91,7 @@ def save_segment(
 def map_segment(path: Path, space: Space, seed: bytes | None) -> tuple[Base, int]:
     """Map a file written by ``save_segment``; returns the base and its change-log sequence."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise Misconfigured(
             f"the segment {path} cannot be opened ({error.strerror}); write it anew"
@@ -109,9 +111,7 @@ def map_segment(path: Path, space: Space, seed: bytes | None) -> tuple[Base, int
         size = layout.columns()[1]
         if status.st_size != HEADER + size:
             raise Tampered(f"the segment {path} has not the size its header says; write it anew")
-        # Private and writable so that numba sees ordinary arrays; no page is ever written, so all
-        # stay shared.
-        mapped = mmap.mmap(descriptor, HEADER + size, access=mmap.ACCESS_COPY)
+        mapped = mmap.mmap(descriptor, HEADER + size, access=mmap.ACCESS_WRITE)
     finally:
         os.close(descriptor)
     arena = np.frombuffer(mapped, np.uint8, size, HEADER)

@@ -23,6 +23,7 @@ from pipeline.domain.ids import SLOTS, EntryId, ProcessId
 from pipeline.domain.signal import Space, unpack
 from pipeline.errors import IndexNotReady, Invalid, Unavailable
 from pipeline.indexes import Hits, Index, IndexState
+from pipeline.journeys.share_index import Sharing
 from pipeline.ports import Store, StoredEntry, Unit
 
 LEASE = timedelta(seconds=45)
@@ -55,8 +56,10 @@ class LiveIndexes:
         build: Callable[[Space], Index],
         me: Me,
         monotonic: Callable[[], float],
+        sharing: Sharing | None = None,
     ) -> None:
         self._store, self._build, self._me, self._monotonic = store, build, me, monotonic
+        self._sharing = sharing
         self._spaces = {space.key: space for space in spaces}
         self._indexes: Mapping[str, Index] | None = None
         self._applied = -1
@@ -95,15 +98,23 @@ class LiveIndexes:
             me = self._me
             with self._store.transaction() as unit:
                 unit.followers.announce(me.process, me.role, me.host, me.pid, me.born)
-            fresh = {key: self._build(space) for key, space in self._spaces.items()}
-            loaded = 0
-            with self._store.transaction(snapshot=True) as unit:
-                sequence = unit.registry.head()
-                for batch in _batches(unit.registry.in_force()):
-                    self._add(unit, fresh, batch)
-                    loaded += len(batch)
-                    progress(loaded)
-            self._indexes, self._applied = fresh, sequence
+            opened = self._sharing.open(self._spaces.values()) if self._sharing else None
+            fresh, sequence, loaded = dict[str, Index](), -1, 0
+            if self._sharing is not None and opened is not None:
+                self._sharing.take(opened)
+                fresh, sequence = opened.indexes, opened.sequence
+            missing = {key: self._build(self._spaces[key]) for key in self._spaces.keys() - fresh}
+            if missing:
+                with self._store.transaction(snapshot=True) as unit:
+                    head = unit.registry.head()
+                    for batch in _batches(unit.registry.in_force()):
+                        self._add(unit, missing, batch)
+                        loaded += len(batch)
+                        progress(loaded)
+                    if fresh:
+                        self._replay(unit, fresh, sequence, head)
+                    sequence = head
+            self._indexes, self._applied = {**fresh, **missing}, sequence
         self.catch_up()
 
     def catch_up(self) -> int:
@@ -115,26 +126,37 @@ class LiveIndexes:
             self.restore()
             return 0
         with self._change:
-            count = 0
             with self._store.transaction() as unit:
-                while changes := unit.registry.changes(self._applied, 200):
-                    for change in changes:
-                        if change.op == "add":
-                            self._add(unit, self._indexes, unit.registry.entries(change.entries))
-                        else:
-                            self._remove(change.entries)
-                        self._applied = change.seq
-                        count += 1
+                count = self._replay(unit, self._indexes, self._applied, None)
                 known = unit.followers.report(self._me.process, self._applied)
+                if self._sharing is not None and known:
+                    self._sharing.report(unit, self._applied)
             if known:
                 self._heard = self._monotonic()
                 return count
         self.restore()
         return count
 
+    def share(self) -> None:
+        """Take up what another process has written for all, or write it for them when it is due."""
+        if self._sharing is None or self._indexes is None or self._out_of_touch():
+            return
+        with self._change:
+            newer = self._sharing.newer(self._spaces.values(), self._applied)
+            if newer is not None:
+                with self._store.transaction() as unit:
+                    self._replay(unit, newer.indexes, newer.sequence, self._applied)
+                    self._sharing.take(newer)
+                    self._sharing.report(unit, self._applied)
+                self._indexes = {**self._indexes, **newer.indexes}
+            self._sharing.write_when_due(self._indexes, self._applied)
+
     def close(self) -> None:
         """Let go of everything and say so."""
         with self._change:
+            if self._sharing is not None:
+                self._sharing.settle()
+                self._sharing.let_go(lost=False)
             self._let_go()
             with self._store.transaction() as unit:
                 unit.followers.forget(self._me.process)
@@ -143,13 +165,37 @@ class LiveIndexes:
         return self._monotonic() - self._heard > LEASE.total_seconds()
 
     def _let_go(self) -> None:
+        if self._sharing is not None:
+            self._sharing.let_go(lost=True)
         self._indexes, self._applied = None, -1
         self._heard = self._monotonic()
+
+    def _replay(
+        self, unit: Unit, indexes: Mapping[str, Index], after: int, upto: int | None
+    ) -> int:
+        """Apply the changes after one sequence, up to another or to the last; how many.
+
+        Where they are applied to what answers, ``applied`` goes along step by step.
+        """
+        count, ours = 0, indexes is self._indexes
+        while changes := unit.registry.changes(after, 200):
+            for change in changes:
+                if upto is not None and change.seq > upto:
+                    return count
+                if change.op == "add":
+                    self._add(unit, indexes, unit.registry.entries(change.entries))
+                else:
+                    self._remove(indexes, change.entries)
+                after = change.seq
+                count += 1
+                if ours:
+                    self._applied = after
+        return count
 
     def _add(self, unit: Unit, indexes: Mapping[str, Index], entries: list[StoredEntry]) -> None:
         labels: dict[str, list[NDArray[np.int64]]] = defaultdict(list)
         codes: dict[str, list[NDArray[Any]]] = defaultdict(list)
-        mine = (entry for entry in entries if entry.space in self._spaces)
+        mine = (entry for entry in entries if entry.space in indexes)
         for entry, packed in unit.registry.unseal_all(mine):
             slots, _, rows = unpack(self._spaces[entry.space], packed)
             labels[entry.space].append(entry.id * SLOTS + slots)
@@ -164,10 +210,11 @@ class LiveIndexes:
                 index.remove(some)
                 index.add(some, rows)
 
-    def _remove(self, entries: Iterable[EntryId]) -> None:
+    @staticmethod
+    def _remove(indexes: Mapping[str, Index], entries: Iterable[EntryId]) -> None:
         ids = np.fromiter(entries, np.int64)
         labels = (ids[:, None] * SLOTS + np.arange(SLOTS)).ravel()
-        for index in (self._indexes or {}).values():
+        for index in indexes.values():
             index.remove(labels)
 
 
@@ -184,6 +231,7 @@ def follow(
     while not stop.is_set():
         try:
             live.catch_up()
+            live.share()
             wait(0.5)
         except Unavailable as error:
             trouble(error)

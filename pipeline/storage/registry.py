@@ -156,6 +156,11 @@ class PgRegistry:
         """See the port."""
         return int(self._queries.value("change_head"))
 
+    def mark(self, sequence: int) -> str | None:
+        """See the port."""
+        row = self._queries.one("change_mark", sequence=sequence)
+        return None if row is None else str(row["mark"])
+
     def changes(self, after: int, limit: int) -> list[Change]:
         """See the port."""
         return [

@@ -60,19 +60,51 @@ def test_an_opened_segment_answers_as_the_index_that_wrote_it(written, ring_from
         assert np.array_equal(mine.distance, its.distance)
 
 
-def test_changes_apply_over_a_mapped_base_and_leave_the_file_alone(written):
-    path, codes = written()
-    before = path.read_bytes()
-    index, other = make_index(), make_index()
+def words_in(path, codes):
+    """Which of the codes have any of their words in the file."""
+    content = path.read_bytes()
+    return [any(code[at : at + 8].tobytes() in content for at in range(0, 32, 8)) for code in codes]
+
+
+def test_what_one_process_removes_is_blanked_in_the_file_and_for_all_who_map_it(written):
+    path, codes = written(permutation_seed=None)
+    index, other = make_index(permutation_seed=None), make_index(permutation_seed=None)
     index.open_segment(path)
     other.open_segment(path)
+    assert words_in(path, codes[[0, 5, 6]]) == [True, True, True]
     assert index.remove(np.array([0, 5])) == 2
     index.add(np.array([900]), random_codes(1, seed=2))
     assert index.search(codes[5:6], 0).label.tolist() == []
     assert index.search(codes[:1], 0).label.tolist() == list(range(50, 70))
-    assert other.search(codes[5:6], 0).label.tolist() == [5]
-    assert path.read_bytes() == before
+    assert other.search(codes[5:6], 0).label.tolist() == [], "its code is gone there as well"
+    assert other.search(codes[:1], 0).label.tolist() == [0, *range(50, 70)], "not heard of yet"
+    assert other.search(codes[6:7], 0).label.tolist() == [6]
+    assert words_in(path, codes[[0, 5, 6]]) == [True, False, True], "twenty still own the first"
     assert len(index) == 299
+
+
+def test_who_was_killed_while_blanking_leaves_the_rest_to_the_next(written):
+    path, codes = written(permutation_seed=None)
+    index, other = make_index(permutation_seed=None), make_index(permutation_seed=None)
+    index.open_segment(path)
+    other.open_segment(path)
+    base = other._base
+    row = int(np.flatnonzero(base.labels == 7)[0])
+    # The one killed had blanked the postings of the first table and no more.
+    first = np.flatnonzero(base.ids[: 3 * base.layout.rows : 3] == row)
+    base.ids[first * 3] = base.layout.rows & 255
+    index.remove(np.array([7]))
+    assert words_in(path, codes[7:8]) == [False]
+    ids = base.ids[: 16 * (base.layout.rows + 32) * 3].reshape(-1, 3).astype(np.int64)
+    assert row not in ids @ [1, 256, 65536]
+
+
+def test_a_posting_seen_half_blanked_leads_nowhere(written):
+    path, codes = written(permutation_seed=None)
+    index = make_index(permutation_seed=None)
+    index.open_segment(path)
+    index._base.ids[2::3] = 255  # every row number far beyond the last
+    assert len(index.search(codes, 31)) == 0
 
 
 def test_a_segment_written_after_a_removal_holds_nothing_of_it(written):

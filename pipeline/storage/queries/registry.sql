@@ -93,6 +93,11 @@ DELETE FROM persons WHERE id = %(person)s;
 -- The newest sequence of the change log.
 SELECT seq FROM change_head;
 
+-- name: change_mark
+-- What tells a step of the change log from the same step of another history (a restored backup).
+SELECT encode(sha256(convert_to(concat_ws('|', seq, op, entries::text, extract(epoch FROM at)), 'UTF8')), 'hex') AS mark
+FROM changes WHERE seq = %(sequence)s;
+
 -- name: changes_after
 -- Steps of the change log after a sequence.
 SELECT seq, op, entries FROM changes WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s;
