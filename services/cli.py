@@ -602,6 +602,32 @@ def bench_faces(
     show(from_document("faces", 0, document), as_json=as_json)
 
 
+@bench_app.command("screen")
+def bench_screen(
+    people: Annotated[int, typer.Option(help="People who are registered.")] = 10_000,
+    codes: Annotated[int, typer.Option(help="Codes that are theirs, all together.")] = 1_000_000,
+    seconds: Annotated[float, typer.Option(help="How long each load runs.")] = 10.0,
+    faces: Annotated[
+        str, typer.Option(help="Installed face packs to look with, separated by commas.")
+    ] = "",
+    peer: Annotated[
+        str | None, typer.Option(help="The address of an HMA to be measured beside.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Screening over HTTP with 1, 4 and 16 clients: rates, times, CPU by stage, under change."""
+    from services.bench import from_document, show
+    from services.bench.screen import measure
+    from services.packs import home
+
+    named = [name.strip() for name in faces.split(",") if name.strip()]
+    document = measure(
+        people=people, codes=codes, seconds=seconds, peer=peer, packs=home(), faces=named,
+        progress=_said,
+    )  # fmt: skip
+    show(from_document("screen", 1, document), as_json=as_json)
+
+
 def _said(what: str) -> None:
     """Progress of a bench, on standard error."""
     err.print(what, style="dim", highlight=False)
