@@ -27,7 +27,7 @@ from pipeline.domain.ids import PersonId
 from pipeline.domain.media import View
 from pipeline.domain.signal import Metric, Signals, Space, pack
 from pipeline.errors import Unavailable
-from pipeline.journeys.register import BANK, new_case_number
+from pipeline.journeys.register import BANK
 from pipeline.ports import NewEntry, Unit
 from pipeline.storage import embedded
 from services.accounts import add_platform
@@ -99,7 +99,9 @@ def add_person(
 ) -> PersonId:
     """One person with random codes, and a random vector in each space of faces."""
     consent = Consent(Purpose.HASHES, "bench").to(ConsentState.GIVEN, now())
-    person = unit.registry.add_person(new_case_number(), secrets.token_hex(16), consent)
+    person = unit.registry.add_person(
+        secrets.token_hex(6), secrets.token_hex(16), consent, secrets.token_bytes(32)
+    )
     unit.vault.create(person, kind="person")
     entries = []
     for at in range(0, codes, CODES_AN_ENTRY):
