@@ -26,6 +26,7 @@ from pipeline.domain.case import (
 )
 from pipeline.domain.consent import Consent
 from pipeline.domain.enrolment import Enrolment
+from pipeline.domain.entry import Layout
 from pipeline.domain.erasure import Receipt
 from pipeline.domain.evidence import Owner, Source, Stretch
 from pipeline.domain.grant import Grant
@@ -44,6 +45,7 @@ from pipeline.domain.ids import (
     ReviewerId,
     ScreeningId,
 )
+from pipeline.domain.media import Upload
 from pipeline.domain.policy import Match
 from pipeline.domain.screening import Screening
 
@@ -102,6 +104,7 @@ class NewEntry:
     space: str
     slots: int
     sealed: bytes = field(repr=False)
+    layout: Layout = Layout.PICTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,10 @@ class Registry(Protocol):
 
     def entries(self, ids: Sequence[EntryId]) -> list[StoredEntry]:
         """Those of these entries that are in force."""
+        ...
+
+    def film_lengths(self, items: Iterable[ItemId]) -> dict[ItemId, tuple[int, EntryId]]:
+        """Of registered videos: how many stretches they have, and the entry that ends them."""
         ...
 
     def unseal_all(self, entries: Iterable[StoredEntry]) -> Iterator[tuple[StoredEntry, bytes]]:
@@ -592,6 +599,58 @@ class MediaStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PendingFilm:
+    """A video between its upload and its answer. Its file lies sealed under ``medium``'s key."""
+
+    id: ScreeningId
+    platform: PlatformId
+    upload: Upload
+    medium: MediaId
+    size: int
+    mime: str | None
+    job: int
+    received_at: datetime
+    done: float = 0.0
+    """How much of the work is behind us, 0 to 1."""
+    frames: int = 0
+    """Frames looked at."""
+    expected: int | None = None
+    """About how many there will be."""
+    early: tuple[Mapping[str, Any], ...] = ()
+    """Matches that were certain before the end, as a platform may see them."""
+
+
+class Films(Protocol):
+    """Videos between their upload and their answer."""
+
+    def add(self, film: PendingFilm) -> None:
+        """A video waits."""
+        ...
+
+    def get(self, screening: ScreeningId, platform: PlatformId | None = None) -> PendingFilm | None:
+        """A video that waits or is being looked at; of ``platform`` only, where one is named."""
+        ...
+
+    def progress(
+        self, screening: ScreeningId, done: float, frames: int, expected: int | None
+    ) -> None:
+        """Keep how far the work has come."""
+        ...
+
+    def early(self, screening: ScreeningId, matches: Sequence[Mapping[str, Any]]) -> bool:
+        """Keep what was certain before the end; false when something was kept already."""
+        ...
+
+    def end(self, screening: ScreeningId) -> bool:
+        """Forget it, in the transaction that records its answer; false when it was gone."""
+        ...
+
+    def given_up(self, limit: int) -> list[PendingFilm]:
+        """Those whose work was given up without an answer, locked."""
+        ...
+
+
 class Blobs(Protocol):
     """Where sealed bytes of media lie: a folder, or an object store."""
 
@@ -618,7 +677,8 @@ class Event:
 
     id: str
     platform: PlatformId
-    case: CaseId
+    case: CaseId | None
+    """None where it tells of a screening that has no case."""
     kind: str
     body: Mapping[str, Any]
 
@@ -1059,6 +1119,8 @@ class Unit(Protocol):
     def cases(self) -> Cases: ...
     @property
     def screenings(self) -> Screenings: ...
+    @property
+    def films(self) -> Films: ...
     @property
     def media(self) -> MediaStore: ...
     @property

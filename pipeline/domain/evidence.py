@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pipeline.domain.entry import Layout
 from pipeline.domain.grant import Grant
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
 from pipeline.domain.media import View
@@ -34,6 +35,7 @@ class Owner:
     source: Source
     case: CaseId | None
     """The upheld case that an ``UPHELD`` entry comes from."""
+    layout: Layout = Layout.PICTURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +25,6 @@ from pipeline.domain.signal import Signals, Space, pack
 
 ALIKE = 8
 """Bits within which two frames count as one."""
-
-
-class Layout(StrEnum):
-    """What the slots of an entry are."""
-
-    PICTURE = "picture"
-    """Crops of one picture, or of one moment of a video, by ``media.crops``."""
-    FRAMES = "frames"
-    """Stretches of a video in order of time."""
-    BYTES = "bytes"
-    """Digests of a file: SHA-256 in slot 0, MD5 twice over in slot 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -92,6 +92,6 @@ def _audit(unit: Unit, event: Event, action: str, job: Job) -> None:
     unit.audit.append(
         "service:deliver",
         action,
-        f"case:{event.case}",
+        f"case:{event.case}" if event.case else f"event:{event.id}",
         {"event": event.id, "platform": str(event.platform), "attempt": job.attempts},
     )

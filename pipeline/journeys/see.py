@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit, Owner
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import EntryId, ItemId, entry_of, slot_of
+from pipeline.domain.ids import SLOTS, EntryId, ItemId, entry_of, slot_of
 from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Signals, unpack
@@ -232,10 +233,19 @@ def _by_item(hits: Iterable[Hit]) -> list[Hit]:
     A signal's codes are an entry each; what vouches for an item may be another signal's.
     """
     first: dict[ItemId, EntryId] = {}
-    for hit in hits:
-        kept = first.get(hit.owner.item, hit.entry)
-        first[hit.owner.item] = min(kept, hit.entry)
-    return [replace(hit, owner=replace(hit.owner, entry=first[hit.owner.item])) for hit in hits]
+    seen = tuple(hits)
+    for hit in seen:
+        if hit.owner.layout is Layout.PICTURE:  # each entry of a video is of other moments
+            kept = first.get(hit.owner.item, hit.entry)
+            first[hit.owner.item] = min(kept, hit.entry)
+    return [_named(hit, first.get(hit.owner.item, hit.entry)) for hit in seen]
+
+
+def _named(hit: Hit, entry: EntryId) -> Hit:
+    if hit.owner.layout is Layout.PICTURE:
+        return replace(hit, owner=replace(hit.owner, entry=entry))
+    # The slots of a video's frames are no crops: nothing follows from where those would lie.
+    return hit if hit.owner.layout is Layout.MOMENT else replace(hit, slot=SLOTS)
 
 
 def _with_inverted(signals: Signals) -> Signals:

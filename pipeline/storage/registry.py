@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from pipeline.domain.consent import Consent
+from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Owner, Source
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId, ProcessId
 from pipeline.errors import Conflict
@@ -85,6 +86,7 @@ class PgRegistry:
                     space=entry.space,
                     slots=entry.slots,
                     sealed=entry.sealed,
+                    layout=entry.layout.value,
                 )
             )
             for entry in entries
@@ -107,6 +109,7 @@ class PgRegistry:
                 row["bank"],
                 Source(row["source"]),
                 row["upheld_case"],
+                Layout(row["layout"]),
             )
             for row in rows
         }
@@ -179,6 +182,11 @@ class PgRegistry:
             StoredEntry(row["id"], row["person"], row["space"], row["sealed"])
             for row in self._queries.all("entries_by_id", entries=list(ids))
         ]
+
+    def film_lengths(self, items: Iterable[ItemId]) -> dict[ItemId, tuple[int, EntryId]]:
+        """See the port."""
+        rows = self._queries.all("film_lengths", items=sorted(items))
+        return {row["item"]: (row["rows"], EntryId(row["last"])) for row in rows}
 
     def unseal_all(self, entries: Iterable[StoredEntry]) -> Iterator[tuple[StoredEntry, bytes]]:
         """See the port; keys are fetched for many entries at a time."""

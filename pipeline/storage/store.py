@@ -11,6 +11,7 @@ from pipeline.ports import (
     Cases,
     Enrolments,
     Events,
+    Films,
     Followers,
     Following,
     Grants,
@@ -34,6 +35,7 @@ from pipeline.storage.cases import PgCases
 from pipeline.storage.enrolments import PgEnrolments, PgGrants
 from pipeline.storage.events import PgEvents
 from pipeline.storage.features import PgFeatures
+from pipeline.storage.films import PgFilms
 from pipeline.storage.following import PgFollowing
 from pipeline.storage.jobs import PgJobs
 from pipeline.storage.keyring import KeyRing
@@ -63,6 +65,7 @@ class PgUnit:
         self.followers: Followers = PgFollowers(queries)
         self.cases: Cases = PgCases(queries)
         self.screenings: Screenings = PgScreenings(queries)
+        self.films: Films = PgFilms(queries)
         self.media: MediaStore = PgMedia(queries)
         self.jobs: Jobs = PgJobs(queries)
         self.events: Events = PgEvents(queries)

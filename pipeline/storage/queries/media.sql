@@ -23,5 +23,6 @@ ORDER BY destroy_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 UPDATE media SET destroyed_at = %(now)s, codes = NULL WHERE id = %(id)s;
 
 -- name: media_known
--- Which blobs belong to a medium that is not destroyed.
-SELECT id FROM media WHERE id = ANY(%(ids)s::uuid[]) AND destroyed_at IS NULL;
+-- Which blobs belong to a medium that is not destroyed, or to a video that is being looked at.
+SELECT id FROM media WHERE id = ANY(%(ids)s::uuid[]) AND destroyed_at IS NULL
+UNION SELECT medium FROM pending_films WHERE medium = ANY(%(ids)s::uuid[]);

@@ -38,8 +38,9 @@ SELECT id FROM persons WHERE id = %(person)s AND withdrawn_at IS NULL FOR SHARE;
 
 -- name: entry_add
 -- One entry; its id comes back.
-INSERT INTO entries (person, item, bank, source, upheld_case, space, slots, sealed)
-VALUES (%(person)s, %(item)s, %(bank)s, %(source)s, %(upheld_case)s, %(space)s, %(slots)s, %(sealed)s)
+INSERT INTO entries (person, item, bank, source, upheld_case, space, slots, sealed, layout)
+VALUES (%(person)s, %(item)s, %(bank)s, %(source)s, %(upheld_case)s, %(space)s, %(slots)s,
+        %(sealed)s, %(layout)s)
 RETURNING id;
 
 -- name: change_append
@@ -48,7 +49,7 @@ SELECT change_append(%(op)s, %(entries)s::bigint[]) AS seq;
 
 -- name: entry_owners
 -- Whose entries are, of those in force.
-SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case
+SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout
 FROM entries e JOIN persons p ON p.id = e.person
 WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
 
@@ -110,6 +111,11 @@ SELECT id, person, space, sealed FROM entries WHERE removed_at IS NULL ORDER BY 
 -- Those of some entries that are in force.
 SELECT id, person, space, sealed FROM entries
 WHERE id = ANY(%(entries)s::bigint[]) AND removed_at IS NULL ORDER BY id;
+
+-- name: film_lengths
+-- How many stretches registered videos have, and the entry that holds their last one.
+SELECT item, sum(slots)::integer AS rows, max(id) AS last FROM entries
+WHERE item = ANY(%(items)s::uuid[]) AND layout = 'frames' AND removed_at IS NULL GROUP BY item;
 
 -- name: follower_announce
 -- A process begins to hold entries.

@@ -1,0 +1,18 @@
+"""What the slots of an entry are."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Layout(StrEnum):
+    """What the slots of an entry are."""
+
+    PICTURE = "picture"
+    """Crops of one picture, by ``media.crops``."""
+    MOMENT = "moment"
+    """Crops of one moment of a video, by ``media.crops``."""
+    FRAMES = "frames"
+    """Stretches of a video in order of time."""
+    BYTES = "bytes"
+    """Digests of a file: SHA-256 in slot 0, MD5 twice over in slot 1."""

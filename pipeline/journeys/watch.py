@@ -1,0 +1,210 @@
+"""A video is looked at, moment by moment, against everything in force.
+
+Each moment is asked whole, in all eight orientations, and where that is near nothing, its parts
+are asked too. What came near is put in order of time at the end (``domain.timeline``), or earlier,
+when enough has come together to be certain.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.domain.digest import Digests
+from pipeline.domain.entry import Layout
+from pipeline.domain.evidence import Hit, Owner
+from pipeline.domain.generic import GenericBank
+from pipeline.domain.ids import EntryId, ItemId, entry_of, slot_of
+from pipeline.domain.media import Frame, Side, View
+from pipeline.domain.policy import Policy
+from pipeline.domain.signal import Signals, unpack, unpack_times
+from pipeline.domain.timeline import Length, Showing, Sighting, counts, showings
+from pipeline.domain.witness import Witness
+from pipeline.journeys.register_film import grey_copy
+from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.media.video import Moment
+from pipeline.media.views import ViewBudget, query_views
+from pipeline.ports import Unit
+from pipeline.signals import SignalType
+
+_SIDE = 640
+"""The longer side that a moment is hashed at: within 2 bits of all its pixels, and quick."""
+
+_MOST_SIGHTINGS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A code near a moment, before anybody's name was looked up."""
+
+    time: float
+    stream: int
+    view: View
+    label: int
+    distance: float
+
+
+@dataclass(slots=True)
+class Watch:
+    """What has been seen of one video so far."""
+
+    signal: SignalType
+    bank: GenericBank | None
+    policy: Policy
+    live: LiveIndexes
+    budget: ViewBudget
+    wide_codes: int
+    telling: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Times of the moments that say something, a stream."""
+    glimpses: list[Glimpse] = field(default_factory=list, repr=False)
+    frames: int = 0
+    too_plain: int = 0
+    too_common: int = 0
+    truncated: bool = False
+    _times: dict[EntryId, dict[int, tuple[float, float]]] = field(default_factory=dict, repr=False)
+
+    def look(self, moment: Moment) -> bool:
+        """One moment; whether it came near anything."""
+        self.frames += 1
+        copy = grey_copy(moment.frame, _SIDE)
+        whole = self.signal.compute([copy], Side.QUERY)
+        if whole.quality[0] < self.signal.minimum_quality:
+            self.too_plain += 1
+            return False
+        if self._common(whole, 1)[0]:
+            self.too_common += 1
+            return False
+        self.telling[moment.stream].append(moment.time)
+        found = self._ask(whole, moment, wide=True)
+        if not found:
+            parts = query_views(copy, self.budget)[1:]
+            if parts:
+                found = self._ask_parts(parts, moment)
+        return found
+
+    def same_bytes(self, digests: Digests, unit: Unit) -> tuple[Hit, ...]:
+        """Entries of this very file."""
+        asked = digests.signals()
+        if self.policy.radius(asked.space.name) is None:
+            return ()
+        hits = self.live.search(asked.space, asked.codes, 0)
+        owners = unit.registry.owners({entry_of(int(label)) for label in hits.label})
+        return tuple(
+            Hit(
+                asked.space.name,
+                0.0,
+                View("the whole file"),
+                slot_of(int(label)),
+                owners[entry_of(int(label))],
+                Witness.BYTES.value,
+                shares=(1.0, 1.0),
+            )
+            for label in hits.label
+            if entry_of(int(label)) in owners
+        )
+
+    def showings(self, unit: Unit) -> tuple[Showing, ...]:
+        """What the video shows of entries in force, weightiest first."""
+        owners = unit.registry.owners({entry_of(one.label) for one in self.glimpses})
+        self._learn(unit, owners)
+        near = self.policy.radius(self.signal.space.name)
+        seen = [
+            Sighting(
+                one.time,
+                one.stream,
+                owner,
+                slot_of(one.label),
+                one.distance,
+                one.view,
+                self._times.get(owner.entry, {}).get(slot_of(one.label)),
+            )
+            for one in self.glimpses
+            if (owner := owners.get(entry_of(one.label))) is not None
+        ]
+        moments = sum(len(times) for times in self.telling.values())
+        shown = showings(seen, self.telling, self._lengths(unit, owners.values()), near or 0.0)
+        return tuple(one for one in shown if counts(one, moments))
+
+    def hits(self, showing: Showing) -> Hit:
+        """A showing as evidence."""
+        return showing.hit(self.signal.space.name, Witness.TIME.value)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the answer could not rest on."""
+        name = self.signal.space.name
+        notes = []
+        if self.too_plain:
+            notes.append(f"low_quality_frames:{name}:{self.too_plain}")
+        if self.too_common:
+            notes.append(f"too_common_frames:{name}:{self.too_common}")
+        if not any(self.telling.values()):
+            notes.append(f"low_quality:{name}")
+        return (*notes, *(("truncated",) if self.truncated else ()))
+
+    def _ask_parts(self, parts: tuple[Frame, ...], moment: Moment) -> bool:
+        computed = self.signal.compute(parts, Side.QUERY)
+        keep = (computed.quality >= self.signal.minimum_quality) & ~self._common(
+            computed, len(parts)
+        )
+        return self._ask(_rows(computed, keep), moment, wide=False)
+
+    def _ask(self, signals: Signals, moment: Moment, *, wide: bool) -> bool:
+        name = signals.space.name
+        near, far = self.policy.radius(name), self.policy.wide(name)
+        within = near
+        if wide and far is not None and self.live.codes(signals.space) <= self.wide_codes:
+            within = max(far, near or 0.0)
+        if within is None or not len(signals):
+            return False
+        hits = self.live.search(signals.space, signals.codes, within)
+        self.truncated |= hits.truncated or len(self.glimpses) > _MOST_SIGHTINGS
+        if len(self.glimpses) <= _MOST_SIGHTINGS:
+            self.glimpses += [
+                Glimpse(
+                    moment.time, moment.stream, signals.views[int(query)], int(label), float(bits)
+                )
+                for query, label, bits in zip(hits.query, hits.label, hits.distance, strict=True)
+            ]
+        return len(hits) > 0
+
+    def _common(self, computed: Signals, frames: int) -> NDArray[np.bool_]:
+        if self.bank is None or not len(computed):
+            return np.zeros(len(computed), np.bool_)
+        stride = len(computed) // frames
+        return np.repeat(self.bank.generic(computed.codes[::stride]), stride)
+
+    def _learn(self, unit: Unit, owners: dict[EntryId, Owner]) -> None:
+        """When the codes of registered videos are shown, of entries not read before."""
+        wanted = [
+            entry
+            for entry, owner in owners.items()
+            if owner.layout in (Layout.FRAMES, Layout.MOMENT) and entry not in self._times
+        ]
+        for stored, packed in unit.registry.unseal_all(unit.registry.entries(wanted)):
+            slots, _, _ = unpack(self.signal.space, packed)
+            times = unpack_times(self.signal.space, packed)
+            if times is not None:
+                pairs = [(float(begin), float(end)) for begin, end in times]
+                self._times[stored.id] = dict(zip(map(int, slots), pairs, strict=True))
+
+    def _lengths(self, unit: Unit, owners: Iterable[Owner]) -> dict[ItemId, Length]:
+        films = {owner.item for owner in owners if owner.layout is not Layout.PICTURE}
+        known = unit.registry.film_lengths(films) if films else {}
+        lasts = {last: item for item, (_, last) in known.items()}
+        lengths = {}
+        for stored, packed in unit.registry.unseal_all(unit.registry.entries(list(lasts))):
+            times = unpack_times(self.signal.space, packed)
+            item = lasts[stored.id]
+            seconds = float(times.max()) if times is not None and len(times) else 0.0
+            lengths[item] = Length(known[item][0], seconds)
+        return lengths
+
+
+def _rows(signals: Signals, keep: NDArray[np.bool_]) -> Signals:
+    views = tuple(view for view, kept in zip(signals.views, keep, strict=True) if kept)
+    return Signals(signals.space, signals.codes[keep], signals.quality[keep], views)

@@ -1,0 +1,29 @@
+-- name: film_add
+-- A video waits to be looked at.
+INSERT INTO pending_films (id, platform, content_id, uploader, rating, medium, size, mime, job,
+                           received_at)
+VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(medium)s, %(size)s,
+        %(mime)s, %(job)s, %(received_at)s);
+
+-- name: film_get
+-- A video that has no answer yet.
+SELECT * FROM pending_films WHERE id = %(id)s;
+
+-- name: film_progress
+-- How far the work has come.
+UPDATE pending_films SET done = %(done)s, frames = %(frames)s, expected = %(expected)s
+WHERE id = %(id)s;
+
+-- name: film_early
+-- What is certain before the end.
+UPDATE pending_films SET early = %(early)s WHERE id = %(id)s AND early = '[]';
+
+-- name: film_end
+-- The video has its answer.
+DELETE FROM pending_films WHERE id = %(id)s;
+
+-- name: films_given_up
+-- Videos whose work was given up without an answer: their job is dead, or gone.
+SELECT f.* FROM pending_films f LEFT JOIN jobs j ON j.id = f.job
+WHERE j.state IN ('dead', 'done') OR j.id IS NULL
+ORDER BY f.received_at LIMIT %(limit)s FOR UPDATE OF f SKIP LOCKED;
