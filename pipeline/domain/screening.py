@@ -23,6 +23,8 @@ class Verdict(StrEnum):
     REVIEW = "review"
     KNOWN = "known"
     REFUSED = "refused"
+    PENDING = "pending"
+    """A video is still being looked at. Told, never recorded."""
 
 
 class Form(StrEnum):
@@ -35,6 +37,20 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a video has been looked at."""
+
+    frames: int
+    expected: int | None
+    """About how many frames there will be; unknown at first."""
+    share: float
+
+    def document(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return {"done": self.frames, "expected": self.expected, "share": round(self.share, 3)}
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One match as a platform may see it: how near, never who."""
 
@@ -42,7 +58,8 @@ class Answer:
     distance: float
     threshold: float
     view: str
-    case: CaseId
+    case: CaseId | None
+    """None while a video is looked at: its case opens at the end."""
     witness: str | None = None
     """Why the match is believed, in words; see ``domain.witness``."""
     stretches: tuple[Stretch, ...] = ()
@@ -51,7 +68,7 @@ class Answer:
     """How much of the uploaded video matched, and how much of what was registered, 0 to 1."""
 
     @staticmethod
-    def of(match: Match, case: CaseId) -> Answer:
+    def of(match: Match, case: CaseId | None) -> Answer:
         """What may be told of a match that belongs to ``case``."""
         hit = match.hit
         return Answer(
@@ -73,7 +90,7 @@ class Answer:
             document["distance"],
             document["threshold"],
             document["view"],
-            CaseId(UUID(document["case"])),
+            CaseId(UUID(document["case"])) if document["case"] else None,
             document["witness"],
             tuple(read_stretch(stretch) for stretch in document.get("stretches", ())),
             _shares(document),
@@ -86,7 +103,7 @@ class Answer:
             "distance": self.distance,
             "threshold": self.threshold,
             "view": self.view,
-            "case": str(self.case),
+            "case": str(self.case) if self.case else None,
             "witness": self.witness,
             "stretches": [stretch.document() for stretch in self.stretches],
             "query_matched": _percent(self.shares, 0),
@@ -127,3 +144,4 @@ class Screening:
     matches: tuple[Answer, ...] = ()
     notes: tuple[str, ...] = ()
     case: CaseId | None = None
+    progress: Progress | None = None

@@ -140,11 +140,16 @@ def _table(space: Space, packed: bytes) -> tuple[NDArray[np.uint8], int]:
 
 def pack_all(batches: Iterable[Signals]) -> bytes:
     """Batches of several spaces as one string of bytes, each behind its space's key."""
-    parts = []
-    for signals in batches:
-        key, packed = signals.space.key.encode(), pack(signals)
-        parts.append(_NAMED.pack(len(key), len(packed)) + key + packed)
-    return b"".join(parts)
+    return join_all((signals.space.key, pack(signals)) for signals in batches)
+
+
+def join_all(parts: Iterable[tuple[str, bytes]]) -> bytes:
+    """Packed codes as one string of bytes, each behind its name; ``split_all`` parts them."""
+    joined = []
+    for name, packed in parts:
+        key = name.encode()
+        joined.append(_NAMED.pack(len(key), len(packed)) + key + packed)
+    return b"".join(joined)
 
 
 def split_all(packed: bytes) -> list[tuple[str, bytes]]:

@@ -60,15 +60,16 @@ def signs_of(
     bank: GenericBank | None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> FilmSigns:
-    """Everything that can be registered of a video. Raises ``Refused``, and ``Invalid`` where
-    every frame is too plain or looks like everybody's.
+    """Everything that can be registered of a video.
+
+    Raises ``Refused``, and ``Invalid`` where every frame is too plain or looks like everybody's.
     """
     file.seek(0)
     same = digests(iter(lambda: file.read(_CHUNK), b""))
     pruners: dict[int, Pruner] = {}
     moments: list[tuple[float, Signals]] = []
     kept: list[NDArray[np.uint8]] = []
-    for moment, code, quality in _hashed(read(file, EVERY_FRAME), signal):
+    for moment, code, quality in hashed(read(file, EVERY_FRAME), signal):
         progress(moment.done)
         pruner = pruners.setdefault(moment.stream, Pruner(signal.minimum_quality))
         if not pruner.add(moment.time, code.tobytes(), quality) or (
@@ -123,7 +124,9 @@ def add_film(
     return sum(entry.slots for entry in entries)
 
 
-def packed_film(signs: FilmSigns, signal: SignalType) -> Iterator[tuple[str, int, bytes, Layout]]:
+def packed_film(
+    signs: FilmSigns, signal: SignalType, *, md5: bool = True
+) -> Iterator[tuple[str, int, bytes, Layout]]:
     """What is to be sealed: space, rows, bytes and layout of each entry."""
     space = signal.space
     for rows, packed in signs.frames.packed(space):
@@ -133,13 +136,14 @@ def packed_film(signs: FilmSigns, signal: SignalType) -> Iterator[tuple[str, int
         slots = [slot_of_view(view) for view in crops.views]
         yield space.key, len(crops), pack(crops, slots, (when, when)), Layout.MOMENT
     if signs.digests is not None:
-        same = signs.digests.signals()
+        same = signs.digests.signals(md5=md5)
         yield same.space.key, len(same), pack(same), Layout.BYTES
 
 
-def _hashed(
+def hashed(
     moments: Iterable[Moment], signal: SignalType
 ) -> Iterator[tuple[Moment, NDArray[np.uint8], int]]:
+    """Moments with their code and its quality."""
     for batch in _batches(moments):
         computed = signal.compute([moment.frame for moment in batch], Side.REGISTERED)
         for row, moment in enumerate(batch):

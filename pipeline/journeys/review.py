@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from pipeline.domain.case import LEASE, UNDECIDED, Case, CaseKind, CaseUpload, Ground, State
+from pipeline.domain.entry import read_key
 from pipeline.domain.evidence import Source
 from pipeline.domain.ids import CaseId, MediaId, PersonId, PlatformId, ReviewerId, uuid7
 from pipeline.domain.signal import rows_of, split_all
@@ -245,8 +246,9 @@ def _join_banks(unit: Unit, case: Case) -> int:
             if not unit.registry.hold(person):
                 continue
             entries = [
-                NewEntry(space, rows, unit.vault.seal(person, f"entries.{space}", packed))
-                for space, packed in codes
+                NewEntry(space, rows, unit.vault.seal(person, f"entries.{space}", packed), layout)
+                for key, packed in codes
+                for space, layout in (read_key(key),)
                 if (rows := rows_of(packed))
             ]
             if entries:

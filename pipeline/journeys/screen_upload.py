@@ -61,6 +61,10 @@ class Subject:
     body: bytes | None = None
     mime: str | None = None
     faces: FacesSeen = NOT_LOOKED
+    codes: bytes | None = None
+    """What joins a person's bank if a case is upheld, where ``seen`` is not what says it."""
+    held: tuple[MediaId, int] | None = None
+    """The blob in which the upload lies sealed already, and its size."""
 
 
 class Screener:
@@ -147,23 +151,43 @@ class Screener:
             mime=subject.mime,
             notes=subject.seen.notes + subject.faces.notes + ("truncated",) * truncated,
         )
+
+        def believed(unit: Unit) -> tuple[Hit, ...]:
+            owners = unit.registry.owners(found.entries | alike.entries)
+            hits = self._eye.believe(unit, subject.seen, found, owners)
+            return hits + self._faces.believe(alike, owners)
+
         with self._store.transaction() as unit:
             if not found.entries and not alike.batches:
                 return self._record(unit, base, began)
-            fingerprint = unit.vault.fingerprint(subject.digest)
-            unit.cases.lock_upload(platform, subject.upload.content_id, fingerprint)
-            # Only entries that are in force now, and were not dismissed for this very upload.
-            owners = unit.registry.owners(found.entries | alike.entries)
-            hits = self._eye.believe(unit, subject.seen, found, owners)
-            hits += self._faces.believe(alike, owners)
-            hits = without(hits, unit.cases.dismissed(fingerprint, owners))
-            decision = self._judge(unit, hits, truncated)
-            if isinstance(decision, Clear):
-                return self._record(unit, base, began)
-            base = replace(base, upload=subject.upload)
-            if isinstance(decision, Known):
-                return self._answer_known(unit, base, decision, began)
-            return self._open_case(unit, base, decision, subject, fingerprint, began)
+            return self.conclude(unit, base, subject, believed, began, truncated=truncated)
+
+    def conclude(
+        self,
+        unit: Unit,
+        base: Screening,
+        subject: Subject,
+        believed: Callable[[Unit], tuple[Hit, ...]],
+        began: float,
+        *,
+        truncated: bool,
+    ) -> Screening:
+        """Judge what is believed of an upload and record the answer.
+
+        ``believed`` is asked behind the upload's lock: only entries that are in force now count,
+        and none that was dismissed for this very upload.
+        """
+        fingerprint = unit.vault.fingerprint(subject.digest)
+        unit.cases.lock_upload(base.platform, subject.upload.content_id, fingerprint)
+        hits = believed(unit)
+        hits = without(hits, unit.cases.dismissed(fingerprint, {hit.entry for hit in hits}))
+        decision = self._judge(unit, hits, truncated)
+        if isinstance(decision, Clear):
+            return self._record(unit, base, began)
+        base = replace(base, upload=subject.upload)
+        if isinstance(decision, Known):
+            return self._answer_known(unit, base, decision, began)
+        return self._open_case(unit, base, decision, subject, fingerprint, began)
 
     def _judge(self, unit: Unit, hits: tuple[Hit, ...], truncated: bool) -> Decision:
         """Judge, and keep the people concerned from leaving until the answer is on record.
@@ -250,18 +274,21 @@ class Screener:
         self, unit: Unit, case: CaseId, screening: Screening, subject: Subject, now: datetime
     ) -> None:
         """Seal the upload under a key of its own until the case and the appeal window end."""
-        name = MediaId(self._fresh(now))
-        unit.vault.create(name, kind="media")
-        codes = unit.vault.seal(name, "media.codes", pack_all(subject.seen.own))
-        size = 0
+        if subject.held is not None:
+            name, size = subject.held
+        else:
+            name, size = MediaId(self._fresh(now)), 0
+            unit.vault.create(name, kind="media")
         if subject.body is not None:
             size = self._blobs.put(name, unit.vault.key(name), _chunks(subject.body))
+        packed = pack_all(subject.seen.own) if subject.codes is None else subject.codes
+        codes = unit.vault.seal(name, "media.codes", packed)
         unit.media.add(
             StoredMedium(
                 name,
                 case,
                 screening.id,
-                subject.body is not None,
+                subject.body is not None or subject.held is not None,
                 size,
                 subject.mime,
                 codes,
@@ -356,6 +383,7 @@ def summary(screening: Screening) -> Mapping[str, Any]:
         "notes": list(screening.notes),
         "refused": screening.refusal.value if screening.refusal else None,
         "message": screening.message,
+        "progress": screening.progress.document() if screening.progress else None,
         "policy": screening.policy,
         "index_sequence": screening.index_seq,
         "received_at": screening.received_at.isoformat(),

@@ -39,7 +39,10 @@ def read_animation(
                 except (EOFError, OSError, SyntaxError, ValueError):
                     break  # what comes before the damage was shown, so it is looked at
                 lasts = _lasts(image)
-                if sampling.rate is None or time >= due or time + lasts > due:
+                within = not sampling.spans or any(
+                    low <= time + lasts and time <= high for low, high in sampling.spans
+                )
+                if within and (sampling.rate is None or time >= due or time + lasts > due):
                     rgb = np.ascontiguousarray(np.asarray(_colour.to_srgb(image.copy())))
                     yield Moment(Frame(rgb, time), 0, (number + 1) / frames)
                     seen += 1

@@ -78,6 +78,8 @@ class Sampling:
     """Moments that even a very short clip gets, at up to four times the rate."""
     colour: int = 0
     """Longer side of the RGB copy that each moment brings, for faces; 0 for none."""
+    spans: tuple[tuple[float, float], ...] = ()
+    """Where to look, in seconds; everywhere if empty. Whole GOPs are decoded to get there."""
 
 
 USUAL = Sampling()
@@ -263,6 +265,9 @@ def _passes(
     with _opened(file, kind) as container:
         streams = _streams(container, limits)
         seconds = _seconds(container, streams)
+        if sampling.spans:
+            yield from _Reading(container, streams, sampling, limits, seconds).spans()
+            return
         if sampling.rate is None or seconds is None or seconds <= sampling.long:
             yield from _Reading(container, streams, sampling, limits, seconds).everything()
             return
@@ -309,6 +314,19 @@ class _Reading:
             if choices[stream.index].takes(time, luma):
                 yield self._moment(stream, frame, luma, time, 0.0, 1.0)
 
+    def spans(self) -> Iterator[Moment]:
+        """Only what lies within the spans, reached by seeking where that can be done."""
+        for stream in self._streams:
+            for low, high in self._sampling.spans:
+                step = 1 / self._sampling.rate if self._sampling.rate else 0.0
+                due = low
+                for frame, time in self._from(stream, low):
+                    if time > high:
+                        break
+                    if time >= due:
+                        due = max(due + step, time) if step else time
+                        yield self._moment(stream, frame, _luma(frame), time, 1.0, 0.0)
+
     def key_frames(self) -> Iterator[Moment]:
         """Only key frames are decoded; no two closer than half the gap, but at cuts."""
         for stream in self._streams:
@@ -347,14 +365,7 @@ class _Reading:
             stream.codec_context.skip_frame = "NONREF"
             steps = max(1, math.ceil((high - low) / self._sampling.gap) - 1)
             due = [low + (high - low) * (step + 1) / (steps + 1) for step in range(steps)]
-            try:
-                begin = int((low + self._offset()) / float(stream.time_base or 1))
-                self._container.seek(begin, stream=stream, backward=True)
-            except FFmpegError:
-                return  # a file that cannot be sought was still read through its key frames
-            self._clocks[stream.index] = _Clock(stream)
-            for _, frame in self._frames(only=stream):
-                time = self._time(stream, frame)
+            for frame, time in self._from(stream, low):
                 if time > high:
                     break
                 if due and time >= due[0]:
@@ -363,6 +374,20 @@ class _Reading:
                     yield self._moment(stream, frame, _luma(frame), time, 0.5, 0.5)
                 if not due:
                     break
+
+    def _from(self, stream: VideoStream, low: float) -> Iterator[tuple[VideoFrame, float]]:
+        """A stream's frames from the key frame before ``low`` on; none where it cannot be sought.
+
+        Such a file was still read through its key frames.
+        """
+        try:
+            begin = int((low + self._offset()) / float(stream.time_base or 1))
+            self._container.seek(begin, stream=stream, backward=True)
+        except FFmpegError:
+            return
+        self._clocks[stream.index] = _Clock(stream)
+        for _, frame in self._frames(only=stream):
+            yield frame, self._time(stream, frame)
 
     def _frames(
         self, *, keys_only: bool = False, only: VideoStream | None = None

@@ -72,7 +72,7 @@ class MatchAnswered(BaseModel):
     distance: float = Field(description="Bits for a hash; cosine for a face.")
     threshold: float = Field(description="What the distance had to be within.")
     view: str = Field(description="How the upload was looked at when it matched.")
-    case: UUID
+    case: UUID | None = Field(description="null while a video is still being looked at.")
     witness: str | None = Field(
         default=None,
         description="Why a match is believed: near enough alone, or what else says the same.",
@@ -88,6 +88,14 @@ class MatchAnswered(BaseModel):
     )
 
 
+class ProgressAnswered(BaseModel):
+    """How far a video has been looked at."""
+
+    done: int = Field(description="Frames looked at.")
+    expected: int | None = Field(description="About how many there will be; unknown at first.")
+    share: float = Field(description="How much of the work is done, 0 to 1.")
+
+
 class ScreeningAnswered(BaseModel):
     """The answer to an upload."""
 
@@ -96,12 +104,16 @@ class ScreeningAnswered(BaseModel):
     verdict: Verdict = Field(
         description="clear: nothing was found. review: a person will decide; the case says how."
         " known: a person upheld this very content before. refused: the file cannot be screened."
+        " pending: a video is being looked at; matches are those that are certain already."
     )
     case: UUID | None
     matches: list[MatchAnswered]
     notes: list[str] = Field(description="What the answer could not rest on, by name.")
     refused: RefusalReason | None = Field(description="Why the file cannot be screened.")
     message: str | None = Field(description="The same in words.")
+    progress: ProgressAnswered | None = Field(
+        default=None, description="While a video is looked at: ask again until this is null."
+    )
     policy: str
     index_sequence: int = Field(description="The step of the change log that was in force.")
     received_at: datetime

@@ -1,0 +1,447 @@
+"""A video is taken in, looked at as a job, and answered; every one of them is.
+
+The upload is sealed under a key of its own before it is acknowledged, and lies so until it has its
+answer: then it belongs to the case that it opened, or its key is shredded. The work is a job whose
+attempts are counted when it is taken up, so that a file which kills its worker runs out of them; a
+video whose job was given up is answered by name. The answer is recorded, its event kept and its job
+ended in one transaction, behind the job's fence: there is never a second answer.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
+
+from pipeline.domain.digest import Digests, digests
+from pipeline.domain.entry import keyed
+from pipeline.domain.evidence import Hit, Stretch, gather
+from pipeline.domain.film import FilmCodes, Pruner
+from pipeline.domain.generic import GenericBank
+from pipeline.domain.ids import MediaId, PlatformId, ScreeningId, uuid7
+from pipeline.domain.media import Upload
+from pipeline.domain.policy import Clear, Policy
+from pipeline.domain.screening import Answer, Form, Progress, Screening, Verdict
+from pipeline.domain.signal import join_all
+from pipeline.domain.timeline import CERTAIN_SUPPORT
+from pipeline.errors import RefusalReason, Refused, Unavailable
+from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
+from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.review import send
+from pipeline.journeys.screen_upload import Screener, Subject, summary
+from pipeline.journeys.see import Seen
+from pipeline.journeys.watch import Watch
+from pipeline.media.video import Sampling
+from pipeline.media.views import USUAL, ViewBudget
+from pipeline.ports import Blobs, Clock, Event, Job, PendingFilm, Store, Unit
+from pipeline.signals import SignalType
+
+KIND = "film"
+ATTEMPTS = 3
+LEASE = timedelta(seconds=120)
+_RENEW = 10.0
+_KEEP_SECONDS = 300.0
+"""How much of the matched stretches is hashed frame by frame, for the bank of upheld content."""
+_CHUNK = 1 << 20
+
+
+class Lost(Exception):
+    """Somebody else has taken up the job; nothing of this attempt may be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far the work has come."""
+
+    done: float
+    frames: int
+
+    @property
+    def expected(self) -> int | None:
+        """About how many frames there will be; unknown at the very beginning."""
+        return round(self.frames / self.done) if self.done > 0.02 else None
+
+
+def accept(
+    store: Store,
+    blobs: Blobs,
+    clock: Clock,
+    platform: PlatformId,
+    upload: Upload,
+    body: Iterable[bytes],
+    mime: str | None,
+) -> Screening:
+    """Seal a video and put it in the line; the answer that says so, with the screening's id."""
+    now = clock()
+    medium, size = seal(store, blobs, now, body)
+    screening = ScreeningId(uuid7(now, secrets.token_bytes(10)))
+    with store.transaction() as unit:
+        job = unit.jobs.add(KIND, {"screening": str(screening)}, max_attempts=ATTEMPTS)
+        film = PendingFilm(screening, platform, upload, medium, size, mime, job, now)
+        unit.films.add(film)
+    return waiting(film, "", 0)
+
+
+def waiting(film: PendingFilm, policy: str, index_sequence: int) -> Screening:
+    """What can be said of a video that has no answer yet."""
+    return Screening(
+        id=film.id,
+        platform=film.platform,
+        upload=film.upload,
+        form=Form.FILE,
+        verdict=Verdict.PENDING,
+        policy=policy,
+        index_seq=index_sequence,
+        received_at=film.received_at,
+        milliseconds=0.0,
+        bytes=film.size,
+        mime=film.mime,
+        matches=tuple(Answer.read(document) for document in film.early),
+        progress=Progress(film.frames, film.expected, film.done),
+    )
+
+
+def seal(store: Store, blobs: Blobs, now: datetime, body: Iterable[bytes]) -> tuple[MediaId, int]:
+    """A file under a key of its own in the blob store; its name and size."""
+    medium = MediaId(uuid7(now, secrets.token_bytes(10)))
+    with store.transaction() as unit:
+        unit.vault.create(medium, kind="media")
+        key = unit.vault.key(medium)
+    try:
+        return medium, blobs.put(medium, key, body)
+    except BaseException:
+        discard(store, blobs, medium)
+        raise
+
+
+def discard(store: Store, blobs: Blobs, medium: MediaId) -> None:
+    """Nobody needs this file any more."""
+    with store.transaction() as unit:
+        unit.vault.shred(medium)
+    blobs.destroy(medium)
+
+
+class Projector:
+    """Screens videos for all platforms of a deployment."""
+
+    def __init__(
+        self,
+        store: Store,
+        live: LiveIndexes,
+        screener: Screener,
+        signal: SignalType,
+        bank: GenericBank | None,
+        policy: Policy,
+        read: Films,
+        blobs: Blobs,
+        clock: Clock,
+        sampling: Sampling,
+        wide_codes: int,
+        budget: ViewBudget = USUAL,
+    ) -> None:
+        self._store, self._live, self._screener = store, live, screener
+        self._signal, self._bank, self._policy, self._read = signal, bank, policy, read
+        self._blobs, self._clock = blobs, clock
+        self._sampling, self._wide_codes, self._budget = sampling, wide_codes, budget
+
+    def work(self, pause: Callable[[int], float]) -> bool:
+        """Take up one video, if one waits; whether there was one.
+
+        ``pause(attempt)`` is the seconds until the next attempt after one that failed.
+        """
+        if not self._live.ready:
+            return False
+        with self._store.transaction() as unit:
+            jobs = unit.jobs.claim(KIND, 1, LEASE)
+        for job in jobs:
+            self._attempt(job, pause)
+        return bool(jobs)
+
+    def answer_given_up(self, limit: int = 20) -> int:
+        """Answer the videos whose work was given up; how many."""
+        with self._store.transaction() as unit:
+            films = unit.films.given_up(limit)
+            for film in films:
+                refused = Refused(
+                    RefusalReason.UNDECODABLE,
+                    f"Looking at this video failed {ATTEMPTS} times; save it with another program"
+                    " and send it again.",
+                )
+                answered = self._refused(film, refused, time.perf_counter())
+                unit.screenings.add(answered)
+                unit.films.end(film.id)
+                unit.vault.shred(film.medium)
+                _tell(unit, answered, "screening.completed", self._clock())
+        for film in films:
+            self._blobs.destroy(film.medium)
+        return len(films)
+
+    def screen(
+        self,
+        film: PendingFilm,
+        file: BinaryIO,
+        progress: Callable[[Step], None] = lambda _: None,
+        certain: Callable[[Sequence[Answer]], None] = lambda _: None,
+        end: Callable[[Unit, Screening], None] = lambda _unit, _screening: None,
+    ) -> Screening:
+        """Look at a video and record its answer; ``end`` is called in the same transaction.
+
+        The file's blob is discarded unless a case now holds it. Raises ``Unavailable`` when no
+        answer can be given now.
+        """
+        began = time.perf_counter()
+        file.seek(0)
+        same = digests(iter(lambda: file.read(_CHUNK), b""))
+        watch = Watch(
+            self._signal, self._bank, self._policy, self._live, self._budget, self._wide_codes
+        )
+        sequence = self._live.applied
+        try:
+            self._watch(watch, file, progress, certain)
+            codes = self._codes(watch, file, same)
+        except Refused as refused:
+            answered = self._refused(film, refused, began)
+            with self._store.transaction() as unit:
+                unit.screenings.add(answered)
+                unit.vault.shred(film.medium)
+                end(unit, answered)
+            self._blobs.destroy(film.medium)
+            return answered
+        base = Screening(
+            id=film.id,
+            platform=film.platform,
+            upload=replace(film.upload, uploader=None),
+            form=Form.FILE,
+            verdict=Verdict.CLEAR,
+            policy=self._policy.version,
+            index_seq=sequence,
+            received_at=film.received_at,
+            milliseconds=0.0,
+            bytes=film.size,
+            mime=film.mime,
+            notes=watch.notes,
+        )
+        subject = Subject(
+            film.upload,
+            Form.FILE,
+            same.sha256,
+            Seen((), (), ()),
+            mime=film.mime,
+            codes=codes,
+            held=(film.medium, film.size),
+        )
+        with self._store.transaction() as unit:
+            answered = self._screener.conclude(
+                unit,
+                base,
+                subject,
+                lambda unit: self._believed(unit, watch, same),
+                began,
+                truncated=watch.truncated,
+            )
+            case = answered.case if answered.verdict is Verdict.REVIEW else None
+            kept = case is not None and any(
+                medium.id == film.medium for medium in unit.media.of_case(case)
+            )
+            if not kept:
+                unit.vault.shred(film.medium)
+            end(unit, answered)
+        if not kept:
+            self._blobs.destroy(film.medium)
+        return answered
+
+    def _watch(
+        self,
+        watch: Watch,
+        file: BinaryIO,
+        progress: Callable[[Step], None],
+        certain: Callable[[Sequence[Answer]], None],
+    ) -> None:
+        near, told = 0, False
+        for moment in self._read(file, self._sampling):
+            near += watch.look(moment)
+            progress(Step(moment.done, watch.frames))
+            if near >= CERTAIN_SUPPORT and not told:
+                near = 0
+                matches = self._certain(watch)
+                told = bool(matches)
+                if told:
+                    certain(matches)
+        self._look_again(watch, file)
+
+    def _look_again(self, watch: Watch, file: BinaryIO) -> None:
+        """Frame by frame around the few moments that came near something, where they are few.
+
+        A picture that is shown for half a second has one moment; chance has no second.
+        """
+        times = sorted({one.time for one in watch.glimpses})
+        if not 0 < len(times) <= 3:
+            return
+        spans = tuple((max(0.0, at - 0.4), at + 0.4) for at in times)
+        dense = replace(self._sampling, rate=8.0, spans=spans)
+        seen = {(stream, at) for stream, known in watch.telling.items() for at in known}
+        for moment in self._read(file, dense):
+            if (moment.stream, moment.time) not in seen:
+                watch.look(moment)
+
+    def _certain(self, watch: Watch) -> list[Answer]:
+        """Matches that no further frame can take away, as a platform may see them."""
+        with self._store.transaction() as unit:
+            hits = [
+                watch.hits(showing)
+                for showing in watch.showings(unit)
+                if showing.support >= CERTAIN_SUPPORT
+            ]
+        decision = self._policy.judge(gather(hits))
+        return [] if isinstance(decision, Clear) else [Answer.of(m, None) for m in decision.matches]
+
+    def _believed(self, unit: Unit, watch: Watch, same: Digests) -> tuple[Hit, ...]:
+        shown = tuple(watch.hits(showing) for showing in watch.showings(unit))
+        return shown + watch.same_bytes(same, unit)
+
+    def _codes(self, watch: Watch, file: BinaryIO, same: Digests) -> bytes:
+        """What joins a bank if this is upheld: the matched stretches, frame by frame."""
+        with self._store.transaction() as unit:
+            stretches = [one for showing in watch.showings(unit) for one in showing.stretches]
+        spans = _merged(stretches, _KEEP_SECONDS)
+        frames: FilmCodes | None = None
+        if spans:
+            pruner = Pruner(self._signal.minimum_quality)
+            dense = replace(self._sampling, rate=None, spans=spans)
+            last = -1.0
+            for moment, code, quality in hashed(self._read(file, dense), self._signal):
+                if moment.stream == 0 and moment.time > last:
+                    last = moment.time
+                    pruner.add(moment.time, code.tobytes(), quality)
+            frames = telling(pruner.kept(), self._bank)
+        parts = packed_film(FilmSigns(frames or Pruner(0).kept()), self._signal)
+        packed = [(keyed(space, layout), packed) for space, _, packed, layout in parts]
+        exact = packed_film(FilmSigns(Pruner(0).kept(), digests=same), self._signal, md5=False)
+        packed += [(keyed(space, layout), packed) for space, _, packed, layout in exact]
+        return join_all(packed)
+
+    def _attempt(self, job: Job, pause: Callable[[int], float]) -> None:
+        screening = ScreeningId(_uuid(job.payload["screening"]))
+        with self._store.transaction() as unit:
+            film = unit.films.get(screening)
+            if film is None:
+                unit.jobs.done(job)
+                return
+            key = unit.vault.key(film.medium)
+        try:
+            with clear_copy(self._blobs.read(film.medium, key)) as file:
+                self._project(film, job, file)
+        except Lost:
+            return
+        except Unavailable as error:
+            self._failed(job, str(error), pause)
+        except Exception as error:
+            # The type alone: a message could carry what was being looked at.
+            self._failed(job, type(error).__name__, pause)
+            raise
+
+    def _project(self, film: PendingFilm, job: Job, file: BinaryIO) -> None:
+        heard = 0.0
+
+        def progress(step: Step) -> None:
+            nonlocal heard
+            if time.monotonic() - heard < (_RENEW if heard and step.done < 1 else 0.25):
+                return
+            heard = time.monotonic()
+            with self._store.transaction() as unit:
+                if not unit.jobs.renew(job, LEASE):
+                    raise Lost
+                unit.films.progress(film.id, step.done, step.frames, step.expected)
+
+        def certain(matches: Sequence[Answer]) -> None:
+            with self._store.transaction() as unit:
+                documents = [match.document() for match in matches]
+                if unit.films.early(film.id, documents):
+                    early = replace(film, early=tuple(documents))
+                    told = waiting(early, self._policy.version, self._live.applied)
+                    _tell(unit, told, "screening.early", self._clock())
+
+        def end(unit: Unit, screening: Screening) -> None:
+            if not (unit.films.end(film.id) and unit.jobs.done(job)):
+                raise Lost
+            _tell(unit, screening, "screening.completed", self._clock())
+
+        self.screen(film, file, progress, certain, end)
+
+    def _failed(self, job: Job, error: str, pause: Callable[[int], float]) -> None:
+        last = job.attempts >= job.max_attempts
+        again = None if last else self._clock() + timedelta(seconds=pause(job.attempts))
+        with self._store.transaction() as unit:
+            unit.jobs.failed(job, error, again)
+
+    def _refused(self, film: PendingFilm, refused: Refused, began: float) -> Screening:
+        return Screening(
+            id=film.id,
+            platform=film.platform,
+            upload=replace(film.upload, uploader=None),
+            form=Form.FILE,
+            verdict=Verdict.REFUSED,
+            policy=self._policy.version,
+            index_seq=max(0, self._live.applied),
+            received_at=film.received_at,
+            milliseconds=(time.perf_counter() - began) * 1000,
+            bytes=film.size,
+            mime=film.mime,
+            refusal=refused.reason,
+            message=refused.message,
+        )
+
+
+@contextmanager
+def clear_copy(chunks: Iterable[bytes]) -> Iterator[BinaryIO]:
+    """A sealed file's clear bytes as an open file that no file system has a name for."""
+    file: Any
+    if hasattr(os, "memfd_create"):
+        file = os.fdopen(os.memfd_create("film", os.MFD_CLOEXEC), "w+b")
+    else:
+        file = io.BytesIO()
+    with file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        file.seek(0)
+        yield file
+
+
+def _tell(unit: Unit, screening: Screening, kind: str, now: datetime) -> None:
+    """Keep an event for the platform, and the job that delivers it where it has an address."""
+    event = Event(
+        id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
+        platform=screening.platform,
+        case=screening.case,
+        kind=kind,
+        body={"type": kind, "timestamp": now.isoformat(), "data": dict(summary(screening))},
+    )
+    unit.events.add(event)
+    if unit.platforms.endpoint(screening.platform) is not None:
+        send(unit, event.id)
+
+
+def _merged(stretches: Iterable[Stretch], most: float) -> tuple[tuple[float, float], ...]:
+    """Spans of the upload that overlap nowhere, ``most`` seconds in all."""
+    spans: list[tuple[float, float]] = []
+    left = most
+    for begin, end in sorted(stretch.upload for stretch in stretches):
+        begin = max(begin, spans[-1][1]) if spans else begin
+        end = min(end, begin + left)
+        if end > begin:
+            spans.append((begin, end))
+            left -= end - begin
+    return tuple(spans)
+
+
+def _uuid(text: object) -> Any:
+    from uuid import UUID
+
+    return UUID(str(text))
