@@ -100,6 +100,15 @@ class Settings(BaseSettings):
     decode_memory: int = Field(
         default=2048, gt=0, description="Memory that decoding one file may take, in MiB."
     )
+    max_video_bytes: int = Field(default=2 << 30, gt=0, description="Largest video, in bytes.")
+    max_video_hours: float = Field(default=4, gt=0, description="Longest video, in hours.")
+    video_rate: float = Field(
+        default=1,
+        gt=0,
+        le=30,
+        description="Frames of an uploaded video to look at, a second; long ones are first looked"
+        " at by their key frames. Registered videos are hashed frame by frame.",
+    )
     appeal_days: int = Field(
         default=14, ge=0, description="Days for which media outlive a decision."
     )

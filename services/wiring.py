@@ -24,6 +24,7 @@ import structlog
 from pipeline import plugins
 from pipeline.actions import Action
 from pipeline.domain import policy as policies
+from pipeline.domain.digest import SPACE as BYTES
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import ProcessId, uuid7
 from pipeline.domain.likeness import Likeness
@@ -34,8 +35,10 @@ from pipeline.errors import Invalid, Misconfigured
 from pipeline.gates import Gate
 from pipeline.indexes import Index
 from pipeline.journeys.enrol_face import Office
+from pipeline.journeys.register_film import Filmer, Films
 from pipeline.journeys.restore_index import LiveIndexes, Me, follow
 from pipeline.journeys.review import Desk
+from pipeline.journeys.screen_film import Projector
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
 from pipeline.journeys.see_faces import FaceEye
@@ -44,6 +47,7 @@ from pipeline.media import features
 from pipeline.media.generic import generic_frames
 from pipeline.media.limits import ImageLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
+from pipeline.media.video import Sampling, VideoLimits, read_video
 from pipeline.packs import FaceModel
 from pipeline.packs._manifest import Manifest
 from pipeline.ports import Blobs, Follower, Pins, Store
@@ -84,6 +88,8 @@ class World:
     signals: tuple[SignalType, ...]
     decode: Callable[[bytes], Media]
     decoders: DecoderPool
+    film: Films
+    """How a video is read, moment by moment."""
     generic: Mapping[str, GenericBank]
     policy: Policy
     desk: Desk
@@ -100,6 +106,35 @@ class World:
             self.store, live, eye, self.decode, self.policy, self.blobs, now, self.faces()
         )
 
+    @property
+    def filmer(self) -> Filmer:
+        """How videos are read for registration."""
+        signal = self._film_signal()
+        return Filmer(self.film, signal, self.generic.get(signal.space.name))
+
+    def projector(self, live: LiveIndexes) -> Projector:
+        """What screens videos over this process's indexes."""
+        signal = self._film_signal()
+        return Projector(
+            self.store,
+            live,
+            self.screener(live),
+            signal,
+            self.generic.get(signal.space.name),
+            self.policy,
+            self.film,
+            self.blobs,
+            now,
+            Sampling(rate=self.settings.video_rate, gap=max(2.5, 1 / self.settings.video_rate)),
+            self.settings.wide_codes,
+        )
+
+    def _film_signal(self) -> SignalType:
+        for signal in self.signals:
+            if signal.asks_parts and signal.space.metric is Metric.HAMMING:
+                return signal
+        raise Misconfigured("videos are hashed with pdq; name it in CONSENTRY_SIGNALS")
+
     def office(self, live: LiveIndexes) -> Office:
         """Where faces are enrolled, over this process's indexes."""
         return Office(
@@ -112,7 +147,7 @@ class World:
     def spaces(self) -> tuple[Space, ...]:
         """Everything that this deployment compares in."""
         hashes = (signal.space for signal in self.signals)
-        return (*hashes, features.SPACE, *self.face_spaces)
+        return (*hashes, features.SPACE, BYTES, *self.face_spaces)
 
     def action(self) -> Action:
         """How platforms are told."""
@@ -241,6 +276,7 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
     packs = _manifests(settings)
     policy = _policy(settings.policy_file).with_likeness(_calibrated(packs))
     models = functools.cache(lambda: _models(settings))
+    films = VideoLimits(bytes=settings.max_video_bytes, seconds=settings.max_video_hours * 3600)
     signals = tuple(cast(SignalType, plugins.build("signals", name)) for name in settings.signals)
     return World(
         settings=settings,
@@ -253,6 +289,7 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         signals=signals,
         decode=decoders.decode,
         decoders=decoders,
+        film=lambda file, sampling: read_video(file, sampling, films),
         generic=_generic(signals),
         policy=policy,
         face_spaces=tuple(pack.space for pack in packs),

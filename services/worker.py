@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -84,9 +85,33 @@ def duties(world: World) -> list[Duty]:
     ]
 
 
+def project(world: World, stop: threading.Event) -> None:
+    """Look at videos until ``stop``, one at a time: in a thread, for one can take many minutes."""
+    rng = random.SystemRandom()
+
+    def pause(attempt: int) -> float:
+        return backoff(attempt, rng)
+
+    while not stop.is_set():
+        try:
+            with world.live("worker", wait=False) as live:
+                projector = world.projector(live)
+                duty = Duty("films", 0.25, partial(projector.work, pause))
+                given_up = Duty("films_given_up", 2.0, projector.answer_given_up)
+                while not stop.is_set():
+                    _try(given_up)
+                    if not _try(duty):
+                        stop.wait(duty.every)
+        except Exception as error:  # deliveries must go on, and this must come again
+            log.error("worker.defect", duty="films", error=type(error).__name__)
+            stop.wait(5)
+
+
 def run(world: World, stop: threading.Event) -> None:
     """Work until ``stop``. Trouble in one duty is logged and never keeps the others from theirs."""
     todo = duties(world)
+    films = threading.Thread(target=project, args=(world, stop), name="films", daemon=True)
+    films.start()
     log.info("worker.started")
     while not stop.is_set():
         for duty in todo:
@@ -96,6 +121,7 @@ def run(world: World, stop: threading.Event) -> None:
             # A full plate means that there is more: look again at once.
             duty.next_at = time.monotonic() + (0.0 if did >= 20 else duty.every)
         stop.wait(0.1)
+    films.join(timeout=5)
     log.info("worker.stopped")
 
 

@@ -331,13 +331,16 @@ DEFAULT = Policy(
             # code says, where very many features do (``witness.acceptance``).
             Witnessed("orb", "registered", 64),
             Witnessed("orb", "registered", 256),
+            Within("bytes", "registered", 0),
+            Within("bytes", "upheld", 0),
         )
     ),
-    # The same content: both signals agree tightly, or PDQ all but equals.
+    # The same content: both signals agree tightly, PDQ all but equals, or it is the same file.
     known=AnyOf(
         (
             AllOf((Within("pdq", "upheld", 10), Within("phash", "upheld", 20))),
             Within("pdq", "upheld", 4),
+            Within("bytes", "upheld", 0),
         )
     ),
 )

@@ -6,9 +6,11 @@ a case number and a PIN, shown once, with which she can follow her case and leav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
+from typing import BinaryIO
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from pipeline.domain.media import Frame, Media, Side
 from pipeline.domain.signal import Signals, pack
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.align_features import sealed
+from pipeline.journeys.register_film import Filmer, FilmSigns
 from pipeline.journeys.sign_in import Credentials, grouped, new_credentials, plain, recovery_print
 from pipeline.media.crops import registered_crops, slot_of_view
 from pipeline.media.features import Described, describe
@@ -59,8 +62,11 @@ def register(
     consent_text: str = HASHES_TEXT,
     *,
     features: bool = False,
+    videos: Iterable[tuple[str, BinaryIO]] = (),
+    filmer: Filmer | None = None,
+    progress: Callable[[str, float], None] = lambda _name, _done: None,
 ) -> Registration:
-    """Register a person's images, given as (name, bytes).
+    """Register a person's images, given as (name, bytes), and videos, as (name, open file).
 
     ``features`` says that she opted in to local features, which is a consent of its own.
     An image that cannot be read, or says too little to be told from others, is named with its
@@ -68,6 +74,7 @@ def register(
     """
     outcomes: list[Outcome] = []
     items: list[tuple[list[Signals], Described | None]] = []
+    films: list[FilmSigns] = []
     for name, body in images:
         try:
             media = decode(body)
@@ -86,9 +93,11 @@ def register(
             continue
         items.append((found, describe(media.frames[0]) if features else None))
         outcomes.append(Outcome(name, tuple(one.space.name for one in found)))
-    if not items:
+    if filmer is not None:
+        films = list(_films(filmer, videos, progress, outcomes))
+    if not items and not films:
         reasons = "; ".join(f"{one.name}: {one.problem}" for one in outcomes)
-        raise Invalid(f"none of these images could be registered ({reasons or 'none was given'})")
+        raise Invalid(f"nothing of this could be registered ({reasons or 'none was given'})")
     given = new_credentials()
     digest = pins.digest(given.pin)
     with store.transaction() as unit:
@@ -99,13 +108,37 @@ def register(
             unit.registry.put_consent(person, opted)
         for found, described in items:
             add_item(unit, person, found, described)
+        if filmer is not None:
+            for signs in films:
+                filmer.add(unit, person, signs)
         unit.audit.append(
             "service:register",
             "person.registered",
             f"person:{person}",
-            {"items": len(items), "consent": consent_text, "features": features},
+            {
+                "items": len(items) + len(films),
+                "consent": consent_text,
+                "features": features,
+            },
         )
     return Registration(given.case_number, given.pin, tuple(outcomes), given.recovery)
+
+
+def _films(
+    filmer: Filmer,
+    videos: Iterable[tuple[str, BinaryIO]],
+    progress: Callable[[str, float], None],
+    outcomes: list[Outcome],
+) -> Iterator[FilmSigns]:
+    """What is kept of each video; one that cannot be registered is named with its reason."""
+    for name, file in videos:
+        try:
+            signs = filmer.signs(file, partial(progress, name))
+        except (Refused, Invalid) as problem:
+            outcomes.append(Outcome(name, problem=str(problem)))
+            continue
+        outcomes.append(Outcome(name, (filmer.signal.space.name,)))
+        yield signs
 
 
 def join(unit: Unit, given: Credentials, pin_digest: str, consent: Consent) -> PersonId:

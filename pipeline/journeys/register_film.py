@@ -87,6 +87,25 @@ def signs_of(
     return FilmSigns(codes, tuple(moments), same)
 
 
+@dataclass(frozen=True, slots=True)
+class Filmer:
+    """How a deployment makes of a video what it keeps."""
+
+    read: Films
+    signal: SignalType
+    bank: GenericBank | None
+
+    def signs(
+        self, file: BinaryIO, progress: Callable[[float], None] = lambda _: None
+    ) -> FilmSigns:
+        """See ``signs_of``."""
+        return signs_of(self.read, file, self.signal, self.bank, progress)
+
+    def add(self, unit: Unit, person: PersonId, signs: FilmSigns | FilmCodes) -> int:
+        """See ``add_film``."""
+        return add_film(unit, person, signs, self.signal, self.bank)
+
+
 def telling(codes: FilmCodes, bank: GenericBank | None) -> FilmCodes:
     """Without the stretches that look like everybody's: skies, walls, text."""
     return codes if bank is None else codes.only(~bank.generic(codes.codes))

@@ -45,7 +45,7 @@ from pipeline.signals import SignalType
 KIND = "film"
 ATTEMPTS = 3
 LEASE = timedelta(seconds=120)
-_RENEW = 10.0
+_RENEW = 1.0
 _KEEP_SECONDS = 300.0
 """How much of the matched stretches is hashed frame by frame, for the bank of upheld content."""
 _CHUNK = 1 << 20
@@ -351,7 +351,7 @@ class Projector:
 
         def progress(step: Step) -> None:
             nonlocal heard
-            if time.monotonic() - heard < (_RENEW if heard and step.done < 1 else 0.25):
+            if time.monotonic() - heard < _RENEW:
                 return
             heard = time.monotonic()
             with self._store.transaction() as unit:
@@ -432,9 +432,9 @@ def _merged(stretches: Iterable[Stretch], most: float) -> tuple[tuple[float, flo
     """Spans of the upload that overlap nowhere, ``most`` seconds in all."""
     spans: list[tuple[float, float]] = []
     left = most
-    for begin, end in sorted(stretch.upload for stretch in stretches):
-        begin = max(begin, spans[-1][1]) if spans else begin
-        end = min(end, begin + left)
+    for low, high in sorted(stretch.upload for stretch in stretches):
+        begin = max(low, spans[-1][1]) if spans else low
+        end = min(high, begin + left)
         if end > begin:
             spans.append((begin, end))
             left -= end - begin

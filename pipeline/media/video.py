@@ -116,12 +116,13 @@ class Facts:
     streams: int
 
 
-def is_film(head: bytes) -> bool:
-    """Whether these first bytes begin a video or an animation rather than a still picture."""
+def film_mime(head: bytes) -> str | None:
+    """What kind of video or animation these first bytes begin; None for all else, stills too."""
     try:
-        return sniff_film(head) is not None
+        kind = sniff_film(head)
     except Refused:
-        return False
+        return None
+    return kind.mime if kind else None
 
 
 def read_video(

@@ -10,7 +10,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from services.api.problems import MEDIA_TYPE
-from services.api.schemas import UPLOAD_FORM, HashAsked, HashesAsked, Problem, Readiness
+from services.api.schemas import (
+    UPLOAD_FORM,
+    HashAsked,
+    HashesAsked,
+    Problem,
+    Readiness,
+    ScreeningAnswered,
+)
 
 _REF = "#/components/schemas/{model}"
 
@@ -19,6 +26,7 @@ UPLOAD_BODY: dict[str, Any] = {
     "content": {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "video/*": {"schema": {"type": "string", "format": "binary"}},
         "multipart/form-data": {"schema": {"$ref": _REF.format(model="UploadForm")}},
     },
 }
@@ -37,6 +45,17 @@ REPLAYED: dict[str, Any] = {
             "description": "Present when this answer was given before.",
             "schema": {"type": "string", "enum": ["true"]},
         }
+    },
+}
+ACCEPTED: dict[str, Any] = {
+    "description": "A video is in the line; its answer will be at the address in Location.",
+    "model": ScreeningAnswered,
+    "headers": {
+        **REPLAYED["headers"],
+        "Location": {
+            "description": "Where to ask for the answer.",
+            "schema": {"type": "string", "format": "uri-reference"},
+        },
     },
 }
 NOT_READY: dict[str, Any] = {

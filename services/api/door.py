@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, cast
 
 import anyio
@@ -11,6 +12,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.screen_film import accept
 from pipeline.journeys.screen_upload import Screener
 from pipeline.ports import Store
 from pipeline.storage.idempotency import Idempotency
@@ -49,6 +51,8 @@ class Door:
         self.live, self.limits = live, limits
         self.store: Store = world.store
         self.largest = world.settings.max_bytes + SLACK
+        self.policy = world.policy.version
+        self.accept = partial(accept, world.store, world.blobs, now)
         self.screener: Screener = world.screener(live)
         self.keys, self.pace = Keys(world.store), Pace()
         self.line = Line(limits.workers, limits.waiting)

@@ -207,7 +207,7 @@ UPLOAD_FORM: dict[str, Any] = {
             "description": "What the platform calls the account.",
         },
         "rating": {"type": "string", "enum": [rating.value for rating in Rating]},
-        "file": {"type": "string", "format": "binary", "description": "The image."},
+        "file": {"type": "string", "format": "binary", "description": "The image or video."},
     },
 }
 """The form that ``POST /v1/screenings`` reads; its parts are parsed in ``bodies``, as a stream."""

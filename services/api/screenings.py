@@ -13,11 +13,13 @@ from pydantic import StringConstraints, ValidationError
 
 from pipeline.domain.ids import ScreeningId
 from pipeline.domain.media import Rating, Upload
-from pipeline.domain.screening import Screening
+from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import NotFound
+from pipeline.journeys.screen_film import waiting
 from pipeline.journeys.screen_upload import Hashed, summary
+from pipeline.media.video import film_mime as sniff
 from services.api.bodies import LARGEST_JSON, Share, receive_form, receive_whole
-from services.api.description import HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
+from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
 from services.api.problems import Declined, field_errors, invalid
 from services.api.replay import LONGEST_KEY
@@ -42,7 +44,11 @@ IdempotencyKey = Annotated[
 @router.post(
     "",
     response_model=ScreeningAnswered,
-    responses={200: REPLAYED, **problems(401, 408, 409, 413, 415, 422, 429, 500, 503)},
+    responses={
+        200: REPLAYED,
+        202: ACCEPTED,
+        **problems(401, 408, 409, 413, 415, 422, 429, 500, 503),
+    },
     openapi_extra={"requestBody": UPLOAD_BODY},
     summary="Screen an upload",
 )
@@ -62,19 +68,22 @@ async def screen(
     ] = Rating.UNKNOWN,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Send the image as the body, or a form with the image in it.
+    """Send the image or video as the body, or a form with it in.
 
-    The answer comes at once. A file that cannot be screened is answered too: verdict `refused`,
-    with the reason by name. Clear uploads are not kept.
+    An image's answer comes at once. A video or an animation is answered with 202 and the address
+    where its answer will be: `pending`, with progress, until it has been looked at; a webhook
+    tells of it, too. A file that cannot be screened is answered: verdict `refused`, with the
+    reason by name. Clear uploads are not kept.
     """
     door = door_of(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = kind == "multipart/form-data"
-    if not (is_form or kind == "application/octet-stream" or kind.startswith("image/")):
+    if not (is_form or kind == "application/octet-stream" or kind.startswith(("image/", "video/"))):
         raise Declined(
             415,
             "unsupported_media_type",
-            "send the image as image/* or application/octet-stream, or in multipart/form-data",
+            "send the file as image/*, video/* or application/octet-stream, or in"
+            " multipart/form-data",
         )
     _each_once(request, ("content_id", "uploader", "rating"))
     if not is_form and content_id is None:
@@ -87,12 +96,18 @@ async def screen(
             upload = Upload(content_id or "", uploader, rating)
             body = await receive_whole(request, door.largest, share, door.limits.patience)
 
+        def answer() -> Screening:
+            film = sniff(body)
+            if film is None:
+                return door.screener.screen_file(caller.platform, upload, body)
+            return door.accept(caller.platform, upload, (body,), film)
+
         def work() -> tuple[ScreeningAnswered, bool]:
             return door.replay.once(
                 caller.platform,
                 idempotency_key,
                 lambda: (b"file", *_described(upload), body),
-                lambda: door.screener.screen_file(caller.platform, upload, body),
+                answer,
             )
 
         return await _answer(door, work)
@@ -146,6 +161,9 @@ async def read(request: Request, caller: Called, screening: UUID) -> Response:
     def find() -> Screening:
         with door.store.transaction() as unit:
             found = unit.screenings.get(ScreeningId(screening), caller.platform)
+            if found is None:
+                film = unit.films.get(ScreeningId(screening), caller.platform)
+                found = waiting(film, door.policy, max(0, door.live.applied)) if film else None
         if found is None:
             raise NotFound("you have no screening of this id")
         return found
@@ -180,14 +198,19 @@ async def _hashes(request: Request, door: Door, share: Share) -> HashesAsked:
 
 async def _answer(door: Door, work: Callable[[], tuple[ScreeningAnswered, bool]]) -> Response:
     answered, replayed = await door.line.run(work)
-    if replayed:
-        return _json(answered, {"idempotency-replayed": "true"})
-    door.metrics.screening(answered)
-    return _json(answered)
+    headers = {"idempotency-replayed": "true"} if replayed else {}
+    if not replayed:
+        door.metrics.screening(answered)
+    if answered.verdict is Verdict.PENDING:
+        headers["location"] = f"/v1/screenings/{answered.screening}"
+        return _json(answered, headers, 202)
+    return _json(answered, headers)
 
 
-def _json(answered: ScreeningAnswered, headers: dict[str, Any] | None = None) -> Response:
-    return JSONResponse(answered.model_dump(mode="json"), headers=headers)
+def _json(
+    answered: ScreeningAnswered, headers: dict[str, Any] | None = None, status: int = 200
+) -> Response:
+    return JSONResponse(answered.model_dump(mode="json"), status, headers=headers)
 
 
 def _described(upload: Upload) -> Iterable[bytes]:

@@ -32,9 +32,20 @@ class Match(_Answer):
     distance: float
     threshold: float
     view: str
-    case: UUID
+    case: UUID | None
+    """None while a video is still being looked at."""
     witness: str | None = None
     stretches: tuple[Stretch, ...] = ()
+    query_matched: float | None = None
+    entry_matched: float | None = None
+
+
+class Progress(_Answer):
+    """How far a video has been looked at: frames, and the share of the work, 0 to 1."""
+
+    done: int
+    expected: int | None
+    share: float
 
 
 class Screening(_Answer):
@@ -43,12 +54,13 @@ class Screening(_Answer):
     screening: UUID
     content_id: str
     verdict: str
-    """``clear``, ``review``, ``known`` or ``refused``."""
+    """``clear``, ``review``, ``known`` or ``refused``; ``pending`` while a video is looked at."""
     case: UUID | None
     matches: tuple[Match, ...]
     notes: tuple[str, ...]
     refused: str | None
     message: str | None
+    progress: Progress | None = None
     policy: str
     index_sequence: int
     received_at: datetime

@@ -14,7 +14,7 @@ from pipeline.media.video import (
     Sampling,
     VideoLimits,
     facts_of,
-    is_film,
+    film_mime,
     read_video,
 )
 from pipeline.signals.pdq import build
@@ -128,7 +128,7 @@ def test_all_video_streams_are_looked_at_not_the_first_alone():
 )
 def test_other_containers_and_codecs_go_the_same_way(codec, container):
     body = film(scenes(("coffee",), seconds=1), codec=codec, container=container)
-    assert is_film(body[: 1 << 16])
+    assert film_mime(body[: 1 << 16])
     assert moments(body)[0].frame.luma.shape == (144, 256)
 
 
@@ -138,7 +138,7 @@ def test_animations_go_the_same_way_and_a_decoy_first_frame_hides_nothing(format
     made = io.BytesIO()
     frames[0].save(made, format, save_all=True, append_images=frames[1:], duration=500)
     found = moments(made.getvalue())
-    assert is_film(made.getvalue())
+    assert film_mime(made.getvalue())
     assert times(found) == [0.0, 0.5, 1.0]
     assert len({moment.frame.rgb[::9, ::9].tobytes() for moment in found}) == 3
 
@@ -147,7 +147,7 @@ def test_animations_go_the_same_way_and_a_decoy_first_frame_hides_nothing(format
 def test_a_still_is_no_film(format):
     made = io.BytesIO()
     Image.fromarray(still("coffee")).save(made, format)
-    assert not is_film(made.getvalue())
+    assert not film_mime(made.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 -- of a screening rather than of a case.
 ALTER TABLE entries ADD COLUMN layout text NOT NULL DEFAULT 'picture'
   CHECK (layout IN ('picture', 'moment', 'frames', 'bytes'));
-CREATE INDEX entries_by_item ON entries (item) WHERE layout = 'frames';
+CREATE INDEX entries_of_films ON entries (item) WHERE layout = 'frames';
 
 ALTER TABLE events ALTER COLUMN case_id DROP NOT NULL;
 
