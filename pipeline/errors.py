@@ -7,6 +7,7 @@ a PIN or a key.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -121,6 +122,17 @@ class TooManyAttempts(Denied):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Resting(Denied):
+    """A reviewer has seen enough for now, or a break is due: ``why`` and until when."""
+
+    code = "resting"
+
+    def __init__(self, message: str, why: str, until: datetime | None) -> None:
+        super().__init__(message)
+        self.why = why
+        self.until = until
 
 
 class Invalid(ConsentryError):

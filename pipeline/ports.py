@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from pipeline.domain.audit import Break, Head
+from pipeline.domain.audit import Break, Head, Record
 from pipeline.domain.case import (
     ORDINARY,
     Case,
@@ -21,8 +21,10 @@ from pipeline.domain.case import (
     CaseUpload,
     Dismissal,
     Ground,
+    Purpose,
     State,
     Takedown,
+    Verdict,
 )
 from pipeline.domain.consent import Consent
 from pipeline.domain.enrolment import Enrolment
@@ -30,6 +32,7 @@ from pipeline.domain.entry import Layout
 from pipeline.domain.erasure import Receipt
 from pipeline.domain.evidence import Owner, Source, Stretch
 from pipeline.domain.grant import Grant
+from pipeline.domain.house import HouseRules, Standing
 from pipeline.domain.ids import (
     CaseId,
     EnrolmentId,
@@ -175,6 +178,10 @@ class Registry(Protocol):
 
     def hold(self, person: PersonId) -> bool:
         """Keep a person from leaving until this transaction ends; false when she has left."""
+        ...
+
+    def remove_upheld(self, case: CaseId) -> tuple[EntryId, ...]:
+        """Take the codes of an overturned case out of every bank, and out of the indexes."""
         ...
 
     def stop_matches(self, person: PersonId, now: datetime) -> tuple[int, tuple[EntryId, ...]]:
@@ -447,14 +454,69 @@ class QueueRow:
     """A case in a list: facts only, no pictures."""
 
     id: CaseId
+    kind: CaseKind
+    purpose: Purpose
     state: State
+    queue: str
     opened_at: datetime
-    nearest: float | None
-    signal: str | None
-    uploads: int
+    deadline: datetime | None
+    standing: Standing
+    language: str | None
+    pending: bool
+    """Whether it was just decided and can still be undone."""
     platforms: tuple[str, ...]
     reviewer: str | None
-    """Who holds the lease, by login, while it holds."""
+    """Who holds the lease, by pseudonym, while it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which cases a list shows; what is None lets all through."""
+
+    states: tuple[State, ...] = (State.OPEN, State.ESCALATED)
+    kind: CaseKind | None = None
+    queue: str | None = None
+    platform: str | None = None
+    before: datetime | None = None
+    """Deadlines up to this moment only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Another case of the same content."""
+
+    id: CaseId
+    kind: CaseKind
+    state: State
+    opened_at: datetime
+    decided_at: datetime | None
+    ground: Ground | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What somebody said about a case."""
+
+    verdict: Verdict
+    purpose: Purpose
+    pseudonym: str
+
+
+Side = Literal["uploader", "registered", "quality"]
+"""Who appeals: whoever uploaded the content, a person who registered, or a second look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """Somebody disagrees with a decision. What they wrote is sealed under their own key."""
+
+    case: CaseId
+    about: CaseId
+    side: Side
+    platform: PlatformId | None
+    person: PersonId | None
+    sealed: bytes | None = field(repr=False)
+    made_at: datetime
 
 
 class Cases(Protocol):
@@ -478,8 +540,21 @@ class Cases(Protocol):
         kind: CaseKind = CaseKind.HASH,
         deadline: datetime | None = None,
         priority: int = ORDINARY,
+        about: CaseId | None = None,
+        purpose: Purpose = Purpose.DECIDE,
     ) -> None:
-        """A new case; ``deadline`` is the law's clock, a lower ``priority`` is less urgent."""
+        """A new case; ``deadline`` is the law's clock, a lower ``priority`` is less urgent.
+
+        One ``about`` an earlier case shows that one's uploads and hits.
+        """
+        ...
+
+    def place(self, case: CaseId) -> None:
+        """Write down where the case stands among the others; to be called when that changes."""
+        ...
+
+    def place_all(self) -> int:
+        """Write that down anew for all undecided cases, after the rules were changed."""
         ...
 
     def raise_to(self, case: CaseId, *, kind: CaseKind, priority: int) -> None:
@@ -512,16 +587,132 @@ class Cases(Protocol):
         """Remember dismissed pairs."""
         ...
 
-    def next(self, reviewer: ReviewerId, now: datetime, *, senior: bool) -> CaseId | None:
-        """The oldest undecided case that nobody holds, locked against the next asker."""
+    def lift_dismissals(self, case: CaseId) -> None:
+        """The pairs of a dismissed case may come back: an appeal was right."""
         ...
 
-    def queue(self, now: datetime, limit: int, after: CaseId | None = None) -> list[QueueRow]:
-        """Undecided cases, oldest first."""
+    def next(
+        self,
+        reviewer: ReviewerId,
+        now: datetime,
+        desks: Sequence[tuple[State, CaseKind]],
+        queues: Sequence[str],
+    ) -> CaseId | None:
+        """The first case by rank that nobody holds, locked against the next asker."""
+        ...
+
+    def queue(
+        self,
+        now: datetime,
+        limit: int,
+        wanted: QueueFilter,
+        after: CaseId | None = None,
+    ) -> list[QueueRow]:
+        """Undecided cases, by rank."""
+        ...
+
+    def standing(self, case: CaseId) -> tuple[Standing, str]:
+        """What a case's place rests on, and its queue."""
+        ...
+
+    def waiting_for(
+        self, desks: Sequence[tuple[State, CaseKind]], queues: Sequence[str]
+    ) -> tuple[int, datetime | None]:
+        """How many cases wait at these desks, and since when the oldest does."""
+        ...
+
+    def held_by(self, reviewer: ReviewerId, now: datetime) -> list[CaseId]:
+        """Undecided cases whose lease somebody holds."""
+        ...
+
+    def pending_of(self, reviewer: ReviewerId, now: datetime) -> list[CaseId]:
+        """Cases that somebody decided and can still undo, the last first."""
+        ...
+
+    def pending_due(self, now: datetime, limit: int) -> list[CaseId]:
+        """Cases whose decision must take effect now."""
+        ...
+
+    def related(self, case: CaseId, subject: CaseId) -> list[Related]:
+        """Other cases of the same content, the newest first."""
+        ...
+
+    def repeats(self, case: CaseId) -> int:
+        """How many uploads were answered with this case without asking anybody."""
+        ...
+
+    def overturn(self, case: CaseId, appeal: CaseId) -> None:
+        """An appeal turned the decision on this case round."""
+        ...
+
+    def exclude(self, case: CaseId, reviewer: ReviewerId) -> None:
+        """Never give this case to somebody; nobody is asked why."""
+        ...
+
+    def excluded(self, case: CaseId, reviewer: ReviewerId) -> bool:
+        """Whether somebody shall not get this case, by itself or by its platform."""
+        ...
+
+    def add_opinion(self, case: CaseId, verdict: Verdict, agrees: bool | None = None) -> None:
+        """Keep what somebody said; ``agrees`` with what was said or known before, if anything."""
+        ...
+
+    def opinions(self, case: CaseId) -> list[Opinion]:
+        """What was said about a case, in order."""
+        ...
+
+    def deciders(self, case: CaseId) -> set[ReviewerId]:
+        """Everyone who has said anything about a case's uploads."""
+        ...
+
+    def specimen_for(self, reviewer: ReviewerId) -> CaseId | None:
+        """A specimen that somebody has not judged yet."""
+        ...
+
+    def make_specimen(
+        self, case: CaseId, state: State, ground: Ground, screening: ScreeningId, bits: int
+    ) -> None:
+        """Make a case one whose answer is known; it is never put before anybody itself."""
+        ...
+
+    def was_viewed(self, case: CaseId) -> bool:
+        """Whether anybody has looked at an upload of this case, by the audit trail."""
+        ...
+
+    def reported(self) -> list[CaseId]:
+        """Cases of apparent minors, the last reported first."""
+        ...
+
+    def consents(self, case: CaseId) -> list[tuple[int, str, str, datetime]]:
+        """What the people of a case allow, by their number in it: purpose, state, since when."""
+        ...
+
+    def add_appeal(self, appeal: Appeal) -> bool:
+        """Keep an appeal; false when that side has appealed already."""
+        ...
+
+    def appeal(self, case: CaseId) -> Appeal | None:
+        """The appeal that a case is."""
+        ...
+
+    def appeal_against(self, about: CaseId, side: str) -> tuple[CaseId, State] | None:
+        """The appeal that one side has made against a case, and where it stands."""
+        ...
+
+    def kept_by_law(self, person: PersonId, now: datetime) -> tuple[int, datetime | None]:
+        """How many media that concern a person the law has us keep, and until when."""
         ...
 
     def waiting(self) -> tuple[int, datetime | None]:
         """How many cases are undecided, and since when the oldest waits."""
+        ...
+
+    def resting_on_entries(self, entries: Sequence[EntryId]) -> list[CaseId]:
+        """Undecided cases with a hit on one of these entries."""
+        ...
+
+    def guard(self, case: CaseId, fingerprint: bytes) -> bool:
+        """Freeze a case with an upload that is frozen or was reported elsewhere; whether it was."""
         ...
 
     def resting_on(self, person: PersonId) -> list[CaseId]:
@@ -582,12 +773,16 @@ class MediaStore(Protocol):
         """A case's media, destroyed ones included."""
         ...
 
-    def destroy_at(self, case: CaseId, when: datetime) -> None:
-        """Set when a case's media must be gone."""
+    def destroy_at(self, case: CaseId, when: datetime | None) -> None:
+        """Set when a case's media must be gone; None while an appeal still needs them."""
+        ...
+
+    def hold(self, case: CaseId, until: datetime | None) -> int:
+        """Keep a case's media whatever anybody asks, until then; how many. None ends the hold."""
         ...
 
     def due(self, now: datetime, limit: int) -> list[StoredMedium]:
-        """Media whose time has come, locked."""
+        """Media whose time has come, locked; none that the law has us keep."""
         ...
 
     def destroyed(self, medium: MediaId, now: datetime) -> None:
@@ -873,6 +1068,12 @@ class AuditLog(Protocol):
         """The newest link."""
         ...
 
+    def recent(
+        self, limit: int, before: int | None = None, subject: str | None = None
+    ) -> list[Record]:
+        """Records, newest first, below a sequence and about a subject where those are given."""
+        ...
+
     def verify(self) -> Break | None:
         """Read the whole chain and every batch it covers; the first break."""
         ...
@@ -900,11 +1101,16 @@ class Attempts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """Somebody who may decide cases; a ``senior`` also those that were escalated."""
+    """Somebody with an account at the review desk."""
 
     id: ReviewerId
     login: str
     role: str
+    pseudonym: str = ""
+    """What colleagues and watermarks call them."""
+    queues: tuple[str, ...] | None = None
+    """The queues they work at; None for all."""
+    preferences: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -913,6 +1119,23 @@ class Session:
 
     reviewer: Reviewer
     csrf: str = field(repr=False)
+    proven: bool = True
+    """Whether the second factor was given too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Something besides the password: a security key, or an app that shows codes."""
+
+    id: UUID
+    kind: Literal["key", "totp"]
+    credential: bytes | None
+    public_key: bytes | None
+    counter: int
+    """Of a key: how often it was used; of an app: the last time step whose code was taken."""
+    sealed: bytes | None = field(repr=False)
+    created_at: datetime
+    used_at: datetime | None
 
 
 class Reviewers(Protocol):
@@ -939,17 +1162,74 @@ class Reviewers(Protocol):
         ...
 
     def create_session(
-        self, reviewer: ReviewerId, digest: bytes, csrf: str, now: datetime, expires: datetime
+        self,
+        reviewer: ReviewerId,
+        digest: bytes,
+        csrf: str,
+        now: datetime,
+        expires: datetime,
+        *,
+        proven: bool = True,
     ) -> None:
-        """A session begins; ``digest`` is that of its token."""
+        """A session begins; ``digest`` is that of its token. ``proven``: nothing else is asked."""
         ...
 
     def session(self, digest: bytes, now: datetime) -> Session | None:
         """The session of a token's digest, used now; None when it has ended."""
         ...
 
+    def prove_session(self, digest: bytes) -> None:
+        """The second factor was given: the session is good for everything."""
+        ...
+
+    def set_challenge(self, digest: bytes, challenge: bytes | None) -> None:
+        """Keep what a security key was asked to sign."""
+        ...
+
+    def challenge(self, digest: bytes) -> bytes | None:
+        """What a security key was asked to sign."""
+        ...
+
     def end_session(self, digest: bytes) -> bool:
         """She logs out; false when the session was gone already."""
+        ...
+
+    def set_role(self, reviewer: ReviewerId, role: str) -> bool:
+        """Another role; all sessions end. False when there is no such reviewer."""
+        ...
+
+    def set_queues(self, reviewer: ReviewerId, queues: Sequence[str] | None) -> None:
+        """Which queues somebody works at; None for all."""
+        ...
+
+    def set_preferences(self, reviewer: ReviewerId, preferences: Mapping[str, Any]) -> None:
+        """What somebody chose for themself."""
+        ...
+
+    def exclude_platform(self, reviewer: ReviewerId, platform: PlatformId) -> None:
+        """Never give somebody a case of this platform."""
+        ...
+
+    def factors(self, reviewer: ReviewerId) -> list[Factor]:
+        """Somebody's second factors."""
+        ...
+
+    def add_key(
+        self, reviewer: ReviewerId, credential: bytes, public_key: bytes, counter: int
+    ) -> None:
+        """A security key."""
+        ...
+
+    def add_totp(self, reviewer: ReviewerId, sealed: bytes, counter: int) -> None:
+        """An app that shows codes; its secret sealed, and the step whose code proved it."""
+        ...
+
+    def use_factor(self, factor: UUID, counter: int, now: datetime) -> bool:
+        """A factor was used; false when its counter has not grown, which is a replay."""
+        ...
+
+    def forget_factors(self, reviewer: ReviewerId) -> int:
+        """Somebody lost theirs; how many there were. All sessions end."""
         ...
 
     def purge(self, now: datetime) -> int:
@@ -1100,6 +1380,108 @@ class Visits(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What somebody has seen of late."""
+
+    looks_this_hour: int
+    looks_today: int
+    seconds_this_hour: float
+    seconds_today: float
+    hour_frees_at: datetime | None
+    """When the oldest look of the last hour is an hour old."""
+    day_frees_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Since when somebody has been at cases without a break; ``resting_since`` while in one."""
+
+    began_at: datetime
+    worked_at: datetime
+    resting_since: datetime | None
+
+
+class House(Protocol):
+    """The house rules, and what they count."""
+
+    def rules(self) -> HouseRules:
+        """What holds now."""
+        ...
+
+    def set_rules(self, document: Mapping[str, Any]) -> None:
+        """Other rules, already parsed once; ``Cases.place_all`` must follow."""
+        ...
+
+    def look(self, look: UUID, reviewer: ReviewerId, now: datetime) -> None:
+        """Somebody begins to look at a picture."""
+        ...
+
+    def looked(self, look: UUID, reviewer: ReviewerId, seconds: float) -> None:
+        """They have let go after so many seconds."""
+        ...
+
+    def exposure(self, reviewer: ReviewerId, now: datetime, assumed: float) -> Exposure:
+        """What somebody saw in the last hour and day; a look not let go of counts ``assumed``."""
+        ...
+
+    def forget_looks(self, before: datetime) -> int:
+        """Looks before a moment count for nothing any more; how many."""
+        ...
+
+    def lock_exposure(self, reviewer: ReviewerId) -> None:
+        """Let one look at a time be counted."""
+        ...
+
+    def shift(self, reviewer: ReviewerId) -> Shift | None:
+        """Somebody's shift; None before the first."""
+        ...
+
+    def set_shift(self, reviewer: ReviewerId, shift: Shift) -> None:
+        """Keep somebody's shift."""
+        ...
+
+    def opt_out(self, reviewer: ReviewerId, kind: CaseKind, until: datetime) -> None:
+        """No cases of this kind for somebody until then."""
+        ...
+
+    def opt_in(self, reviewer: ReviewerId, kind: CaseKind) -> None:
+        """Cases of this kind again."""
+        ...
+
+    def opted_out(self, reviewer: ReviewerId, now: datetime) -> set[CaseKind]:
+        """Kinds that somebody gets none of just now."""
+        ...
+
+
+class Figures(Protocol):
+    """What leads look at. Never by reviewer: nobody is ranked by speed."""
+
+    def open_cases(self, now: datetime) -> list[Mapping[str, Any]]:
+        """Undecided cases counted by queue, kind, state, ``due`` and ``age``."""
+        ...
+
+    def decided(self, since: datetime) -> list[Mapping[str, Any]]:
+        """Decisions by queue and state: how many, how long, how many late and overturned."""
+        ...
+
+    def durations(self, since: datetime) -> dict[int, int]:
+        """Decisions by how long they took: bucket n is from 15 min x 2^n."""
+        ...
+
+    def agreement(self, since: datetime) -> list[Mapping[str, Any]]:
+        """Second looks and golden cases by queue: how many ``agree`` of how many ``compared``."""
+        ...
+
+    def appeals(self, since: datetime) -> list[Mapping[str, Any]]:
+        """Appeals by side and by where they stand."""
+        ...
+
+    def cases(self, after: CaseId | None, limit: int) -> list[Mapping[str, Any]]:
+        """Every case but guarded ones, in order of id, for an export."""
+        ...
+
+
 class Unit(Protocol):
     """One transaction and its parts."""
 
@@ -1143,6 +1525,10 @@ class Unit(Protocol):
     def visits(self) -> Visits: ...
     @property
     def notices(self) -> Notices: ...
+    @property
+    def house(self) -> House: ...
+    @property
+    def figures(self) -> Figures: ...
 
 
 class Pins(Protocol):

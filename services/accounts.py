@@ -7,9 +7,9 @@ import secrets
 from dataclasses import dataclass, field
 
 from pipeline.actions.webhook import new_secret
-from pipeline.domain.ids import PlatformId
+from pipeline.domain.ids import PlatformId, ReviewerId
 from pipeline.errors import Conflict, Invalid, NotFound
-from pipeline.journeys.review import send
+from pipeline.journeys.desk import send
 from pipeline.ports import Unit
 from services.wiring import World
 
@@ -92,16 +92,27 @@ def platform_named(world: World, name: str) -> PlatformId:
         return platform_named(world, name)
 
 
-def add_reviewer(world: World, login: str, password: str, *, senior: bool = False) -> None:
-    """A reviewer who can log in."""
+def add_reviewer(
+    world: World, login: str, password: str, *, senior: bool = False, role: str | None = None
+) -> None:
+    """Somebody who can log in to the console; a reviewer unless a role is named."""
     if not login.strip() or len(login) > 100:
         raise Invalid("a login has 1 to 100 characters")
     if len(password) < SHORTEST_PASSWORD:
         raise Invalid(f"choose a password of at least {SHORTEST_PASSWORD} characters")
     digest = world.pins.digest(password)
     with world.store.transaction() as unit:
-        reviewer = unit.reviewers.add(login.strip(), digest, "senior" if senior else "reviewer")
+        named = role or ("senior" if senior else "reviewer")
+        reviewer = unit.reviewers.add(login.strip(), digest, named)
         unit.audit.append("operator:cli", "reviewer.added", f"reviewer:{reviewer}", {})
+
+
+def reviewer_named(unit: Unit, login: str) -> ReviewerId:
+    """Somebody at the console by their login; raises ``NotFound``."""
+    found = next((row["id"] for row in unit.reviewers.all() if row["login"] == login), None)
+    if found is None:
+        raise NotFound(f"nobody has the login {login!r}; see: consentry reviewers list")
+    return ReviewerId(found)
 
 
 def _named(unit: Unit, name: str) -> PlatformId:

@@ -20,7 +20,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pipeline.domain.media import Rating
+from pipeline.domain.roles import Role
 from pipeline.errors import ConsentryError, Invalid
+from services.desk import add_to as add_desk_to
 from services.faces import add_to as add_faces_to
 from services.packs import app as packs_app
 from services.settings import Settings
@@ -44,6 +46,7 @@ for name, sub in (
     app.add_typer(sub, name=name)
 app.add_typer(packs_app, name="packs")
 add_faces_to(app)
+add_desk_to(app, reviewers_app)
 
 # Into a pipe or a file, lines are as long as they are; on a terminal they wrap.
 out = Console(width=None if sys.stdout.isatty() else 240)
@@ -454,6 +457,9 @@ def platforms_list(as_json: Json = False) -> None:
 def reviewers_add(
     login: str,
     senior: Annotated[bool, typer.Option(help="May decide escalated cases.")] = False,
+    role: Annotated[
+        Role | None, typer.Option(help="What they are at the desk; a reviewer if absent.")
+    ] = None,
     password: Annotated[str | None, typer.Option(envvar="CONSENTRY_PASSWORD")] = None,
 ) -> None:
     """Add a reviewer; asks for a password."""
@@ -462,7 +468,8 @@ def reviewers_add(
     if password is None:
         password = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline()
     with _world() as world:
-        add_reviewer(world, login, password.rstrip("\n"), senior=senior)
+        named = role.value if role else None
+        add_reviewer(world, login, password.rstrip("\n"), senior=senior, role=named)
     out.print(f"{login} can log in to the console")
 
 

@@ -56,6 +56,7 @@ def run(settings: Settings, *, once: bool) -> int:
             "database_url": None,
             "api_port": _free_port(settings.api_port),
             "console_port": _free_port(settings.console_port),
+            "second_factor": "optional",
         }
     )
     try:

@@ -122,6 +122,29 @@ class Settings(BaseSettings):
     secure_cookies: bool = Field(
         default=False, description="Console cookies over HTTPS only; turn on behind TLS."
     )
+    organisation: str = Field(
+        default="", description="Your organisation's name, as reports to authorities need it."
+    )
+    second_factor: Literal["required", "optional"] = Field(
+        default="required",
+        description="Whether reviewers must have a security key or an app for codes.",
+    )
+    console_origin: str | None = Field(
+        default=None,
+        description="The console's address as browsers see it, such as https://review.example;"
+        " security keys are bound to it. Without it, whatever address is asked for.",
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="Address of an OpenID Connect provider for single sign-on to the console.",
+    )
+    oidc_client: str = Field(default="consentry", description="This console's client id there.")
+    oidc_secret: SecretStr | None = Field(
+        default=None, description="This console's client secret there."
+    )
+    oidc_claim: str = Field(
+        default="email", description="The claim whose value is a reviewer's login."
+    )
     rate_per_minute: int = Field(
         default=6000, gt=0, description="Requests a minute that a new API key may make."
     )

@@ -123,6 +123,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "CONSENTRY_API_PORT": str(settings.api_port),
         "CONSENTRY_CONSOLE_PORT": str(settings.console_port),
         "CONSENTRY_LOG_LEVEL": settings.log_level,
+        "CONSENTRY_SECOND_FACTOR": settings.second_factor,
     }
 
 

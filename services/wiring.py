@@ -34,10 +34,10 @@ from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Invalid, Misconfigured
 from pipeline.gates import Gate
 from pipeline.indexes import Index
+from pipeline.journeys.desk import Desk
 from pipeline.journeys.enrol_face import Office
 from pipeline.journeys.register_film import Filmer, Films
 from pipeline.journeys.restore_index import LiveIndexes, Me, follow
-from pipeline.journeys.review import Desk
 from pipeline.journeys.screen_film import Projector
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye

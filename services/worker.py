@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
@@ -20,6 +20,7 @@ from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.enrol_face import expire
 from pipeline.journeys.notice import retire_notices
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
+from pipeline.journeys.review import settle_due
 from pipeline.journeys.withdraw import finish
 from pipeline.storage.idempotency import Idempotency
 from pipeline.storage.jobs import backoff
@@ -48,6 +49,9 @@ def duties(world: World) -> list[Duty]:
         done = deliver_due(world.store, action, now, lambda attempt: backoff(attempt, rng))
         return done.sent + done.failed
 
+    def settle() -> int:
+        return settle_due(replace(world.desk, clock=now))
+
     def seal_audit() -> int:
         with world.store.transaction() as unit:
             return unit.screenings.audit_batch(_AUDIT_BATCH)
@@ -70,12 +74,14 @@ def duties(world: World) -> list[Duty]:
         swept = sweep_orphans(world.store, world.blobs)
         with world.store.transaction() as unit:
             unit.reviewers.purge(now())
+            unit.house.forget_looks(now() - timedelta(days=30))
             unit.attempts.purge(now())
             unit.visits.purge(now())
         Idempotency(world.database).purge()
         return swept
 
     return [
+        Duty("settle", 0.5, settle),
         Duty("deliver", 0.25, deliver),
         Duty("seal_audit", 1.0, seal_audit),
         Duty("finish_withdrawals", 2.0, finish_withdrawals),

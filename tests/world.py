@@ -18,12 +18,14 @@ from PIL import Image
 
 from pipeline.actions import DeliveryFailed
 from pipeline.domain.case import Ground
+from pipeline.domain.house import parse
 from pipeline.domain.ids import CaseId, PlatformId, ReviewerId
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening
 from pipeline.journeys import review
 from pipeline.journeys.register import Registration, register
 from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.set_house_rules import set_house_rules
 from pipeline.ports import Endpoint, Event
 from pipeline.storage.vault import Pins
 from services.accounts import add_platform
@@ -132,6 +134,10 @@ class Town:
         claim = review.claim(self.world.desk, case, reviewer)
         review.dismiss(self.world.desk, case, claim.token, ground, "It is another picture.")
 
+    def rules(self, **rules: Any) -> None:
+        """Other house rules; what is not named is as usual."""
+        set_house_rules(self.world.store, parse(rules), "test")
+
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database's owner sees."""
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -147,6 +153,7 @@ def make_town(migrated_url: str, tmp_path: Path) -> Iterator[Callable[..., Town]
     clock = Clock()
 
     def make(role: str = "test", **settings: Any) -> Town:
+        settings.setdefault("second_factor", "optional")  # tests of it say so themselves
         configured = Settings(
             database_url=migrated_url, home=tmp_path / "home", log_level="error", **settings
         )
@@ -154,7 +161,9 @@ def make_town(migrated_url: str, tmp_path: Path) -> Iterator[Callable[..., Town]
         world = manager.__enter__()
         opened.append(manager)
         world = replace(
-            world, pins=Pins(world.secrets, CHEAP), desk=replace(world.desk, clock=clock)
+            world,
+            pins=Pins(world.secrets, CHEAP),
+            desk=replace(world.desk, clock=clock, chance=lambda: 1.0),
         )
         following = world.live(role)
         live = following.__enter__()

@@ -66,6 +66,9 @@ class Receipt:
     entries: int
     cases_closed: int = 0
     media_destroyed: int = 0
+    kept_by_law: int = 0
+    """Uploads that concern the person and that a law has us keep; nothing of them matches."""
+    kept_until: datetime | None = None
     holders: tuple[Holder, ...] = ()
     done: tuple[tuple[Step, datetime], ...] = ()
     signature: str | None = None
@@ -84,6 +87,13 @@ class Receipt:
 
     def document(self) -> dict[str, Any]:
         """The receipt as data to print or download."""
+        kept = {
+            "kept_by_law": {
+                "media": self.kept_by_law,
+                "until": _iso(self.kept_until) if self.kept_until else None,
+                "why": "the law has what may show a minor preserved (18 USC 2258A)",
+            }
+        }
         return {
             "receipt": str(self.id),
             "asked_at": _iso(self.asked_at),
@@ -92,6 +102,7 @@ class Receipt:
             "cases_closed": self.cases_closed,
             "media_destroyed": self.media_destroyed,
             "change_sequence": self.sequence,
+            **(kept if self.kept_by_law else {}),
             "processes": [
                 {
                     "process": str(holder.process),

@@ -19,7 +19,7 @@ from pipeline.domain.media import Rating, Upload
 from pipeline.domain.notice import LONGEST, MOST_LOCATIONS, Notice, deadline
 from pipeline.domain.screening import Form, Screening, Verdict
 from pipeline.errors import Conflict, Denied, Invalid, NotFound
-from pipeline.journeys.review import by_platform, tell
+from pipeline.journeys.desk import by_platform, tell
 from pipeline.journeys.sign_in import new_recovery, plain
 from pipeline.ports import Clock, Store, StoredNotice, Unit
 

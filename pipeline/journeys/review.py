@@ -1,32 +1,41 @@
 """A person decides. Nothing else in Consentry can bring about a takedown.
 
-Each decision writes everything that follows from it in one transaction: the case, the takedowns,
-what each platform must be told, the audit record, and (for an upheld case) the content's codes in
-the bank of the person it was upheld for, so that a repeat is known. Either all of it happened or
-none of it.
+A reviewer takes the case that comes first, holds it while they work, and decides. For some seconds
+a decision can be undone: it lies in the database and nothing has left the building. Then
+``settle`` carries it out, in the reviewer's name and as of the moment of the decision; whatever
+happens to any process in between, the decision is neither lost nor made twice.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID, uuid4
 
-from pipeline.domain.case import LEASE, UNDECIDED, Case, CaseKind, CaseUpload, Ground, State
-from pipeline.domain.entry import read_key
-from pipeline.domain.evidence import Source
-from pipeline.domain.ids import CaseId, MediaId, PersonId, PlatformId, ReviewerId, uuid7
-from pipeline.domain.signal import rows_of, split_all
+from pipeline.domain.case import (
+    UNDECIDED,
+    Case,
+    CaseKind,
+    Ground,
+    Purpose,
+    State,
+    Verdict,
+)
+from pipeline.domain.house import HouseRules
+from pipeline.domain.ids import CaseId, MediaId, ReviewerId
+from pipeline.domain.roles import AT_CASES, Role, asked, can, desks, takes
 from pipeline.errors import Denied, IllegalTransition, LeaseLost, NotFound
-from pipeline.ports import Blobs, Clock, Event, NewEntry, Store, StoredMedium, Unit
+from pipeline.journeys import rest
+from pipeline.journeys.carry_out import carry_out
+from pipeline.journeys.desk import Desk, fresh_case, locked
+from pipeline.ports import StoredMedium, Unit
 
-APPEAL_WINDOW = timedelta(days=14)
-"""How long media outlive a decision, so that an appeal can be judged."""
-
-DELIVERY_ATTEMPTS = 12
-UPHELD_BANK = "upheld"
+_NOT_YOURS = {
+    "senior": "this case was escalated; a senior reviewer decides it",
+    "protect": "this case is for the protected role alone",
+    "verify": "this case is for those who verify enrolments",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,94 +47,161 @@ class Claim:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Where reviewers work: everything that the steps below need."""
-
-    store: Store
-    blobs: Blobs
-    clock: Clock
-    appeal_window: timedelta = APPEAL_WINDOW
-    lease: timedelta = LEASE
-
-
-def claim(desk: Desk, case: CaseId, reviewer: ReviewerId, *, senior: bool = False) -> Claim:
+def claim(desk: Desk, case: CaseId, reviewer: ReviewerId, *, role: Role = Role.REVIEWER) -> Claim:
     """Take a case; raises ``LeaseLost`` while another reviewer holds it.
 
-    Raises ``Denied`` when the case was escalated and the reviewer is not a senior.
+    Raises ``Denied`` when the case is not for this role or not for this person, and ``Resting``
+    when they have seen enough for now.
     """
     with desk.store.transaction() as unit:
-        found = _locked(unit, case)
-        if found.state is State.ESCALATED and not senior:
-            raise Denied("this case was escalated; a senior reviewer decides it")
+        found = locked(unit, case)
+        if found.purpose is Purpose.SPECIMEN:
+            raise NotFound("there is no such case")
+        if not takes(role, found.kind, found.state) and found.state in UNDECIDED:
+            power = asked(found.kind, found.state)
+            raise Denied(_NOT_YOURS.get(power.value, "your role takes no cases of this kind"))
+        if unit.cases.excluded(case, reviewer):
+            raise Denied("this case is for somebody else; take the next one")
+        if found.lease is None or found.lease.reviewer != reviewer:
+            # Whoever holds it already may finish it, whatever they have seen.
+            rest.refuse_if_resting(unit, reviewer, desk.clock())
         return _claim(unit, desk, found, reviewer)
 
 
-def claim_next(desk: Desk, reviewer: ReviewerId, *, senior: bool = False) -> Claim | None:
-    """Take the case that has waited longest; None when the queue is empty.
+def claim_next(
+    desk: Desk,
+    reviewer: ReviewerId,
+    *,
+    role: Role = Role.REVIEWER,
+    queues: tuple[str, ...] | None = None,
+) -> Claim | None:
+    """Take the case that comes first by the house rules; None when there is none for them.
 
-    Escalated cases are handed to seniors only.
+    Now and then it is a golden one, whose answer is known. Raises ``Resting`` when the reviewer has
+    seen enough for now.
     """
+    if not any(can(role, power) for power in AT_CASES):
+        raise Denied("your role takes no cases")
+    now = desk.clock()
     with desk.store.transaction() as unit:
-        found = unit.cases.next(reviewer, desk.clock(), senior=senior)
-        return None if found is None else _claim(unit, desk, _locked(unit, found), reviewer)
+        rest.refuse_if_resting(unit, reviewer, now)
+        rules = unit.house.rules()
+        golden = _golden(unit, desk, rules, reviewer, role)
+        if golden is not None:
+            return _claim(unit, desk, locked(unit, golden), reviewer)
+        wanted = open_to(unit, reviewer, role, now)
+        found = unit.cases.next(reviewer, now, wanted, queues or rules.queue_names)
+        return None if found is None else _claim(unit, desk, locked(unit, found), reviewer)
+
+
+def open_to(
+    unit: Unit, reviewer: ReviewerId, role: Role, now: datetime
+) -> tuple[tuple[State, CaseKind], ...]:
+    """The states and kinds of cases that somebody takes just now."""
+    out = unit.house.opted_out(reviewer, now)
+    return tuple((state, kind) for state, kind in desks(role) if kind not in out)
 
 
 def renew(desk: Desk, case: CaseId, token: UUID) -> Claim:
     """Hold a case for longer; raises ``LeaseLost`` when the lease is gone."""
     with desk.store.transaction() as unit:
-        renewed = _locked(unit, case).renew(token, desk.clock(), desk.lease)
+        renewed = locked(unit, case).renew(token, desk.clock(), desk.lease)
         unit.cases.save(renewed)
         assert renewed.lease is not None
+        rest.at_work(unit, renewed.lease.reviewer, desk.clock())
         return Claim(case, token, renewed.lease.until)
 
 
 def release(desk: Desk, case: CaseId, token: UUID) -> None:
     """Give a case back to the queue."""
     with desk.store.transaction() as unit:
-        unit.cases.save(_locked(unit, case).release(token, desk.clock()))
+        unit.cases.save(locked(unit, case).release(token, desk.clock()))
+
+
+def skip(desk: Desk, case: CaseId, token: UUID) -> None:
+    """Not this one: it goes back and never comes to this reviewer again. Nobody is asked why."""
+    with desk.store.transaction() as unit:
+        found = locked(unit, case)
+        released = found.release(token, desk.clock())
+        assert found.lease is not None
+        unit.cases.save(released)
+        unit.cases.exclude(case, found.lease.reviewer)
+
+
+def decide(desk: Desk, case: CaseId, token: UUID, to: State, ground: Ground, reason: str) -> Case:
+    """Decide, to take effect when the time for undoing has passed.
+
+    A possible minor is frozen at once. Raises what the decision itself would raise.
+    """
+    with desk.store.transaction() as unit:
+        rules, found = unit.house.rules(), locked(unit, case)
+        wordless = not wants_reason(rules, found, to)
+        if to is State.UPHELD and _rests_on_nothing(found):
+            raise IllegalTransition("all that this case rested on was withdrawn; it closes itself")
+        held = found.hold(to, token, ground, reason, desk.clock(), rules.undo, wordless=wordless)
+        assert held.pending is not None
+        if to is State.FROZEN or not rules.undo_seconds:
+            return carry_out(unit, desk, found, token, held.pending.verdict, wordless=wordless)
+        unit.cases.save(held)
+        _audit(unit, held.pending.verdict.reviewer, "case.decision_held", case, to)
+        return held
+
+
+def undo(desk: Desk, case: CaseId, reviewer: ReviewerId) -> Claim:
+    """Take a decision back before it has taken effect; the case is the reviewer's again."""
+    now = desk.clock()
+    with desk.store.transaction() as unit:
+        found = locked(unit, case)
+        undone = found.undo(reviewer, uuid4(), now, desk.lease)
+        unit.cases.save(undone)
+        assert undone.lease is not None
+        _audit(unit, reviewer, "case.decision_undone", case, None)
+        return Claim(case, undone.lease.token, undone.lease.until)
+
+
+def settle_due(desk: Desk, limit: int = 50) -> int:
+    """Carry out every decision that can be undone no more; how many."""
+    with desk.store.transaction() as unit:
+        due = unit.cases.pending_due(desk.clock(), limit)
+    return sum(settle(desk, case) for case in due)
+
+
+def settle(desk: Desk, case: CaseId) -> bool:
+    """Carry out one decision; false when somebody else was first."""
+    now = desk.clock()
+    with desk.store.transaction() as unit:
+        found = locked(unit, case)
+        if found.pending is None or now < found.pending.until:
+            return False
+        token = uuid4()
+        resumed, verdict = found.settle(token, now)
+        if verdict.state is State.UPHELD and _rests_on_nothing(resumed):
+            # The person has left since: her withdrawal closes the case, nothing goes out.
+            unit.cases.save(replace(resumed, lease=None))
+            return True
+        carry_out(unit, desk, resumed, token, verdict, wordless=True)
+        return True
 
 
 def uphold(desk: Desk, case: CaseId, token: UUID, ground: Ground, reason: str) -> Case:
-    """It is what the person registered, and it must go: takedowns to all platforms that have it."""
-    now = desk.clock()
-    with desk.store.transaction() as unit:
-        found = _locked(unit, case)
-        if found.state in UNDECIDED and not found.hits and found.kind is not CaseKind.NOTICE:
-            raise IllegalTransition("all that this case rested on was withdrawn; it closes itself")
-        decided, takedowns = found.uphold(token, ground, reason, now)
-        unit.cases.save(decided)
-        for takedown in takedowns:
-            event = tell(unit, decided, takedown.platform, takedown.uploads, now)
-            unit.events.add_takedown(takedown, event)
-        banked = _join_banks(unit, decided)
-        unit.media.destroy_at(case, now + desk.appeal_window)
-        _audit(unit, decided, {"takedowns": len(takedowns), "entries": banked})
-    return decided
+    """Uphold with effect at once."""
+    return _at_once(desk, case, token, State.UPHELD, ground, reason)
 
 
 def dismiss(desk: Desk, case: CaseId, token: UUID, ground: Ground, reason: str) -> Case:
-    """It stays: the platforms are told, and this upload never comes back for these entries."""
-    now = desk.clock()
-    with desk.store.transaction() as unit:
-        decided, pairs = _locked(unit, case).dismiss(token, ground, reason, now)
-        unit.cases.save(decided)
-        unit.cases.add_dismissals(case, pairs)
-        for platform, uploads in by_platform(decided):
-            tell(unit, decided, platform, uploads, now)
-        unit.media.destroy_at(case, now + desk.appeal_window)
-        _audit(unit, decided, {"pairs": len(pairs)})
-    return decided
+    """Dismiss with effect at once."""
+    return _at_once(desk, case, token, State.DISMISSED, ground, reason)
 
 
 def escalate(desk: Desk, case: CaseId, token: UUID, ground: Ground, reason: str) -> Case:
-    """Somebody more senior must decide; the platforms wait."""
-    now = desk.clock()
-    with desk.store.transaction() as unit:
-        decided = _locked(unit, case).escalate(token, ground, reason, now)
-        unit.cases.save(decided)
-        _audit(unit, decided, {})
-    return decided
+    """Hand a case up with effect at once; a possible minor is frozen."""
+    to = State.FROZEN if ground is Ground.POSSIBLE_MINOR else State.ESCALATED
+    return _at_once(desk, case, token, to, ground, reason)
+
+
+def wants_reason(rules: HouseRules, case: Case, to: State) -> bool:
+    """Whether a decision must say why: always but on clear evidence that is upheld or dismissed."""
+    return to not in (State.UPHELD, State.DISMISSED) or case.nearness < rules.reason_below
 
 
 def preview(desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId) -> Iterator[bytes]:
@@ -134,135 +210,82 @@ def preview(desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId) -> 
     Raises ``LeaseLost`` for anybody else, ``NotFound`` when the upload is destroyed.
     """
     with desk.store.transaction() as unit:
-        lease = _locked(unit, case).lease
+        found = locked(unit, case)
+        lease = found.lease
         if lease is None or lease.reviewer != reviewer or not lease.holds(desk.clock()):
             raise LeaseLost("your claim on this case has ended; claim it again to see the upload")
-        return _opened(unit, desk, case, medium, reviewer, "media.derivative")
+        return _opened(unit, desk, found, medium, reviewer, "media.derivative")
 
 
 def reveal(
     desk: Desk, case: CaseId, medium: MediaId, token: UUID, reviewer: ReviewerId
-) -> Iterator[bytes]:
-    """The clear bytes of an upload for the reviewer who holds its case; every look is audited.
+) -> tuple[UUID, Iterator[bytes]]:
+    """The clear bytes of an upload for the reviewer who holds its case, and the look's id.
 
-    Raises ``LeaseLost`` without the case's lease, ``NotFound`` when the upload is destroyed.
+    Every look is audited and counted. Raises ``LeaseLost`` without the case's lease, ``NotFound``
+    when the upload is destroyed, ``Resting`` when the reviewer has seen enough for now.
     """
     with desk.store.transaction() as unit:
-        _locked(unit, case).renew(token, desk.clock(), desk.lease)  # proves the lease; not saved
-        return _opened(unit, desk, case, medium, reviewer, "media.revealed")
+        found = locked(unit, case)
+        found.renew(token, desk.clock(), desk.lease)  # proves the lease; not saved
+        look = rest.begin_look(unit, reviewer, desk.clock())
+        return look, _opened(unit, desk, found, medium, reviewer, "media.revealed")
 
 
-def tell(
-    unit: Unit,
-    case: Case,
-    platform: PlatformId,
-    uploads: tuple[CaseUpload, ...],
-    now: datetime,
-) -> str:
-    """Keep an event for a platform, and the job that delivers it; the event's id."""
-    event = Event(
-        id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
-        platform=platform,
-        case=case.id,
-        kind=f"case.{case.state}",
-        body={
-            "type": f"case.{case.state}",
-            "timestamp": now.isoformat(),
-            "data": {
-                "case": str(case.id),
-                "decision": case.state.value,
-                "ground": case.verdict.ground.value if case.verdict else None,
-                "decided_at": (case.verdict.at if case.verdict else now).isoformat(),
-                "uploads": [
-                    {"content_id": upload.content_id, "screening": str(upload.screening)}
-                    for upload in uploads
-                ],
-            },
-        },
-    )
-    unit.events.add(event)
-    if unit.platforms.endpoint(platform) is not None:
-        send(unit, event.id)
-    return event.id
+def _at_once(desk: Desk, case: CaseId, token: UUID, to: State, ground: Ground, reason: str) -> Case:
+    with desk.store.transaction() as unit:
+        found = locked(unit, case)
+        reviewer = found.lease.reviewer if found.lease else ReviewerId(UUID(int=0))
+        verdict = Verdict(to, ground, reason.strip(), reviewer, desk.clock())
+        return carry_out(unit, desk, found, token, verdict)
 
 
-def send(unit: Unit, event: str) -> None:
-    """Have an event delivered. One of a platform without an address waits until it has one."""
-    unit.jobs.add("deliver", {"event": event}, max_attempts=DELIVERY_ATTEMPTS)
+def _rests_on_nothing(case: Case) -> bool:
+    """Only what somebody decides for real, and not by notice, must rest on entries in force."""
+    decides = case.purpose is Purpose.DECIDE and case.kind is not CaseKind.NOTICE
+    return decides and case.state in UNDECIDED and not case.hits
 
 
-def by_platform(case: Case) -> list[tuple[PlatformId, tuple[CaseUpload, ...]]]:
-    """A case's uploads, a platform at a time."""
-    platforms = dict.fromkeys(upload.platform for upload in case.uploads)
-    return [
-        (platform, tuple(upload for upload in case.uploads if upload.platform == platform))
-        for platform in platforms
-    ]
+def _golden(
+    unit: Unit, desk: Desk, rules: HouseRules, reviewer: ReviewerId, role: Role
+) -> CaseId | None:
+    """Now and then, a copy of a specimen that this reviewer hasn't judged yet."""
+    if not takes(role, CaseKind.HASH, State.OPEN) or desk.chance() >= rules.golden_cases:
+        return None
+    specimen = unit.cases.specimen_for(reviewer)
+    if specimen is None:
+        return None
+    now = desk.clock()
+    case = fresh_case(now)
+    unit.cases.open(case, now, about=specimen, purpose=Purpose.GOLDEN)
+    return case
 
 
 def _claim(unit: Unit, desk: Desk, case: Case, reviewer: ReviewerId) -> Claim:
     claimed = case.claim(reviewer, uuid4(), desk.clock(), desk.lease)
     unit.cases.save(claimed)
     assert claimed.lease is not None
+    rest.at_work(unit, reviewer, desk.clock())
     unit.audit.append(f"reviewer:{reviewer}", "case.claimed", f"case:{case.id}", {})
     return Claim(case.id, claimed.lease.token, claimed.lease.until)
 
 
-def _locked(unit: Unit, case: CaseId) -> Case:
-    found = unit.cases.get(case, lock=True)
-    if found is None:
-        raise NotFound("there is no such case")
-    return found
+def _audit(unit: Unit, reviewer: ReviewerId, action: str, case: CaseId, to: State | None) -> None:
+    body = {"to": to.value} if to else {}
+    unit.audit.append(f"reviewer:{reviewer}", action, f"case:{case}", body)
 
 
 def _opened(
-    unit: Unit, desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId, action: str
+    unit: Unit, desk: Desk, case: Case, medium: MediaId, reviewer: ReviewerId, action: str
 ) -> Iterator[bytes]:
     found = _medium(unit, case, medium)
     key = unit.vault.key(found.id)
-    unit.audit.append(f"reviewer:{reviewer}", action, f"case:{case}", {"media": str(medium)})
+    unit.audit.append(f"reviewer:{reviewer}", action, f"case:{case.id}", {"media": str(medium)})
     return desk.blobs.read(found.id, key)
 
 
-def _medium(unit: Unit, case: CaseId, medium: MediaId) -> StoredMedium:
-    for found in unit.media.of_case(case):
+def _medium(unit: Unit, case: Case, medium: MediaId) -> StoredMedium:
+    for found in unit.media.of_case(case.subject):
         if found.id == medium and found.blob and found.destroyed_at is None:
             return found
     raise NotFound("this upload is not held (any more)")
-
-
-def _join_banks(unit: Unit, case: Case) -> int:
-    """Put the upheld content's codes into the bank of each person it was upheld for."""
-    people: dict[object, dict[PersonId, None]] = {}
-    for hit in unit.cases.hits(case.id):
-        if hit.person is not None and not hit.withdrawn:
-            people.setdefault(hit.screening, {})[hit.person] = None
-    banked = 0
-    for medium in unit.media.of_case(case.id):
-        if medium.codes is None or medium.destroyed_at is not None:
-            continue
-        codes = split_all(unit.vault.unseal(medium.id, "media.codes", medium.codes))
-        for person in people.get(medium.screening, {}):
-            if not unit.registry.hold(person):
-                continue
-            entries = [
-                NewEntry(space, rows, unit.vault.seal(person, f"entries.{space}", packed), layout)
-                for key, packed in codes
-                for space, layout in (read_key(key),)
-                if (rows := rows_of(packed))
-            ]
-            if entries:
-                unit.registry.add_item(person, UPHELD_BANK, Source.UPHELD, entries, case.id)
-                banked += len(entries)
-    return banked
-
-
-def _audit(unit: Unit, case: Case, body: dict[str, int]) -> None:
-    verdict = case.verdict
-    assert verdict is not None
-    unit.audit.append(
-        f"reviewer:{verdict.reviewer}",
-        f"case.{verdict.state}",
-        f"case:{case.id}",
-        {"ground": verdict.ground.value, **body},
-    )

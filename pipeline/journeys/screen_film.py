@@ -31,9 +31,9 @@ from pipeline.domain.screening import Answer, Form, Progress, Screening, Verdict
 from pipeline.domain.signal import join_all
 from pipeline.domain.timeline import CERTAIN_SUPPORT
 from pipeline.errors import RefusalReason, Refused, Unavailable
+from pipeline.journeys.desk import send
 from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
 from pipeline.journeys.restore_index import LiveIndexes
-from pipeline.journeys.review import send
 from pipeline.journeys.screen_upload import Screener, Subject, summary
 from pipeline.journeys.see import Seen
 from pipeline.journeys.watch import Watch

@@ -16,9 +16,9 @@ from pipeline.domain.case import State
 from pipeline.domain.erasure import Confirmation, Holder, Receipt, Step
 from pipeline.domain.ids import CaseId, PersonId, ReceiptId, uuid7
 from pipeline.errors import NotFound
+from pipeline.journeys.desk import by_platform, tell
 from pipeline.journeys.restore_index import WRITE_OFF
 from pipeline.journeys.retire_media import destroy
-from pipeline.journeys.review import by_platform, tell
 from pipeline.journeys.sign_in import sign_in
 from pipeline.ports import Blobs, Clock, Follower, Pins, Store, StoredMedium, Unit
 
@@ -98,6 +98,9 @@ def _close_cases(store: Store, blobs: Blobs, clock: Clock, receipt_id: ReceiptId
         _close_case(store, blobs, clock, receipt_id, case)
     with store.transaction() as unit:
         receipt, _ = _under_way(unit, receipt_id)
+        # What the law has us keep is said before it can no longer be told whom it concerns.
+        kept, until = unit.cases.kept_by_law(person, clock())
+        receipt = replace(receipt, kept_by_law=kept, kept_until=until)
         unit.cases.forget_person(person)
         unit.withdrawals.save(_after(receipt, Step.CASES_CLOSED, clock()))
 
@@ -137,9 +140,11 @@ def close_if_empty(
     if closed.state is not State.WITHDRAWN or case.state is State.WITHDRAWN:
         return None
     unit.cases.save(closed)
-    for platform, uploads in by_platform(closed):
-        tell(unit, closed, platform, uploads, now)
-    held = [medium for medium in unit.media.of_case(case_id) if medium.destroyed_at is None]
+    held: list[StoredMedium] = []
+    if closed.about is None:  # a second look or an appeal has no uploads of its own
+        for platform, uploads in by_platform(closed):
+            tell(unit, closed, platform, uploads, now)
+        held = [one for one in unit.media.of_case(case_id) if one.destroyed_at is None]
     for medium in held:
         destroy(unit, medium, now, "withdrawn")
     unit.audit.append(actor, "case.withdrawn", f"case:{case_id}", {"media_destroyed": len(held)})

@@ -74,6 +74,13 @@ class PgAudit:
         )
         return int(sequence)
 
+    def recent(
+        self, limit: int, before: int | None = None, subject: str | None = None
+    ) -> list[Record]:
+        """Records, newest first, below a sequence and about a subject where those are given."""
+        rows = self._queries.all("audit_recent", limit=limit, before=before, subject=subject)
+        return [Record(**{**row, "hash": bytes(row["hash"])}) for row in rows]
+
     def head(self) -> Head:
         """The newest link; raises ``Tampered`` when there is none, not even of an empty chain."""
         row = self._queries.one("audit_head")

@@ -35,9 +35,13 @@ class PgMedia:
         """See the port."""
         return [_medium(row) for row in self._queries.all("media_of_case", case=case)]
 
-    def destroy_at(self, case: CaseId, when: datetime) -> None:
+    def destroy_at(self, case: CaseId, when: datetime | None) -> None:
         """See the port."""
         self._queries.run("media_destroy_at", case=case, when=when)
+
+    def hold(self, case: CaseId, until: datetime | None) -> int:
+        """See the port."""
+        return self._queries.run("media_hold", case=case, until=until)
 
     def due(self, now: datetime, limit: int) -> list[StoredMedium]:
         """See the port."""

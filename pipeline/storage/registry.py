@@ -114,6 +114,14 @@ class PgRegistry:
             for row in rows
         }
 
+    def remove_upheld(self, case: CaseId) -> tuple[EntryId, ...]:
+        """See the port."""
+        rows = self._queries.all("entries_remove_upheld", case=case)
+        ended = tuple(EntryId(row["id"]) for row in rows)
+        if ended:
+            self._queries.run("change_append", op="remove", entries=list(ended))
+        return ended
+
     def stop_matches(self, person: PersonId, now: datetime) -> tuple[int, tuple[EntryId, ...]]:
         """See the port."""
         self._queries.run("person_leave", person=person, now=now)

@@ -11,10 +11,12 @@ from pipeline.ports import (
     Cases,
     Enrolments,
     Events,
+    Figures,
     Films,
     Followers,
     Following,
     Grants,
+    House,
     Jobs,
     LocalFeatures,
     MediaStore,
@@ -35,8 +37,10 @@ from pipeline.storage.cases import PgCases
 from pipeline.storage.enrolments import PgEnrolments, PgGrants
 from pipeline.storage.events import PgEvents
 from pipeline.storage.features import PgFeatures
+from pipeline.storage.figures import PgFigures
 from pipeline.storage.films import PgFilms
 from pipeline.storage.following import PgFollowing
+from pipeline.storage.house import PgHouse
 from pipeline.storage.jobs import PgJobs
 from pipeline.storage.keyring import KeyRing
 from pipeline.storage.media import PgMedia
@@ -77,6 +81,8 @@ class PgUnit:
         self.following: Following = PgFollowing(queries)
         self.visits: Visits = PgVisits(queries)
         self.notices: Notices = PgNotices(queries)
+        self.house: House = PgHouse(queries)
+        self.figures: Figures = PgFigures(queries)
 
 
 class PgStore:

@@ -39,6 +39,8 @@ class PgWithdrawals:
             id=receipt.id,
             cases_closed=receipt.cases_closed,
             media_destroyed=receipt.media_destroyed,
+            kept_by_law=receipt.kept_by_law,
+            kept_until=receipt.kept_until,
             holders=_holders(receipt),
             done=_done(receipt),
             signature=receipt.signature,
@@ -84,6 +86,8 @@ def _receipt(row: dict[str, Any]) -> Receipt:
         entries=row["entries"],
         cases_closed=row["cases_closed"],
         media_destroyed=row["media_destroyed"],
+        kept_by_law=row["kept_by_law"],
+        kept_until=row["kept_until"],
         holders=tuple(
             Holder(ProcessId(UUID(process)), role, Confirmation(how) if how else None)
             for process, role, how in row["holders"]

@@ -18,7 +18,10 @@ from services.api.schemas import CaseAnswered, EventAnswered, UploadAnswered
 
 router = APIRouter(prefix="/v1/cases", tags=["cases"])
 
-_DECIDED = frozenset({State.UPHELD, State.DISMISSED})
+_DECIDED = frozenset({State.UPHELD, State.DISMISSED, State.REPORTED})
+
+_BETWEEN_REVIEWERS = {State.FROZEN: State.ESCALATED}
+"""That a minor may be shown is a suspicion until it is decided: a platform is told no more."""
 
 
 @router.get(
@@ -58,7 +61,7 @@ def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:
     verdict = found.verdict if found.state in _DECIDED else None
     return CaseAnswered(
         case=found.id,
-        state=found.state,
+        state=_BETWEEN_REVIEWERS.get(found.state, found.state),
         opened_at=found.opened_at,
         decision=verdict.state if verdict else None,
         ground=verdict.ground if verdict else None,

@@ -16,10 +16,36 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
-from services.console import case_page, login_page, media, queue_page, refusals
+from services.console import (
+    case_page,
+    lead_page,
+    list_page,
+    login_page,
+    me_page,
+    media,
+    office_page,
+    queue_page,
+    refusals,
+    rest_page,
+    second_page,
+)
 from services.console.pages import Pages
-from services.web.guard import Guard
+from services.web.guard import EVERYWHERE, Guard
 from services.wiring import World
+
+HEADERS = {
+    **EVERYWHERE,
+    # Security keys are used here, on this address alone.
+    "permissions-policy": EVERYWHERE["permissions-policy"].replace(
+        "publickey-credentials-get=()",
+        "publickey-credentials-create=(self), publickey-credentials-get=(self)",
+    ),
+}
+PARTS = (
+    login_page, second_page, queue_page, list_page, case_page, media, rest_page, me_page,
+    lead_page, office_page,
+)  # fmt: skip
+"""Every page there is; what each route asks for, the route says itself."""
 
 
 def create_app(world: World) -> FastAPI:
@@ -27,9 +53,9 @@ def create_app(world: World) -> FastAPI:
     app = FastAPI(title="Consentry console", openapi_url=None)
     app.state.world = world
     app.state.pages = Pages(secure=world.settings.secure_cookies)
-    app.add_middleware(Guard, broken=refusals.broken)
+    app.add_middleware(Guard, broken=refusals.broken, headers=lambda _: HEADERS)
     refusals.install(app)
-    for part in (login_page, queue_page, case_page, media):
+    for part in PARTS:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(str(resources.files(__name__) / "static"))))
     app.add_api_route("/healthz", _healthy, methods=["GET"])

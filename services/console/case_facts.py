@@ -8,16 +8,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from pipeline.domain.case import UNDECIDED, Case, CaseUpload, State
+from pipeline.domain.case import (
+    UNDECIDED,
+    Case,
+    CaseKind,
+    CaseUpload,
+    Ground,
+    Purpose,
+    State,
+)
+from pipeline.domain.house import why_first
 from pipeline.domain.ids import CaseId, MediaId, ScreeningId
 from pipeline.domain.media import WHOLE_CORNERS
+from pipeline.domain.roles import Power, reads
 from pipeline.domain.signal import Space
 from pipeline.errors import Denied, NotFound
-from pipeline.ports import CaseHit, Unit
-from services.console import words
-from services.console.pages import lasting
+from pipeline.journeys.appeal import statement_of
+from pipeline.ports import CaseHit, Opinion, Related, Unit
+from services.console import preferences, words
+from services.console.preferences import Preferences
 from services.console.scale import Scale, scale
 from services.console.sessions import Session
+from services.console.timeline import Timeline, timelines
 from services.wiring import World
 
 MOST_MATCHES = 24
@@ -39,6 +51,8 @@ class Match:
     withdrawn: bool
     witness: str | None
     """Why it is believed, in words."""
+    rate: str
+    """How often strangers come this near, in words."""
     upload: int
     """Number of the upload in the case, from 1."""
     scale: Scale
@@ -55,23 +69,54 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Permission:
+    """What one of the people concerned allows, namelessly."""
+
+    person: int
+    """Number of the person in the case, from 1."""
+    purpose: str
+    state: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """A case as a page shows it."""
 
     case: Case
     age: str
+    due: str
+    """How long the law still gives; empty without a clock."""
+    reason: str
+    """Why this case comes now."""
     matches: tuple[Match, ...]
     left_out: int
     people: int
+    permissions: tuple[Permission, ...]
     uploads: tuple[tuple[CaseUpload, str], ...]
     platforms: tuple[tuple[str, int], ...]
     pictures: tuple[Picture, ...]
+    timelines: tuple[Timeline, ...]
+    history: tuple[Opinion, ...]
+    related: tuple[Related, ...]
+    repeats: int
+    statement: str | None
+    """What whoever appealed wrote."""
+    side: str | None
+    earlier: Case | None
+    """The decided case that an appeal is about."""
     mine: bool
     holder: str | None
-    """Who else holds the case, by login."""
+    """Who else holds the case, by pseudonym."""
     seconds: int
     """Seconds that the lease still holds."""
+    undo_seconds: int
+    """Seconds in which the decision can still be undone, by whoever made it."""
     decided_by: str | None
+    second_person: bool
+    """Whether one person's word is not enough to uphold it."""
+    reason_below: float
+    preferences: Preferences
     token: UUID | None = field(repr=False)
     """The lease's token, for its holder only."""
 
@@ -81,40 +126,65 @@ class Facts:
         return self.case.state in UNDECIDED
 
     @property
-    def decisions(self) -> tuple[tuple[State, str, str, tuple[object, ...]], ...]:
+    def clear(self) -> bool:
+        """Whether the evidence is so clear that upholding or dismissing needs no words."""
+        return self.case.nearness >= self.reason_below
+
+    @property
+    def decisions(self) -> tuple[tuple[State, str, str, tuple[Ground, ...]], ...]:
         """The decisions that this case may still take."""
-        return tuple(one for one in words.DECISIONS if one[0] is not self.case.state)
+        return tuple(one for one in words.DECISIONS if one[0] in self.case.answers)
 
 
 def visible(unit: Unit, case: CaseId, session: Session, *, lock: bool = False) -> Case:
-    """A case that this reviewer may see; ``NotFound``, or ``Denied`` when it is a senior's."""
+    """A case whose facts somebody may read; ``NotFound``, or ``Denied`` when they may not."""
     found = unit.cases.get(case, lock=lock)
-    if found is None:
+    if found is None or found.purpose is Purpose.SPECIMEN:
         raise NotFound("there is no such case; go back to the queue")
-    if found.state is State.ESCALATED and not session.senior:
-        raise Denied("this case was escalated; a senior reviewer decides it")
+    if not reads(session.role, found.kind, found.state):
+        if found.state is State.ESCALATED and session.can(Power.DECIDE):
+            raise Denied("this case was escalated; a senior reviewer decides it")
+        raise Denied("this case is not for your role")
+    if session.at_cases and unit.cases.excluded(case, session.reviewer):
+        raise Denied("this case is for somebody else; take the next one")
     return found
 
 
 def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
-    """Everything about one case, for one reviewer, at this moment."""
+    """Everything about one case, for one reviewer, at this moment; the view is audited."""
     now = world.desk.clock()
-    with world.store.transaction(snapshot=True) as unit:
+    with world.store.transaction() as unit:
         case = visible(unit, case_id, session)
-        hits, media = unit.cases.hits(case_id), unit.media.of_case(case_id)
+        who = f"reviewer:{session.reviewer}"
+        unit.audit.append(who, "case.viewed", f"case:{case_id}", {})
+        rules = unit.house.rules()
+        hits, media = unit.cases.hits(case.subject), unit.media.of_case(case.subject)
         names = {row["id"]: str(row["name"]) for row in unit.platforms.all()}
         lease = case.lease if case.lease and case.lease.holds(now) else None
-        logins = {row["id"]: str(row["login"]) for row in unit.reviewers.all()}
+        called = {row["id"]: str(row["pseudonym"]) for row in unit.reviewers.all()}
+        standing, _ = unit.cases.standing(case_id)
+        permissions = unit.cases.consents(case.subject)
+        opinions = unit.cases.opinions(case_id)
+        related = unit.cases.related(case_id, case.subject)
+        repeats = unit.cases.repeats(case.subject)
+        appeal = unit.cases.appeal(case_id)
+        statement = statement_of(unit, appeal) if appeal else None
+        earlier = unit.cases.get(case.subject) if case.kind is CaseKind.APPEAL else None
     mine = lease is not None and lease.reviewer == session.reviewer
     numbers = {upload.screening: at for at, upload in enumerate(case.uploads, start=1)}
     spaces = {space.name: space for space in world.spaces}
     named = [(upload, names.get(upload.platform, "?")) for upload in case.uploads]
+    pending = case.pending
+    blind = case.state in UNDECIDED
     return Facts(
         case=case,
-        age=lasting(now - case.opened_at),
+        age=words.lasting(now - case.opened_at),
+        due=words.due(case.deadline, now),
+        reason=words.reason(why_first(standing, rules.order), standing, now),
         matches=tuple(_match(hit, numbers, spaces) for hit in hits[:MOST_MATCHES]),
         left_out=max(0, len(hits) - MOST_MATCHES),
         people=len({hit.person for hit in hits if hit.person is not None}),
+        permissions=tuple(Permission(*row) for row in permissions),
         uploads=tuple(named[:MOST_UPLOADS]),
         platforms=tuple(sorted(Counter(name for _, name in named).items())),
         pictures=tuple(
@@ -126,10 +196,30 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
             )
             for medium in media
         ),
+        timelines=timelines(hits, numbers),
+        # Whoever decides sees what it was escalated for, never what somebody thought of it.
+        history=tuple(
+            said
+            for said in opinions
+            if not blind or said.verdict.state in (State.ESCALATED, State.FROZEN)
+        ),
+        related=tuple(one for one in related if case.purpose is Purpose.DECIDE),
+        repeats=repeats if case.purpose is Purpose.DECIDE else 0,
+        statement=statement,
+        side=appeal.side if appeal else None,
+        earlier=earlier,
         mine=mine,
-        holder=logins.get(lease.reviewer) if lease and not mine else None,
+        holder=called.get(lease.reviewer) if lease and not mine else None,
         seconds=_left(lease.until, now) if lease else 0,
-        decided_by=logins.get(case.verdict.reviewer) if case.verdict else None,
+        undo_seconds=(
+            _left(pending.until, now)
+            if pending and pending.verdict.reviewer == session.reviewer
+            else 0
+        ),
+        decided_by=called.get(case.verdict.reviewer) if case.verdict else None,
+        second_person=case.kind is CaseKind.FACE and rules.second_person_for_faces,
+        reason_below=rules.reason_below,
+        preferences=preferences.of(rules, session.preferences),
         token=lease.token if lease and mine else None,
     )
 
@@ -145,6 +235,7 @@ def _match(hit: CaseHit, numbers: Mapping[ScreeningId, int], spaces: Mapping[str
         source=words.source(hit.source),
         withdrawn=hit.withdrawn,
         witness=hit.witness,
+        rate=words.rate(hit.signal, hit.distance, hit.threshold),
         upload=numbers.get(hit.screening, 0),
         scale=scale(spaces.get(hit.signal), hit.distance, hit.threshold),
     )

@@ -2,48 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from pipeline.domain.case import Case, Ground, State
+from pipeline.domain.case import GROUNDS, Ground, State
 from pipeline.domain.ids import CaseId
-from pipeline.errors import Conflict, Invalid
+from pipeline.errors import Conflict, Invalid, Resting
 from pipeline.journeys import review
 from services.console.case_facts import facts_of, visible
 from services.console.queue_page import next_case
 from services.console.refusals import pages_of
-from services.console.sessions import Posted, PostedBy, Session, SessionOf, WorldOf
+from services.console.sessions import (
+    POSTS_CASES,
+    READS,
+    Posted,
+    PostedBy,
+    Session,
+    SessionOf,
+    WorldOf,
+)
 from services.wiring import World
 
 router = APIRouter(prefix="/cases/{case}")
 
 LONGEST_REASON = 4000
 
-_DECIDE: dict[State, Callable[[review.Desk, CaseId, UUID, Ground, str], Case]] = {
-    State.UPHELD: review.uphold,
-    State.DISMISSED: review.dismiss,
-    State.ESCALATED: review.escalate,
-}
+
+@router.get("", dependencies=[READS])
+def show(
+    request: Request,
+    world: WorldOf,
+    session: SessionOf,
+    case: UUID,
+    decided: UUID | None = None,
+    undone: bool = False,
+) -> Response:
+    """The case: its facts to whoever may read it, its upload and the form to whoever holds it.
+
+    ``decided`` names the case that was decided just before, which can still be undone from here.
+    """
+    return _page(request, world, session, CaseId(case), decided=decided, undone=undone)
 
 
-@router.get("")
-def show(request: Request, world: WorldOf, session: SessionOf, case: UUID) -> Response:
-    """The case: its facts to everyone, its upload and the form to whoever holds it."""
-    return _page(request, world, session, CaseId(case))
-
-
-@router.post("/claim")
+@router.post("/claim", dependencies=[POSTS_CASES])
 def claim(request: Request, world: WorldOf, posted: PostedBy, case: UUID) -> Response:
     """Take the case. Whoever comes back with a decision half written finds it in the form."""
     with world.store.transaction() as unit:
         visible(unit, CaseId(case), posted.session)
     try:
-        review.claim(
-            world.desk, CaseId(case), posted.session.reviewer, senior=posted.session.senior
-        )
+        review.claim(world.desk, CaseId(case), posted.session.reviewer, role=posted.session.role)
+    except Resting:
+        return RedirectResponse("/rest", 303)
     except Conflict as refused:
         return _page(request, world, posted.session, CaseId(case), posted, refused, 409)
     if posted.fields["reason"]:
@@ -51,27 +62,33 @@ def claim(request: Request, world: WorldOf, posted: PostedBy, case: UUID) -> Res
     return RedirectResponse(f"/cases/{case}", 303)
 
 
-@router.post("/renew")
+@router.post("/renew", dependencies=[POSTS_CASES])
 def renew(world: WorldOf, posted: PostedBy, case: UUID) -> Response:
     """Hold the case for longer; the seconds it is held from now."""
     held = review.renew(world.desk, CaseId(case), _token(posted))
     return JSONResponse({"seconds": int((held.until - world.desk.clock()).total_seconds())})
 
 
-@router.post("/release")
+@router.post("/release", dependencies=[POSTS_CASES])
 def release(world: WorldOf, posted: PostedBy, case: UUID) -> Response:
     """Give the case back, undecided."""
     review.release(world.desk, CaseId(case), _token(posted))
     return RedirectResponse("/queue", 303)
 
 
-@router.post("/decision")
+@router.post("/skip", dependencies=[POSTS_CASES])
+def skip(world: WorldOf, posted: PostedBy, case: UUID) -> Response:
+    """Not this one: it never comes to this reviewer again, and the next one does."""
+    review.skip(world.desk, CaseId(case), _token(posted))
+    return next_case(world, posted.session)
+
+
+@router.post("/decision", dependencies=[POSTS_CASES])
 def decide(request: Request, world: WorldOf, posted: PostedBy, case: UUID) -> Response:
     """Decide. Whatever stands in the way, what was typed comes back with the page."""
     try:
         to, ground = _outcome(posted.fields["outcome"])
-        reason = _reason(posted)
-        _DECIDE[to](world.desk, CaseId(case), _token(posted), ground, reason)
+        review.decide(world.desk, CaseId(case), _token(posted), to, ground, _reason(posted))
     except Invalid as refused:
         return _page(request, world, posted.session, CaseId(case), posted, refused, 422)
     except Conflict as refused:
@@ -89,7 +106,11 @@ def _page(
     posted: Posted | None = None,
     problem: Exception | None = None,
     status: int = 200,
+    *,
+    decided: UUID | None = None,
+    undone: bool = False,
 ) -> Response:
+    before, seconds = just_decided(world, session, decided)
     return pages_of(request).answer(
         "case.html",
         status=status,
@@ -99,7 +120,23 @@ def _page(
         outcome=posted.fields["outcome"] if posted else "",
         reason=posted.fields["reason"] if posted else "",
         longest=LONGEST_REASON,
+        before=before,
+        before_seconds=seconds,
+        undone=undone,
     )
+
+
+def just_decided(world: World, session: Session, decided: UUID | None) -> tuple[CaseId | None, int]:
+    """The case decided just before and the seconds in which that can be undone."""
+    if decided is None:
+        return None, 0
+    now = world.desk.clock()
+    with world.store.transaction() as unit:
+        found = unit.cases.get(CaseId(decided))
+    pending = found.pending if found else None
+    if pending is None or pending.verdict.reviewer != session.reviewer or pending.until <= now:
+        return None, 0
+    return CaseId(decided), max(1, round((pending.until - now).total_seconds()))
 
 
 def _outcome(text: str) -> tuple[State, Ground]:
@@ -111,7 +148,7 @@ def _outcome(text: str) -> tuple[State, Ground]:
         to, why = State(state), Ground(ground)
     except ValueError:
         raise Invalid("choose one of the decisions in the form") from None
-    if to not in _DECIDE:
+    if to not in GROUNDS:
         raise Invalid("choose one of the decisions in the form")
     return to, why
 

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from pipeline.errors import Denied, TooManyAttempts
 from services.console.refusals import pages_of
 from services.console.sessions import (
-    PostedBy,
+    HalfOf,
     WorldOf,
     cookie_name,
     set_cookie,
@@ -50,7 +50,7 @@ def enter(request: Request, world: WorldOf, fields: Form) -> Response:
         return _form(request, world, login, said, 429, {"retry-after": str(seconds)})
     except Denied as refused:
         return _form(request, world, login, str(refused), 401)
-    answer = RedirectResponse("/queue", 303)
+    answer = RedirectResponse("/", 303)  # which leads on to the second factor where that is due
     set_cookie(answer, world, cookie_name(world), token)
     answer.delete_cookie(
         _form_cookie(world), path="/", httponly=True, samesite="strict",
@@ -60,9 +60,10 @@ def enter(request: Request, world: WorldOf, fields: Form) -> Response:
 
 
 @router.post("/logout")
-def leave(request: Request, world: WorldOf, posted: PostedBy) -> Response:
-    """End the session, here and in the database."""
-    sign_out(world, request.cookies[cookie_name(world)], posted.session.reviewer)
+def leave(request: Request, world: WorldOf, fields: Form, half: HalfOf) -> Response:
+    """End the session, here and in the database, the second factor given or not."""
+    csrf.require(fields.csrf, half.session.csrf)
+    sign_out(world, request.cookies[cookie_name(world)], half.session.reviewer)
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(
         cookie_name(world), path="/", httponly=True, samesite="strict",
@@ -87,6 +88,7 @@ def _form(
         token=csrf.of_cookie(cookie),
         login=login,
         problem=problem,
+        single_sign_on=world.settings.oidc_issuer is not None,
     )
     set_cookie(page, world, _form_cookie(world), cookie)
     return page

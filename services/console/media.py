@@ -7,6 +7,7 @@ metadata. What is shown is made anew of the canonical picture, and a decoder's p
 from __future__ import annotations
 
 import io
+import math
 from uuid import UUID
 
 import numpy as np
@@ -16,16 +17,17 @@ from PIL import Image
 
 from pipeline.domain.ids import CaseId, MediaId
 from pipeline.errors import Invalid
-from pipeline.journeys import review
+from pipeline.journeys import rest, review
 from services.console.case_facts import visible
-from services.console.sessions import PostedBy, SessionOf, WorldOf
+from services.console.sessions import CASES, POSTS_CASES, PostedBy, SessionOf, WorldOf
+from services.console.showing import cartoon, watermarked
 
 router = APIRouter(prefix="/cases/{case}/media/{medium}")
 
 FULL_SIDE = 2048
 
 
-@router.get("/preview")
+@router.get("/preview", dependencies=[CASES])
 def preview(world: WorldOf, session: SessionOf, case: UUID, medium: UUID) -> Response:
     """The derivative, for whoever holds the case."""
     with world.store.transaction() as unit:
@@ -34,17 +36,37 @@ def preview(world: WorldOf, session: SessionOf, case: UUID, medium: UUID) -> Res
     return _jpeg(world.decoders.preview(b"".join(chunks)), quality=70)
 
 
-@router.post("/reveal")
+@router.post("/reveal", dependencies=[POSTS_CASES])
 def reveal(world: WorldOf, posted: PostedBy, case: UUID, medium: UUID) -> Response:
-    """The upload itself, for whoever holds the case; every look is audited."""
+    """The upload itself, for whoever holds the case; every look is audited and counted.
+
+    It carries the reviewer's pseudonym, and is drawn as a cartoon for whoever asks for that.
+    """
     try:
         token = UUID(posted.fields["token"])
     except ValueError:
         raise Invalid("the page lost its claim on the case; reload it") from None
-    chunks = review.reveal(
-        world.desk, CaseId(case), MediaId(medium), token, posted.session.reviewer
-    )
-    return _jpeg(world.decoders.bounded(b"".join(chunks), FULL_SIDE), quality=90)
+    session = posted.session
+    look, chunks = review.reveal(world.desk, CaseId(case), MediaId(medium), token, session.reviewer)
+    pixels = world.decoders.bounded(b"".join(chunks), FULL_SIDE)
+    drawn = cartoon(pixels) if posted.fields["as"] == "cartoon" else pixels
+    marked = watermarked(Image.fromarray(drawn), session.pseudonym)
+    answer = _jpeg(np.asarray(marked), quality=90)
+    answer.headers["x-look"] = str(look)
+    return answer
+
+
+@router.post("/looked", dependencies=[POSTS_CASES])
+def looked(world: WorldOf, posted: PostedBy, case: UUID, medium: UUID) -> Response:  # noqa: ARG001
+    """A look has ended after so many seconds."""
+    try:
+        look, seconds = UUID(posted.fields["look"]), float(posted.fields["seconds"])
+    except ValueError:
+        raise Invalid("a look has an id and a number of seconds") from None
+    if not math.isfinite(seconds):
+        raise Invalid("a look has an id and a number of seconds")
+    rest.end_look(world.desk, look, posted.session.reviewer, seconds)
+    return Response(status_code=204)
 
 
 def _jpeg(pixels: NDArray[np.uint8], *, quality: int) -> Response:

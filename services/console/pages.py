@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,14 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters.update(
-            short=short, when=when, signal=words.signal, state=words.state, ground=words.ground
+            short=short,
+            when=when,
+            clock=clock,
+            signal=words.signal,
+            state=words.state,
+            ground=words.ground,
+            kind=words.kind,
+            purpose=words.purpose,
         )
 
     def answer(
@@ -48,17 +55,11 @@ def short(identifier: UUID) -> str:
     return identifier.hex[-8:]
 
 
+def clock(moment: datetime) -> str:
+    """A time of today."""
+    return moment.strftime("%H:%M UTC")
+
+
 def when(moment: datetime) -> str:
     """A time as people read it; all times are UTC and say so."""
     return moment.strftime("%-d %B %Y, %H:%M UTC")
-
-
-def lasting(span: timedelta) -> str:
-    """A span in its two largest units, such as ``3 d 4 h``."""
-    minutes = max(0, int(span.total_seconds() // 60))
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else "less than a minute"

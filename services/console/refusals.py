@@ -20,7 +20,7 @@ from pipeline.errors import (
     Unavailable,
 )
 from services.console.pages import Pages
-from services.console.sessions import SignedOut
+from services.console.sessions import HalfSignedIn, SignedOut
 from services.web.forms import Fields
 
 log = structlog.get_logger()
@@ -56,6 +56,8 @@ def _refused(request: Request, error: Exception) -> Response:
         return broken(request, error)
     _, status, title = found
     fields = cast(Fields | None, getattr(request.state, "fields", None))
+    if isinstance(error, HalfSignedIn) and request.method == "GET" and _wants_page(request):
+        return RedirectResponse("/second", 303)
     if isinstance(error, SignedOut) and request.method == "GET" and _wants_page(request):
         return RedirectResponse("/login", 303)
     headers = {"retry-after": "2"} if status == 503 else {}

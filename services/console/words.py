@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.domain.case import Ground, State
+from pipeline.domain.case import CaseKind, Ground, State
+from pipeline.domain.house import OrderBy, Standing
 from pipeline.domain.media import Turn
 
 _SIGNALS = {
@@ -16,6 +18,10 @@ _SIGNALS = {
 _STATES = {
     State.OPEN: "Open",
     State.ESCALATED: "Escalated",
+    State.FROZEN: "Frozen",
+    State.REPORTED: "Reported",
+    State.STANDS: "Stands",
+    State.OVERTURNED: "Overturned",
     State.UPHELD: "Upheld",
     State.DISMISSED: "Dismissed",
     State.WITHDRAWN: "Withdrawn",
@@ -29,6 +35,17 @@ _GROUNDS = {
     Ground.POSSIBLE_MINOR: "Possibly a minor",
     Ground.THREAT: "A threat, or somebody is in danger",
     Ground.UNSURE: "I am not sure",
+    Ground.APPARENT_MINOR: "It appears to show a minor",
+    Ground.ADULT: "Not a minor",
+    Ground.DECISION_RIGHT: "The decision was right",
+    Ground.DECISION_WRONG: "The decision was wrong",
+}
+_KINDS = {
+    CaseKind.HASH: "Picture or video",
+    CaseKind.FACE: "Face",
+    CaseKind.NOTICE: "Notice",
+    CaseKind.APPEAL: "Appeal",
+    CaseKind.ENROLMENT: "Enrolment",
 }
 DECISIONS: tuple[tuple[State, str, str, tuple[Ground, ...]], ...] = (
     (
@@ -47,7 +64,37 @@ DECISIONS: tuple[tuple[State, str, str, tuple[Ground, ...]], ...] = (
         State.ESCALATED,
         "Escalate",
         "A senior reviewer decides; the platforms wait.",
-        (Ground.POSSIBLE_MINOR, Ground.THREAT, Ground.UNSURE),
+        (Ground.THREAT, Ground.UNSURE),
+    ),
+    (
+        State.FROZEN,
+        "Freeze",
+        "At once and without undo: nobody but the protected role sees it from now on.",
+        (Ground.POSSIBLE_MINOR,),
+    ),
+    (
+        State.REPORTED,
+        "Report",
+        "Platforms take it down and preserve it; the report to the CyberTipline is prepared.",
+        (Ground.APPARENT_MINOR,),
+    ),
+    (
+        State.OPEN,
+        "Give it back",
+        "It goes back to the ordinary queue, undecided.",
+        (Ground.ADULT,),
+    ),
+    (
+        State.STANDS,
+        "Keep the decision",
+        "Whoever appealed is told that it stands.",
+        (Ground.DECISION_RIGHT,),
+    ),
+    (
+        State.OVERTURNED,
+        "Turn it round",
+        "The platforms are told the opposite of what they were told before.",
+        (Ground.DECISION_WRONG,),
     ),
 )
 """Decisions in the order of the form, with what each brings about and the grounds it may name."""
@@ -71,6 +118,126 @@ def state(value: State) -> str:
 def ground(value: Ground) -> str:
     """Why a reviewer decided."""
     return _GROUNDS[value]
+
+
+def kind(value: CaseKind) -> str:
+    """What a case asks."""
+    return _KINDS[value]
+
+
+_PURPOSES = {
+    "hashes": "Hashes of pictures are held and compared",
+    "face": "The face is learned and compared with intimate uploads",
+    "features": "Local features of pictures are held and compared",
+}
+
+
+def purpose(name: str) -> str:
+    """What somebody's consent is for."""
+    return _PURPOSES.get(name, name)
+
+
+KEYS: dict[str, str] = {
+    "upheld:match": "u",
+    "dismissed:wrong_match": "w",
+    "dismissed:consented": "c",
+    "dismissed:not_intimate": "n",
+    "dismissed:public_interest": "p",
+    "escalated:threat": "t",
+    "escalated:unsure": "s",
+    "frozen:possible_minor": "m",
+    "reported:apparent_minor": "r",
+    "open:adult": "a",
+    "stands:decision_right": "d",
+    "overturned:decision_wrong": "o",
+    "write": "e",
+    "submit": "Shift+Enter",
+    "submit_next": "Ctrl+Enter",
+    "skip": "x",
+    "range_next": "j",
+    "range_before": "k",
+    "frame_before": ",",
+    "frame_next": ".",
+}
+"""What is pressed for what: a letter selects, other keys submit. Everybody may choose their own."""
+
+KEY_NAMES: dict[str, str] = {
+    "write": "Write the reason",
+    "submit": "Decide",
+    "submit_next": "Decide and take the next",
+    "skip": "Not this one",
+    "range_next": "Next matched stretch",
+    "range_before": "Matched stretch before",
+    "frame_before": "A frame back",
+    "frame_next": "A frame on",
+}
+
+
+def outcome(value: str) -> str:
+    """A decision with its ground, such as ``dismissed:consented``, in words."""
+    to, _, why = value.partition(":")
+    named = {state: name for state, name, _, _ in DECISIONS}
+    return f"{named[State(to)]}: {ground(Ground(why))}"
+
+
+def rate(name: str, distance: float, threshold: float) -> str:
+    """How often pictures that have nothing to do with each other come this near, in words.
+
+    From the measurements that ``domain.witness`` and the README name.
+    """
+    if name == "pdq":
+        if distance <= 31:
+            return "None of 30 thousand million comparisons of unrelated pictures came this near."
+        return "About 3 in 10 million comparisons of unrelated parts of pictures come this near."
+    if name == "phash":
+        return "At most 15 in a million comparisons of unrelated pictures come within 60 bits" + (
+            "." if distance > 20 else ", and far fewer this near."
+        )
+    if 0 < threshold < 1:
+        return (
+            "Faces of different people come this near now and then, the more often the more people"
+            " are protected: look for what else speaks for it."
+        )
+    return ""
+
+
+def due(deadline: datetime | None, now: datetime) -> str:
+    """How long the law still gives, or how late it is; empty without a clock."""
+    if deadline is None:
+        return ""
+    if deadline <= now:
+        return f"{lasting(now - deadline)} late"
+    return f"in {lasting(deadline - now)}"
+
+
+def reason(why: OrderBy, case: Standing, now: datetime) -> str:
+    """Why a case comes now, as a reviewer reads it."""
+    if why is OrderBy.DEADLINE and case.deadline is not None:
+        until = datetime.fromtimestamp(case.deadline, UTC)
+        if until <= now:
+            return f"its deadline passed {lasting(now - until)} ago"
+        return f"deadline in {lasting(until - now)}"
+    if why is OrderBy.PRIORITY:
+        return "it was marked as urgent"
+    if why is OrderBy.SEVERITY:
+        return "a threat is named" if case.severity >= 3 else "the platform rates it intimate"
+    if why is OrderBy.SPREAD:
+        return f"it was uploaded {case.spread} times"
+    if why is OrderBy.CONFIDENCE:
+        return "the match is near"
+    waited = now - datetime.fromtimestamp(case.opened, UTC)
+    return f"it has waited for {lasting(waited)}"
+
+
+def lasting(span: timedelta) -> str:
+    """A span in its two largest units, such as ``3 d 4 h``."""
+    minutes = max(0, int(span.total_seconds() // 60))
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else "less than a minute"
 
 
 def view(stored: Mapping[str, Any]) -> str:

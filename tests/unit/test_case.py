@@ -16,9 +16,11 @@ from pipeline.domain.case import (
     NEXT,
     UNDECIDED,
     Case,
+    CaseKind,
     CaseUpload,
     Dismissal,
     Ground,
+    Purpose,
     State,
     Takedown,
     Verdict,
@@ -34,6 +36,11 @@ RIGHT = {
     State.UPHELD: Ground.MATCH,
     State.DISMISSED: Ground.WRONG_MATCH,
     State.ESCALATED: Ground.UNSURE,
+    State.FROZEN: Ground.POSSIBLE_MINOR,
+    State.REPORTED: Ground.APPARENT_MINOR,
+    State.OPEN: Ground.ADULT,
+    State.STANDS: Ground.DECISION_RIGHT,
+    State.OVERTURNED: Ground.DECISION_WRONG,
 }
 
 
@@ -55,13 +62,24 @@ def make_case(state=State.OPEN, uploads=None, hits=None, claimed_by=None, **chan
 
 
 def decide(case, to, token=TOKEN, ground=None, reason="It is the same picture.", now=NOON):
+    made = decided(case, to, token, ground or RIGHT[to], reason, now)
+    return made[0] if isinstance(made, tuple) else made
+
+
+def decided(case, to, token, ground, reason, now):
+    """A decision with all that it brings about."""
+    if to is State.OVERTURNED:
+        return case.overturn(token, ground, reason, now, State.UPHELD)
     verb = {
         State.UPHELD: case.uphold,
         State.DISMISSED: case.dismiss,
         State.ESCALATED: case.escalate,
+        State.FROZEN: case.freeze,
+        State.REPORTED: case.report,
+        State.OPEN: case.unfreeze,
+        State.STANDS: case.stand,
     }[to]
-    made = verb(token, ground or RIGHT[to], reason, now)
-    return made[0] if isinstance(made, tuple) else made
+    return verb(token, ground, reason, now)
 
 
 # --- random lives -------------------------------------------------------------------------------
@@ -168,20 +186,20 @@ class Life(RuleBasedStateMachine):
         case, held = self.case, self.held() and self.holder[1] == self.some_token(pick)
         allowed = to in NEXT[case.state] and held and ground in GROUNDS[to] and reason.strip()
         try:
-            if to is State.UPHELD:
-                after, made = case.uphold(token, ground, reason, self.now)
-                self.takedowns_cover_all(made, after)
+            made = decided(case, to, token, ground, reason, self.now)
+            after, follows = made if isinstance(made, tuple) else (made, None)
+            if to in (State.UPHELD, State.REPORTED):
+                self.takedowns_cover_all(follows, after)
             elif to is State.DISMISSED:
-                after, made = case.dismiss(token, ground, reason, self.now)
-                self.dismissals_are_the_hits(made)
+                self.dismissals_are_the_hits(follows)
             else:
-                after = case.escalate(token, ground, reason, self.now)
+                assert not follows
         except ConsentryError:
             assert not allowed
         else:
             assert allowed
             expected = Verdict(to, ground, "It is the same picture.", self.holder[0], self.now)
-            assert after.verdict == expected
+            assert after.verdict == (None if to is State.OPEN else expected)
             assert after.lease is None
             self.holder = None
             self.step(after)
@@ -208,7 +226,9 @@ class Life(RuleBasedStateMachine):
         before = self.case
         after = before.without_entries(frozenset(EntryId(entry) for entry in withdrawn))
         assert set(after.hits) == {pair for pair in before.hits if pair[1] not in withdrawn}
-        if before.state in UNDECIDED:
+        if before.state is State.FROZEN:
+            assert after.state is State.FROZEN, "the law's hold beats erasure"
+        elif before.state in UNDECIDED:
             assert (after.state is State.WITHDRAWN) == (not after.hits)
             if after.state is State.WITHDRAWN:
                 self.holder = None
@@ -228,7 +248,7 @@ class Life(RuleBasedStateMachine):
     def a_decided_case_has_no_lease_and_an_upheld_or_dismissed_one_has_its_verdict(self):
         if self.case.state not in UNDECIDED:
             assert self.case.lease is None
-        if self.case.state in GROUNDS:
+        if self.case.state in GROUNDS and self.case.state is not State.OPEN:
             assert self.case.verdict is not None
             assert self.case.verdict.state is self.case.state
 
@@ -253,7 +273,7 @@ def test_only_transitions_that_stand_in_the_table_can_be_taken(before, after):
 
 def test_every_state_stands_in_the_table_and_every_ending_is_final():
     assert set(NEXT) == set(State)
-    assert {State.OPEN, State.ESCALATED} == UNDECIDED
+    assert {State.OPEN, State.ESCALATED, State.FROZEN} == UNDECIDED
     assert not any(NEXT[state] for state in DECIDED)
 
 
@@ -262,11 +282,19 @@ def test_no_ground_serves_two_decisions_and_every_ground_serves_one():
     assert sorted(listed) == sorted(Ground)
 
 
+def ready_for(to):
+    """A claimed case in a state from which a decision can be taken."""
+    frozen = to in (State.OPEN, State.REPORTED)
+    return make_case(State.FROZEN if frozen else State.OPEN, claimed_by=ANNA)
+
+
 @pytest.mark.parametrize(("to", "ground"), sorted(product(GROUNDS, Ground)))
 def test_a_decision_takes_only_the_grounds_that_belong_to_it(to, ground):
-    case = make_case(claimed_by=ANNA)
+    case = ready_for(to)
     if ground in GROUNDS[to]:
-        assert decide(case, to, ground=ground).verdict.ground is ground
+        after = decide(case, to, ground=ground)
+        assert after.state is to
+        assert to is State.OPEN or after.verdict.ground is ground
     else:
         with pytest.raises(Invalid, match="the grounds are"):
             decide(case, to, ground=ground)
@@ -276,7 +304,7 @@ def test_a_decision_takes_only_the_grounds_that_belong_to_it(to, ground):
 @pytest.mark.parametrize("to", sorted(GROUNDS))
 def test_a_decision_needs_a_reason_in_words(to, reason):
     with pytest.raises(Invalid, match="reason in words"):
-        decide(make_case(claimed_by=ANNA), to, reason=reason)
+        decide(ready_for(to), to, reason=reason)
 
 
 def test_the_verdict_names_the_reviewer_who_held_the_lease():
@@ -309,13 +337,13 @@ def test_claiming_again_makes_the_first_token_worthless():
 @pytest.mark.parametrize("to", sorted(GROUNDS))
 def test_nobody_decides_after_the_lease_has_run_out(to):
     with pytest.raises(LeaseLost):
-        decide(make_case(claimed_by=ANNA), to, now=NOON + LEASE)
+        decide(ready_for(to), to, now=NOON + LEASE)
 
 
 @pytest.mark.parametrize("to", sorted(GROUNDS))
 def test_nobody_decides_an_unclaimed_case(to):
     with pytest.raises(LeaseLost):
-        decide(make_case(), to)
+        decide(replace(ready_for(to), lease=None), to)
 
 
 @pytest.mark.parametrize("state", DECIDED)
@@ -401,7 +429,7 @@ def test_the_same_bytes_uploaded_twice_are_dismissed_once_for_each_entry():
 # --- withdrawal ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", sorted(UNDECIDED))
+@pytest.mark.parametrize("state", [State.OPEN, State.ESCALATED])
 def test_a_case_closes_when_all_it_rests_on_was_withdrawn_even_while_claimed(state):
     closed = make_case(state, claimed_by=ANNA).without_entries(frozenset({EntryId(1)}))
     assert (closed.state, closed.hits, closed.lease) == (State.WITHDRAWN, (), None)
@@ -421,6 +449,91 @@ def test_a_case_that_rests_on_somebody_else_too_stays_with_its_reviewer():
 @pytest.mark.parametrize("state", DECIDED)
 def test_what_was_decided_stays_decided_after_a_withdrawal(state):
     assert make_case(state).without_entries(frozenset({EntryId(1)})).state is state
+
+
+def test_a_frozen_case_is_kept_when_all_it_rests_on_was_withdrawn():
+    case = make_case(State.FROZEN, claimed_by=ANNA)
+    kept = case.without_entries(frozenset({EntryId(1)}))
+    assert (kept.state, kept.hits, kept.lease) == (State.FROZEN, (), case.lease)
+
+
+# --- decisions that can be undone ---------------------------------------------------------------
+
+PAUSE = timedelta(seconds=10)
+
+
+def hold(case, to=State.UPHELD, reason="It is the same picture.", **more):
+    return case.hold(to, TOKEN, RIGHT[to], reason, NOON, PAUSE, **more)
+
+
+def test_a_held_decision_has_no_effect_yet_and_nobody_can_take_the_case():
+    held = hold(make_case(claimed_by=ANNA))
+    assert (held.state, held.verdict, held.lease) == (State.OPEN, None, None)
+    assert held.pending.until == NOON + PAUSE
+    for reviewer in (ANNA, BERTA):
+        with pytest.raises(LeaseLost, match="just decided"):
+            held.claim(reviewer, OTHER, NOON)
+
+
+def test_whoever_decided_can_undo_until_the_pause_ends_and_nobody_else_ever():
+    held = hold(make_case(claimed_by=ANNA))
+    with pytest.raises(IllegalTransition, match="taken effect"):
+        held.undo(BERTA, OTHER, NOON)
+    with pytest.raises(IllegalTransition, match="taken effect"):
+        held.undo(ANNA, OTHER, NOON + PAUSE)
+    back = held.undo(ANNA, OTHER, NOON + PAUSE - timedelta(seconds=1))
+    assert (back.pending, back.lease.reviewer, back.lease.token) == (None, ANNA, OTHER)
+    with pytest.raises(IllegalTransition):
+        back.settle(OTHER, NOON + PAUSE)
+
+
+def test_a_held_decision_settles_in_its_deciders_name_as_of_the_moment_it_was_made():
+    held = hold(make_case(claimed_by=ANNA))
+    with pytest.raises(IllegalTransition, match="due"):
+        held.settle(OTHER, NOON)
+    resumed, verdict = held.settle(OTHER, NOON + timedelta(hours=3))
+    upheld, takedowns = resumed.uphold(OTHER, verdict.ground, verdict.reason, verdict.at)
+    assert upheld.verdict == Verdict(
+        State.UPHELD, Ground.MATCH, "It is the same picture.", ANNA, NOON
+    )
+    assert len(takedowns) == 1
+
+
+@pytest.mark.parametrize("to", [State.OPEN, State.REPORTED, State.STANDS, State.OVERTURNED])
+def test_what_a_case_does_not_ask_cannot_be_held(to):
+    with pytest.raises(IllegalTransition):
+        hold(make_case(claimed_by=ANNA), to)
+
+
+def test_whatever_would_fail_later_is_refused_when_it_is_held():
+    with pytest.raises(Invalid, match="reason in words"):
+        hold(make_case(claimed_by=ANNA), reason=" ")
+    assert hold(make_case(claimed_by=ANNA), reason=" ", wordless=True).pending.verdict.reason == ""
+    with pytest.raises(LeaseLost):
+        hold(make_case())
+
+
+def test_a_held_decision_ends_when_all_that_the_case_rests_on_is_withdrawn():
+    closed = hold(make_case(claimed_by=ANNA)).without_entries(frozenset({EntryId(1)}))
+    assert (closed.state, closed.pending) == (State.WITHDRAWN, None)
+
+
+# --- appeals and second looks -------------------------------------------------------------------
+
+
+def test_overturning_a_dismissal_takes_down_and_overturning_an_upheld_case_does_not():
+    appeal = make_case(claimed_by=ANNA, kind=CaseKind.APPEAL, about=CaseId(UUID(int=77)))
+    for earlier, count in ((State.DISMISSED, 1), (State.UPHELD, 0)):
+        _, takedowns = appeal.overturn(TOKEN, Ground.DECISION_WRONG, "It was.", NOON, earlier)
+        assert len(takedowns) == count
+        assert all(takedown.case == CaseId(UUID(int=77)) for takedown in takedowns)
+
+
+def test_a_second_look_decides_nothing_and_a_real_case_is_never_merely_looked_at():
+    look = make_case(claimed_by=ANNA, purpose=Purpose.SECOND_LOOK, about=CaseId(UUID(int=77)))
+    assert look.opine(State.UPHELD, TOKEN, Ground.MATCH, "Same.", NOON).state is State.UPHELD
+    with pytest.raises(IllegalTransition, match="to be decided"):
+        make_case(claimed_by=ANNA).opine(State.UPHELD, TOKEN, Ground.MATCH, "Same.", NOON)
 
 
 # --- what prints --------------------------------------------------------------------------------

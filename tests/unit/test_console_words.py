@@ -9,8 +9,8 @@ import pytest
 from pipeline.domain.case import GROUNDS, Ground, State
 from pipeline.domain.signal import Metric, Space
 from services.console import words
-from services.console.pages import lasting
 from services.console.scale import WIDTH, scale
+from services.console.words import lasting
 
 PDQ = Space("pdq", "1", Metric.HAMMING, 256)
 FACE = Space("face", "1", Metric.INNER_PRODUCT, 512)

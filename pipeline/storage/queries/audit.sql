@@ -20,3 +20,10 @@ ORDER BY log.seq;
 SELECT id, platform, content_id, verdict, refusal, case_id, policy, index_seq, received_at, form,
        bytes
 FROM screenings WHERE audited = %(seq)s;
+
+-- name: audit_recent
+-- Records, newest first, below a sequence and about a subject where those are given.
+SELECT chain, seq, at, actor, action, subject, body, hash FROM audit_log
+WHERE chain = 'main' AND (%(before)s::bigint IS NULL OR seq < %(before)s::bigint)
+  AND (%(subject)s::text IS NULL OR subject = %(subject)s)
+ORDER BY seq DESC LIMIT %(limit)s;

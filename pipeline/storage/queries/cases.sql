@@ -5,7 +5,7 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(what)s, 42));
 -- name: case_undecided_for
 -- The undecided case of the same upload on the same platform, or of the same bytes anywhere.
 SELECT c.id FROM cases c JOIN case_uploads u ON u.case_id = c.id
-WHERE c.state IN ('open', 'escalated')
+WHERE c.state IN ('open', 'escalated', 'frozen') AND c.purpose = 'decide'
   AND ((u.platform = %(platform)s AND u.content_id = %(content_id)s)
        OR u.fingerprint = %(fingerprint)s)
 ORDER BY c.opened_at, c.id LIMIT 1
@@ -13,8 +13,16 @@ FOR UPDATE OF c;
 
 -- name: case_open
 -- A new case.
-INSERT INTO cases (id, state, opened_at, kind, deadline, priority)
-VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s);
+INSERT INTO cases (id, state, opened_at, kind, deadline, priority, about, purpose)
+VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s, %(about)s, %(purpose)s);
+
+-- name: case_place
+-- Write down where a case stands among the others.
+SELECT case_place(%(case)s);
+
+-- name: cases_place_all
+-- Write down anew where every undecided case stands, after the house rules were changed.
+SELECT count(case_place(id)) FROM cases WHERE state IN ('open', 'escalated', 'frozen');
 
 -- name: case_raise
 -- A further upload makes a case more urgent, or one about more than a face.
@@ -63,10 +71,13 @@ FROM case_hits h LEFT JOIN grants g ON g.id = h.granted
 WHERE h.case_id = %(case)s ORDER BY h.rank, h.entry, h.screening;
 
 -- name: case_save
--- State, lease and verdict of a case.
+-- State, lease, verdict and pending decision of a case.
 UPDATE cases SET state = %(state)s, lease_reviewer = %(lease_reviewer)s,
   lease_until = %(lease_until)s, lease_token = %(lease_token)s, ground = %(ground)s,
-  reason = %(reason)s, decided_by = %(decided_by)s, decided_at = %(decided_at)s
+  reason = %(reason)s, decided_by = %(decided_by)s, decided_at = %(decided_at)s,
+  pending_state = %(pending_state)s, pending_ground = %(pending_ground)s,
+  pending_reason = %(pending_reason)s, pending_by = %(pending_by)s,
+  pending_at = %(pending_at)s, pending_until = %(pending_until)s
 WHERE id = %(case)s;
 
 -- name: dismissed_among
@@ -80,38 +91,221 @@ INSERT INTO dismissals (fingerprint, entry, case_id) VALUES (%(fingerprint)s, %(
 ON CONFLICT DO NOTHING;
 
 -- name: case_next
--- The case that has waited longest and that nobody holds; two askers never get the same one.
-SELECT id FROM cases
-WHERE (state = 'open' OR (state = 'escalated' AND %(senior)s))
-  AND (lease_until IS NULL OR lease_until <= %(now)s)
-ORDER BY opened_at, id LIMIT 1
+-- The first case by rank that nobody holds, of the desks and queues that somebody works at; two
+-- askers never get the same one. A few of each desk are candidates, so that the first one's being
+-- taken at this moment leaves others.
+WITH candidates AS (
+  SELECT found.id
+  FROM unnest(%(states)s::text[], %(kinds)s::text[]) AS desk(state, kind)
+  CROSS JOIN unnest(%(queues)s::text[]) AS queues(name)
+  CROSS JOIN LATERAL (
+    SELECT c.id FROM cases c
+    WHERE c.state = desk.state AND c.kind = desk.kind AND c.queue = queues.name
+      AND c.state IN ('open', 'escalated', 'frozen') AND c.pending_until IS NULL
+      AND c.purpose <> 'specimen'
+      AND (c.lease_until IS NULL OR c.lease_until <= %(now)s)
+      AND NOT EXISTS (SELECT FROM case_exclusions x
+                      WHERE x.reviewer = %(reviewer)s AND x.case_id = c.id)
+      AND NOT EXISTS (SELECT FROM platform_exclusions x
+                      JOIN case_uploads u ON u.platform = x.platform
+                      WHERE x.reviewer = %(reviewer)s AND u.case_id = coalesce(c.about, c.id))
+    ORDER BY c.rank, c.id LIMIT 16
+  ) AS found
+)
+SELECT c.id FROM cases c
+WHERE c.id IN (SELECT id FROM candidates)
+  AND c.state IN ('open', 'escalated', 'frozen') AND c.pending_until IS NULL
+  AND (c.lease_until IS NULL OR c.lease_until <= %(now)s)
+ORDER BY c.rank, c.id LIMIT 1
 FOR UPDATE SKIP LOCKED;
 
 -- name: case_queue
--- Undecided cases, oldest first, with what a list shows.
-SELECT c.id, c.state, c.opened_at, near.distance AS nearest, near.signal,
-       (SELECT count(*) FROM case_uploads u WHERE u.case_id = c.id) AS uploads,
+-- Undecided cases by rank, with what a list shows. A filter that is not given lets all through.
+SELECT c.id, c.kind, c.purpose, c.state, c.queue, c.opened_at, c.deadline, c.priority, c.severity,
+       c.spread, c.nearness, c.language, c.pending_until IS NOT NULL AS pending,
        ARRAY(SELECT DISTINCT p.name FROM case_uploads u JOIN platforms p ON p.id = u.platform
-             WHERE u.case_id = c.id ORDER BY p.name) AS platforms,
-       CASE WHEN c.lease_until > %(now)s THEN r.login END AS reviewer
+             WHERE u.case_id = coalesce(c.about, c.id) ORDER BY p.name) AS platforms,
+       CASE WHEN c.lease_until > %(now)s THEN r.pseudonym END AS reviewer
 FROM cases c
 LEFT JOIN reviewers r ON r.id = c.lease_reviewer
-LEFT JOIN LATERAL (
-  SELECT h.distance, h.signal FROM case_hits h WHERE h.case_id = c.id
-  ORDER BY h.rank, h.entry LIMIT 1) near ON true
-WHERE c.state IN ('open', 'escalated')
+WHERE c.state IN ('open', 'escalated', 'frozen') AND c.state = ANY(%(states)s::text[])
+  AND c.purpose <> 'specimen'
+  AND (%(kind)s::text IS NULL OR c.kind = %(kind)s)
+  AND (%(queue)s::text IS NULL OR c.queue = %(queue)s)
+  AND (%(platform)s::text IS NULL OR EXISTS (
+       SELECT FROM case_uploads u JOIN platforms p ON p.id = u.platform
+       WHERE u.case_id = coalesce(c.about, c.id) AND p.name = %(platform)s))
+  AND (%(before)s::timestamptz IS NULL OR c.deadline <= %(before)s)
   AND (%(after)s::uuid IS NULL
-       OR (c.opened_at, c.id) > (SELECT a.opened_at, a.id FROM cases a WHERE a.id = %(after)s::uuid))
-ORDER BY c.opened_at, c.id LIMIT %(limit)s;
+       OR (c.rank, c.id) > (SELECT a.rank, a.id FROM cases a WHERE a.id = %(after)s::uuid))
+ORDER BY c.rank, c.id LIMIT %(limit)s;
+
+-- name: case_standing
+-- What a case's place rests on.
+SELECT deadline, priority, severity, spread, nearness, opened_at, queue, language FROM cases
+WHERE id = %(case)s;
+
+-- name: cases_waiting_for
+-- How many cases wait at these desks and in these queues, and since when the oldest does.
+SELECT count(*) AS waiting, min(opened_at) AS oldest FROM cases c
+JOIN unnest(%(states)s::text[], %(kinds)s::text[]) AS desk(state, kind)
+  ON c.state = desk.state AND c.kind = desk.kind
+WHERE c.state IN ('open', 'escalated', 'frozen') AND c.pending_until IS NULL
+  AND c.purpose <> 'specimen' AND c.queue = ANY(%(queues)s::text[]);
+
+-- name: cases_held_by
+-- The undecided cases whose lease somebody holds, the longest left first.
+SELECT id FROM cases
+WHERE lease_reviewer = %(reviewer)s AND lease_until > %(now)s
+  AND state IN ('open', 'escalated', 'frozen')
+ORDER BY lease_until DESC;
+
+-- name: cases_pending_of
+-- Decisions of somebody that can still be undone, the last first.
+SELECT id FROM cases
+WHERE pending_until > %(now)s AND pending_by = %(reviewer)s ORDER BY pending_until DESC;
+
+-- name: cases_pending_due
+-- Cases whose decision can be undone no more and must take effect.
+SELECT id FROM cases WHERE pending_until <= %(now)s ORDER BY pending_until LIMIT %(limit)s;
+
+-- name: cases_about
+-- Other cases of the same content: of an upload with the same bytes, or about the same case.
+SELECT DISTINCT c.id, c.kind, c.purpose, c.state, c.opened_at, c.decided_at, c.ground
+FROM cases c
+WHERE c.id <> %(case)s AND c.purpose = 'decide' AND c.state NOT IN ('frozen', 'reported')
+  AND (c.about = %(subject)s OR c.id = %(subject)s OR EXISTS (
+    SELECT FROM case_uploads u JOIN case_uploads mine ON mine.fingerprint = u.fingerprint
+    WHERE u.case_id = c.id AND mine.case_id = %(subject)s))
+ORDER BY c.opened_at DESC LIMIT 20;
+
+-- name: case_repeats
+-- How many later uploads were answered with a case without anybody being asked.
+SELECT count(*) FROM screenings WHERE case_id = %(case)s AND verdict = 'known';
+
+-- name: case_overturn
+-- An appeal turned the decision on a case round.
+UPDATE cases SET overturned_by = %(appeal)s WHERE id = %(case)s AND overturned_by IS NULL;
+
+-- name: case_exclude
+-- Somebody shall not get a case.
+INSERT INTO case_exclusions (case_id, reviewer) VALUES (%(case)s, %(reviewer)s)
+ON CONFLICT DO NOTHING;
+
+-- name: case_excluded
+-- Whether somebody shall not get a case, by itself or by its platform.
+SELECT EXISTS (SELECT FROM case_exclusions
+               WHERE case_id = %(case)s AND reviewer = %(reviewer)s)
+    OR EXISTS (SELECT FROM platform_exclusions x
+               JOIN case_uploads u ON u.platform = x.platform
+               JOIN cases c ON u.case_id = coalesce(c.about, c.id)
+               WHERE c.id = %(case)s AND x.reviewer = %(reviewer)s);
 
 -- name: cases_undecided_count
 -- How many cases wait.
-SELECT count(*) AS waiting, min(opened_at) AS oldest FROM cases WHERE state IN ('open', 'escalated');
+SELECT count(*) AS waiting, min(opened_at) AS oldest FROM cases
+WHERE state IN ('open', 'escalated') AND purpose = 'decide';
 
 -- name: cases_resting_on
--- Undecided cases with a hit on a person's entries.
-SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = c.id
+-- Undecided cases that rest on a person's entries. What the law has us keep is not among them.
+SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
 WHERE h.person = %(person)s AND c.state IN ('open', 'escalated');
+
+-- name: cases_resting_on_entries
+-- Undecided cases with a hit on one of these entries.
+SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
+WHERE h.entry = ANY(%(entries)s::bigint[]) AND c.state IN ('open', 'escalated');
+
+-- name: case_guard
+-- A case with an upload that is frozen or was reported elsewhere is for the protected role alone.
+UPDATE cases SET state = 'frozen', lease_reviewer = NULL, lease_until = NULL, lease_token = NULL,
+  pending_state = NULL, pending_ground = NULL, pending_reason = NULL, pending_by = NULL,
+  pending_at = NULL, pending_until = NULL
+WHERE id = %(case)s AND state IN ('open', 'escalated')
+  AND EXISTS (SELECT FROM case_uploads u JOIN cases c ON c.id = u.case_id
+              WHERE u.fingerprint = %(fingerprint)s AND c.state IN ('frozen', 'reported'));
+
+-- name: cases_kept_by_law
+-- Cases with a hit on a person's entries whose uploads the law has us keep: how many media, until
+-- when.
+SELECT count(*) AS media, max(m.held_until) AS until FROM media m
+WHERE m.held_until > %(now)s AND m.destroyed_at IS NULL
+  AND m.case_id IN (SELECT h.case_id FROM case_hits h WHERE h.person = %(person)s);
+
+-- name: case_was_viewed
+-- Whether anybody has looked at an upload of a case.
+SELECT EXISTS (SELECT FROM audit_log WHERE subject = %(subject)s AND action = 'media.revealed');
+
+-- name: cases_reported
+-- Cases of apparent minors, the last reported first.
+SELECT id FROM cases WHERE state = 'reported' ORDER BY decided_at DESC, id LIMIT 500;
+
+-- name: case_consents
+-- What the people that a case concerns allow. They are numbered, not named.
+SELECT people.number AS person, c.purpose, c.state, c.changed_at
+FROM (SELECT person, row_number() OVER (ORDER BY min(distance), person)::integer AS number
+      FROM case_hits WHERE case_id = %(case)s AND person IS NOT NULL GROUP BY person) AS people
+JOIN consents c ON c.person = people.person
+ORDER BY people.number, c.purpose;
+
+-- name: opinion_add
+-- What somebody said about a case.
+INSERT INTO opinions (case_id, subject, purpose, kind, queue, reviewer, state, ground, reason, at,
+                      agrees)
+SELECT c.id, coalesce(c.about, c.id), c.purpose, c.kind, c.queue, %(reviewer)s, %(state)s,
+       %(ground)s, %(reason)s, %(at)s, %(agrees)s
+FROM cases c WHERE c.id = %(case)s;
+
+-- name: opinions_of
+-- What was said about a case itself, in order.
+SELECT o.reviewer, o.state, o.ground, o.reason, o.at, o.purpose, r.pseudonym
+FROM opinions o JOIN reviewers r ON r.id = o.reviewer
+WHERE o.case_id = %(case)s ORDER BY o.at;
+
+-- name: deciders_of
+-- Everyone who has said anything about a case's uploads.
+SELECT DISTINCT reviewer FROM opinions WHERE subject = %(case)s;
+
+-- name: specimen_for
+-- A specimen that somebody has not judged yet, any of them.
+SELECT c.id FROM cases c
+WHERE c.purpose = 'specimen'
+  AND NOT EXISTS (SELECT FROM opinions o
+                  WHERE o.subject = c.id AND o.reviewer = %(reviewer)s)
+  AND NOT EXISTS (SELECT FROM cases open WHERE open.about = c.id
+                  AND open.lease_reviewer = %(reviewer)s)
+ORDER BY random() LIMIT 1;
+
+-- name: specimen_made
+-- An upload becomes a specimen: its answer is known.
+UPDATE cases SET purpose = 'specimen', state = %(state)s, ground = %(ground)s WHERE id = %(case)s;
+
+-- name: specimen_hit
+-- What a specimen's match seems to be; there is no entry behind it.
+INSERT INTO case_hits (case_id, screening, entry, signal, distance, threshold, bank, source, slot,
+                       view)
+VALUES (%(case)s, %(screening)s, 0, 'pdq', %(bits)s, 31, 'registered', 'registered', 0, '{}');
+
+-- name: appeal_add
+-- Somebody disagrees with a decision.
+INSERT INTO appeals (case_id, about, side, platform, person, sealed, made_at)
+VALUES (%(case)s, %(about)s, %(side)s, %(platform)s, %(person)s, %(sealed)s, %(now)s)
+ON CONFLICT (about, side) DO NOTHING
+RETURNING case_id;
+
+-- name: appeal_of
+-- The appeal that a case is.
+SELECT case_id, about, side, platform, person, sealed, made_at FROM appeals
+WHERE case_id = %(case)s;
+
+-- name: appeal_against
+-- The appeal that one side has made against a case.
+SELECT a.case_id, c.state FROM appeals a JOIN cases c ON c.id = a.case_id
+WHERE a.about = %(about)s AND a.side = %(side)s;
+
+-- name: appeals_forget
+-- A person's appeals no longer know whose they were, nor what they said.
+UPDATE appeals SET person = NULL, sealed = NULL WHERE person = %(person)s;
 
 -- name: case_hits_forget
 -- A person's hits become nameless and count no more.
@@ -121,11 +315,6 @@ UPDATE case_hits SET person = NULL, withdrawn = true, stretches = '[]' WHERE per
 -- Pairs with a person's entries are of no use any more.
 DELETE FROM dismissals WHERE entry IN (SELECT id FROM entries WHERE person = %(person)s);
 
--- name: cases_resting_on_entries
--- Undecided cases with a hit on some entries.
-SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = c.id
-WHERE h.entry = ANY(%(entries)s::bigint[]) AND c.state IN ('open', 'escalated');
-
 -- name: case_hits_forget_entries
 -- Hits on entries that were destroyed become nameless and count no more.
 UPDATE case_hits SET person = NULL, withdrawn = true WHERE entry = ANY(%(entries)s::bigint[]);
@@ -133,3 +322,6 @@ UPDATE case_hits SET person = NULL, withdrawn = true WHERE entry = ANY(%(entries
 -- name: dismissals_forget_entries
 -- Pairs with entries that were destroyed are of no use any more.
 DELETE FROM dismissals WHERE entry = ANY(%(entries)s::bigint[]);
+-- name: dismissals_lift
+-- An appeal was right: the pairs of a dismissed case may come back.
+DELETE FROM dismissals WHERE case_id = %(case)s;

@@ -81,6 +81,9 @@ SELECT id, person, space, sealed FROM entries WHERE item = %(item)s ORDER BY id;
 -- name: item_destroy
 -- Delete an item's entries.
 DELETE FROM entries WHERE item = %(item)s RETURNING id;
+-- name: entries_remove_upheld
+-- Delete what an overturned case put into people's banks.
+DELETE FROM entries WHERE upheld_case = %(case)s RETURNING id;
 
 -- name: entries_destroy
 -- Delete all of a person's entries.

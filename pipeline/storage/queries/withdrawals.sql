@@ -6,6 +6,7 @@ VALUES (%(id)s, %(person)s, %(asked_at)s, %(seq)s, %(entries)s, %(holders)s, %(d
 -- name: withdrawal_save
 -- How far a withdrawal has come; once complete it no longer knows whose it was.
 UPDATE withdrawals SET cases_closed = %(cases_closed)s, media_destroyed = %(media_destroyed)s,
+  kept_by_law = %(kept_by_law)s, kept_until = %(kept_until)s,
   holders = %(holders)s, done = %(done)s, signature = %(signature)s,
   person = CASE WHEN %(erased)s THEN NULL ELSE person END,
   completed_at = CASE WHEN %(complete)s THEN coalesce(completed_at, now()) END

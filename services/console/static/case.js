@@ -1,13 +1,20 @@
-// One case: looking at uploads while a key is held, and keeping the claim while somebody works.
+// One case: looking at uploads while a key is held, deciding by keys, keeping the claim at work.
 
+import { dials } from "./display.js";
+import { decideByKeys } from "./keys.js";
 import { watchLease } from "./lease.js";
 import { holdToReveal } from "./reveal.js";
+import { walkRanges } from "./timeline.js";
+import "./undo.js";
 
 const lease = document.querySelector("[data-lease]");
 const credentials = { token: lease.dataset.token, csrf: lease.dataset.csrf };
 
 document.querySelector("[data-unscripted]").hidden = true;
 watchLease(lease, document.querySelector("[data-lease-lost]"), credentials);
+const display = dials(document.querySelector("[data-display]"));
 for (const picture of document.querySelectorAll("[data-reveal]")) {
-  holdToReveal(picture, credentials);
+  holdToReveal(picture, credentials, display);
 }
+walkRanges(document);
+decideByKeys(document.querySelector("[data-decision]"));

@@ -1,10 +1,11 @@
 // A form sent by script, with the session's token in a header.
 
-export function post(url, { token, csrf }, accept, signal) {
+export function post(url, { token, csrf }, accept, signal, more = {}) {
   return fetch(url, {
     method: "POST",
     headers: { "X-CSRF-Token": csrf, Accept: `${accept}, application/problem+json` },
-    body: new URLSearchParams({ token }),
+    body: new URLSearchParams({ token, ...more }),
+    keepalive: accept === "*/*",
     cache: "no-store",
     credentials: "same-origin",
     redirect: "error",

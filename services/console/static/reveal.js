@@ -4,11 +4,12 @@
 // focus, another tab, Escape) removes the picture and frees its bytes; an answer that comes too
 // late is thrown away unseen.
 
+import { typing } from "./keys.js";
 import { post, sentence } from "./post.js";
 
 const STILL = 150; // ms; a touch that only scrolls by, or a slip, reveals nothing
 
-export function holdToReveal(button, credentials) {
+export function holdToReveal(button, credentials, display) {
   const hint = button.parentElement.querySelector("[data-hint]");
   const blurred = hint.textContent;
   let hold = null;
@@ -19,7 +20,7 @@ export function holdToReveal(button, credentials) {
 
   function begin(by) {
     if (hold || document.hidden) return;
-    const mine = { by, stop: new AbortController(), timer: 0, url: null, image: null };
+    const mine = { by, stop: new AbortController(), timer: 0, url: null, image: null, look: null, since: 0 };
     hold = mine;
     mine.timer = setTimeout(() => show(mine), STILL);
   }
@@ -27,12 +28,16 @@ export function holdToReveal(button, credentials) {
   async function show(mine) {
     say("Fetching…");
     try {
-      const response = await post(button.dataset.reveal, credentials, "image/jpeg", mine.stop.signal);
+      const response = await post(button.dataset.reveal, credentials, "image/jpeg", mine.stop.signal, {
+        as: display.as,
+      });
       if (!response.ok) {
         const why = await sentence(response);
         if (hold === mine) end(`Not shown: ${why}.`);
         return;
       }
+      mine.look = response.headers.get("X-Look");
+      mine.since = performance.now();
       const bytes = await response.blob();
       if (hold !== mine) return;
       mine.url = URL.createObjectURL(bytes);
@@ -44,6 +49,7 @@ export function holdToReveal(button, credentials) {
       mine.image = image;
       await image.decode();
       if (hold !== mine) return;
+      display.dress(image);
       button.append(image);
       button.classList.add("shown");
       say("Shown as it is. Let go to blur it.");
@@ -59,7 +65,13 @@ export function holdToReveal(button, credentials) {
     clearTimeout(ended.timer);
     ended.stop.abort();
     button.classList.remove("shown");
+    if (ended.look) {
+      // How long it was looked at counts against what one person may see.
+      const seconds = (performance.now() - ended.since) / 1000;
+      post(button.dataset.looked, credentials, "*/*", undefined, { look: ended.look, seconds }).catch(() => {});
+    }
     if (ended.image) {
+      display.undress(ended.image);
       ended.image.remove();
       ended.image.removeAttribute("src");
     }
@@ -67,8 +79,12 @@ export function holdToReveal(button, credentials) {
     say(text);
   }
 
-  button.addEventListener("keydown", (event) => {
-    if (event.code === "Space") {
+  const first = button === document.querySelector("[data-reveal]");
+  document.addEventListener("keydown", (event) => {
+    const here = event.target === button;
+    // From anywhere on the page the first picture answers, unless the key means something there.
+    const free = first && !typing(event.target) && !event.target.closest("button, a, summary, input");
+    if (event.code === "Space" && (here || free)) {
       event.preventDefault();
       if (!event.repeat) begin("Space");
     } else if (event.code === "Escape") {
@@ -95,6 +111,9 @@ export function holdToReveal(button, credentials) {
   });
   button.addEventListener("contextmenu", (event) => event.preventDefault());
   button.addEventListener("blur", () => end());
+  document.addEventListener("focusin", (event) => {
+    if (event.target !== button) end();
+  });
   window.addEventListener("blur", () => end());
   window.addEventListener("pagehide", () => end());
   document.addEventListener("visibilitychange", () => {

@@ -1,0 +1,42 @@
+"""What leads look at: how much waits, how long decisions take, how often people agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pipeline.domain.ids import CaseId
+from pipeline.storage import Queries
+
+
+class PgFigures:
+    """See ``pipeline.ports.Figures``."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def open_cases(self, now: datetime) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("figures_open", now=now))
+
+    def decided(self, since: datetime) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("figures_decided", since=since))
+
+    def durations(self, since: datetime) -> dict[int, int]:
+        """See the port."""
+        rows = self._queries.all("figures_hours", since=since)
+        return {row["bucket"]: row["cases"] for row in rows}
+
+    def agreement(self, since: datetime) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("figures_agreement", since=since))
+
+    def appeals(self, since: datetime) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("figures_appeals", since=since))
+
+    def cases(self, after: CaseId | None, limit: int) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("figures_cases", after=after, limit=limit))
