@@ -14,6 +14,7 @@ from pipeline.domain.screening import Verdict
 from pipeline.errors import LeaseLost, RefusalReason
 from pipeline.journeys import review
 from pipeline.journeys.deliver import deliver_due
+from pipeline.journeys.desk import DELIVERY_ATTEMPTS
 from tests.world import Platform, Town, jpeg, picture
 
 COPIES: dict[str, Callable[[Image.Image], bytes]] = {
@@ -145,7 +146,7 @@ def test_a_failed_delivery_comes_again_and_ends_as_a_dead_letter_that_can_be_rep
     town.register(jpeg(picture(1)))
     town.uphold(town.screen(town.platform(), jpeg(picture(1), 50)).case, town.reviewer())
     sent = Platform(failing=True)
-    for _ in range(review.DELIVERY_ATTEMPTS):
+    for _ in range(DELIVERY_ATTEMPTS):
         assert deliver_due(town.world.store, sent, town.clock, lambda _: 0.0).failed == 1
     assert deliver_due(town.world.store, sent, town.clock, lambda _: 0.0).failed == 0
     with town.world.store.transaction() as unit:
@@ -155,7 +156,7 @@ def test_a_failed_delivery_comes_again_and_ends_as_a_dead_letter_that_can_be_rep
     sent.failing = False
     assert deliver_due(town.world.store, sent, town.clock, lambda _: 0.0).sent == 1
     attempts = town.query("SELECT count(*), count(error) FROM delivery_attempts")
-    assert attempts == [(review.DELIVERY_ATTEMPTS + 1, review.DELIVERY_ATTEMPTS)]
+    assert attempts == [(DELIVERY_ATTEMPTS + 1, DELIVERY_ATTEMPTS)]
 
 
 def test_only_one_of_two_reviewers_holds_a_case_and_it_can_be_taken_over_later(town: Town) -> None:

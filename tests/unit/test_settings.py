@@ -181,7 +181,11 @@ def test_the_table_shows_variables_that_are_really_read(read):
     path_like = {"CONSENTRY_HOME", "CONSENTRY_POLICY_FILE"}
     for name in names:
         default = read()
-        words = {"CONSENTRY_SECURE_COOKIES": "true", "CONSENTRY_LOG_LEVEL": "debug"}
+        words = {
+            "CONSENTRY_SECURE_COOKIES": "true",
+            "CONSENTRY_LOG_LEVEL": "debug",
+            "CONSENTRY_SECOND_FACTOR": "optional",
+        }
         value = words.get(name, "x" if name in path_like else "17")
         changed = read(**{name: value})
         assert changed != default, f"{name} is not read"
