@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     )
     max_video_bytes: int = Field(default=2 << 30, gt=0, description="Largest video, in bytes.")
     max_video_hours: float = Field(default=4, gt=0, description="Longest video, in hours.")
+    video_seconds: float = Field(
+        default=1800, gt=0, description="Longest time that decoding one video may take."
+    )
     video_rate: float = Field(
         default=1,
         gt=0,

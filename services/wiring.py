@@ -44,10 +44,11 @@ from pipeline.journeys.see import Eye
 from pipeline.journeys.see_faces import FaceEye
 from pipeline.journeys.share_index import BETWEEN, Sharing
 from pipeline.media import features
+from pipeline.media.films import SandboxedFilms
 from pipeline.media.generic import generic_frames
 from pipeline.media.limits import ImageLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
-from pipeline.media.video import Sampling, VideoLimits, read_video
+from pipeline.media.video import Sampling, VideoLimits
 from pipeline.packs import FaceModel
 from pipeline.packs._manifest import Manifest
 from pipeline.ports import Blobs, Follower, Pins, Store
@@ -276,7 +277,6 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
     packs = _manifests(settings)
     policy = _policy(settings.policy_file).with_likeness(_calibrated(packs))
     models = functools.cache(lambda: _models(settings))
-    films = VideoLimits(bytes=settings.max_video_bytes, seconds=settings.max_video_hours * 3600)
     signals = tuple(cast(SignalType, plugins.build("signals", name)) for name in settings.signals)
     return World(
         settings=settings,
@@ -289,7 +289,11 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         signals=signals,
         decode=decoders.decode,
         decoders=decoders,
-        film=lambda file, sampling: read_video(file, sampling, films),
+        film=SandboxedFilms(
+            decoders,
+            VideoLimits(bytes=settings.max_video_bytes, seconds=settings.max_video_hours * 3600),
+            settings.video_seconds,
+        ),
         generic=_generic(signals),
         policy=policy,
         face_spaces=tuple(pack.space for pack in packs),

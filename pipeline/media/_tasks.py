@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import Refused
-from pipeline.media import _containers
+from pipeline.media import _animation, _containers  # noqa: F401 - video asks for it late
 from pipeline.media.image import decode_image
 from pipeline.media.limits import ImageLimits
 from pipeline.media.showing import bounded, derivative
+from pipeline.media.video import Sampling, VideoLimits, read_video
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +55,27 @@ def smaller(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     yield Made((bounded(_first(file, options), int(options["side"])),))
 
 
-TASKS: Mapping[str, Task] = {"image": image, "preview": preview, "smaller": smaller}
+def video(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
+    """The moments of a video, each with its luma plane or, of an animation, its picture."""
+    sampling = {**options["sampling"], "spans": tuple(map(tuple, options["sampling"]["spans"]))}
+    coloured = bool(sampling["colour"])
+    for moment in read_video(file, Sampling(**sampling), VideoLimits(**options["limits"])):
+        frame = moment.frame
+        planes: tuple[NDArray[np.uint8], ...] = (
+            (frame.rgb,) if frame.luma is None else (frame.luma,)
+        )
+        if frame.luma is not None and coloured:
+            planes = (frame.luma, np.ascontiguousarray(frame.rgb))
+        facts = {"time": moment.time, "stream": moment.stream, "done": moment.done}
+        yield Made(planes, facts)
+
+
+TASKS: Mapping[str, Task] = {
+    "image": image,
+    "preview": preview,
+    "smaller": smaller,
+    "video": video,
+}
 
 
 def _all(file: BinaryIO, limits: ImageLimits) -> bytes:
@@ -83,6 +105,26 @@ def warm() -> None:
     for broken in (b"\xff\xd8\xff\xe0", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(64)):
         with suppress(Refused):
             list(image(BytesIO(broken), _PLAIN))
+    _warm_film()
+
+
+def _warm_film() -> None:
+    """Decode a film of a few frames in every way: PyAV loads parts of itself when first used."""
+    made = BytesIO()
+    with av.open(made, "w", format="mp4") as output:
+        stream = output.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for shade in range(20):
+            flat = np.full((32, 32, 3), 10 * shade, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(flat, "rgb24")))
+        output.mux(stream.encode())
+    for sampling in (
+        Sampling(colour=16),
+        Sampling(long=1, gap=0.5),
+        Sampling(rate=None, spans=((1.0, 2.0),)),
+    ):
+        list(read_video(made, sampling))
 
 
 _PLAIN: Mapping[str, Any] = {"limits": {}}

@@ -135,9 +135,9 @@ def read_video(
     limits = limits or VideoLimits()
     kind = _kind(file, limits)
     if kind.animation:
-        from pipeline.media._animation import read_animation
+        from pipeline.media import _animation
 
-        yield from read_animation(file, kind, sampling, limits)
+        yield from _animation.read_animation(file, kind, sampling, limits)
         return
     seen = 0
     try:
@@ -163,9 +163,9 @@ def facts_of(file: BinaryIO, limits: VideoLimits | None = None) -> Facts:
     limits = limits or VideoLimits()
     kind = _kind(file, limits)
     if kind.animation:
-        from pipeline.media._animation import animation_facts
+        from pipeline.media import _animation
 
-        return animation_facts(file, kind, limits)
+        return _animation.animation_facts(file, kind, limits)
     try:
         with _opened(file, kind) as container:
             streams = _streams(container, limits)
