@@ -23,6 +23,7 @@ from pipeline.domain.media import Rating
 from pipeline.domain.roles import Role
 from pipeline.errors import ConsentryError, Invalid
 from services.desk import add_to as add_desk_to
+from services.calibrate import calibrate
 from services.faces import add_to as add_faces_to
 from services.packs import app as packs_app
 from services.settings import Settings
@@ -47,6 +48,7 @@ for name, sub in (
 app.add_typer(packs_app, name="packs")
 add_faces_to(app)
 add_desk_to(app, reviewers_app)
+packs_app.command("calibrate")(calibrate)
 
 # Into a pipe or a file, lines are as long as they are; on a terminal they wrap.
 out = Console(width=None if sys.stdout.isatty() else 240)

@@ -49,8 +49,12 @@ def install(
     source: Annotated[
         str | None, typer.Option("--from", help="A folder or https address with the files.")
     ] = None,
-    accept_noncommercial: Annotated[
-        bool, typer.Option(help="Use models whose licence excludes commercial use.")
+    allow_noncommercial: Annotated[
+        bool,
+        typer.Option(
+            "--allow-noncommercial",
+            help="Your licence or use allows models that exclude commercial use.",
+        ),
     ] = False,
 ) -> None:
     """Fetch, check, convert and try a pack; nothing half-installed is left behind."""
@@ -65,7 +69,7 @@ def install(
             name,
             source,
             home=home(),
-            allow_noncommercial=accept_noncommercial,
+            allow_noncommercial=allow_noncommercial,
             progress=progress,
         )
     out.print(f"{manifest.name} {manifest.version} is installed", highlight=False)

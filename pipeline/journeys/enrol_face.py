@@ -466,8 +466,9 @@ def _enforce(
             for key, packed in _packed(unit, enrolment)
         ]
         item, _ = unit.registry.add_item(enrolment.person, FACES, Source.REGISTERED, entries)
-    done = replace(enrolment.to(EnrolmentState.APPROVED), item=item, decided_at=now)
-    unit.enrolments.save(replace(done, rival=None, likeness=None), by=by)
+    approved = enrolment.to(EnrolmentState.APPROVED)
+    done = replace(approved, item=item, decided_at=now, rival=None, likeness=None)
+    unit.enrolments.save(done, by=by)
     closed = []
     for earlier in unit.enrolments.of(enrolment.person):
         if earlier.id != enrolment.id and NEXT[earlier.state]:
