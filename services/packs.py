@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from pipeline import plugins
+from pipeline.gates import _nsfwjs as gate_model
 from pipeline.packs import _install as packs
 from services.settings import Settings
 
@@ -40,6 +41,11 @@ def list_packs() -> None:
             "-" if manifest is None else ("yes" if manifest.licence.commercial_use else "no"),
             manifest.title if manifest else "a folder of models that you are licensed for",
         )
+    there_too = (gate_home() / gate_model.NAME / gate_model.MODEL).is_file()
+    table.add_row(
+        gate_model.NAME, gate_model.VERSION if there_too else "-", "yes",
+        "a gate: whether an upload is intimate, where a platform gives no rating",
+    )  # fmt: skip
     out.print(table)
 
 
@@ -58,6 +64,9 @@ def install(
     ] = False,
 ) -> None:
     """Fetch, check, convert and try a pack; nothing half-installed is left behind."""
+    if name == gate_model.NAME:
+        _install_gate(source)
+        return
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(f"installing {name}", total=None)
@@ -79,7 +88,8 @@ def install(
 @app.command()
 def verify(name: str) -> None:
     """Check an installed pack's digests and its answer for the test picture."""
-    apart = packs.verify(name, home())
+    gate = name == gate_model.NAME
+    apart = gate_model.check(gate_home() / name) if gate else packs.verify(name, home())
     out.print(f"{name} is what was installed; its answer is {apart:.1e} from the known one")
 
 
@@ -91,6 +101,21 @@ def show(name: str) -> None:
         packs.opened(name, home())  # says what to do
         return
     out.print_json(manifest.model_dump_json(by_alias=True))
+
+
+def gate_home() -> Path:
+    """Where installed gate models lie."""
+    folder = Settings().home / "gates"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _install_gate(source: str | None) -> None:
+    with err.status(f"installing {gate_model.NAME}") as status:
+        file = gate_model.install(gate_home(), source, lambda what, *_: status.update(what))
+    out.print(f"{gate_model.NAME} {gate_model.VERSION} is installed", highlight=False)
+    out.print(f"licence: {gate_model.LICENCE}", highlight=False)
+    out.print(f"use it with: CONSENTRY_GATES_FILE={file}", highlight=False, soft_wrap=True)
 
 
 def _licence(name: str) -> None:

@@ -62,11 +62,11 @@ def install(
         _check_licence(member.RECIPE, allow_noncommercial)
     made = member.make(source, progress)
     _check_licence(made.manifest, allow_noncommercial)
-    with _alone_in(home), _working_folder(home) as folder:
+    with alone_in(home), working_folder(home) as folder:
         progress("writing and checking the networks", 0, 0)
         manifest = _write(made, folder)
         _golden.check(manifest, folder)
-        _swap(folder, home / name)
+        swap(folder, home / name)
     progress("installed", 1, 1)
     return manifest
 
@@ -131,7 +131,7 @@ def verify(name: str, home: Path) -> float:
 
 def recalibrate(name: str, home: Path, calibration: Calibration) -> Manifest:
     """Write an operator's own calibration into an installed pack."""
-    with _alone_in(home):
+    with alone_in(home):
         manifest, folder = opened(name, home)
         changed = manifest.model_copy(update={"calibration": calibration})
         with tempfile.TemporaryDirectory(prefix=_WORKING, dir=home) as working:
@@ -177,7 +177,7 @@ def _digest_of(path: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def _alone_in(home: Path) -> Iterator[None]:
+def alone_in(home: Path) -> Iterator[None]:
     """One installation at a time; what interrupted ones left is put right first."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".lock").open("w") as lock:
@@ -203,7 +203,7 @@ def _put_right(home: Path) -> None:
 
 
 @contextlib.contextmanager
-def _working_folder(home: Path) -> Iterator[Path]:
+def working_folder(home: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=_WORKING, dir=home))
     # Readable by whoever runs the workers, not only by whoever installed.
     folder.chmod(0o755)
@@ -213,7 +213,7 @@ def _working_folder(home: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _swap(new: Path, target: Path) -> None:
+def swap(new: Path, target: Path) -> None:
     """Put a whole folder in another's place; an interruption in between is put right later."""
     replaced = target.with_name(f"{_REPLACED}{target.name}")
     if target.exists():

@@ -144,7 +144,7 @@ def test_what_an_interrupted_installation_left_is_put_right(tmp_path, make_membe
     _install.install("tiny", home=tmp_path)
     (tmp_path / "tiny").rename(tmp_path / ".replaced-tiny")
     (tmp_path / ".installing-abc").mkdir()
-    with _install._alone_in(tmp_path):
+    with _install.alone_in(tmp_path):
         pass
     assert left_in(tmp_path) == ["tiny"]
     assert _install.verify("tiny", tmp_path) < 1e-5
@@ -152,7 +152,7 @@ def test_what_an_interrupted_installation_left_is_put_right(tmp_path, make_membe
 
 def test_two_installations_at_once_are_refused(tmp_path, make_member):
     make_member()
-    with _install._alone_in(tmp_path), pytest.raises(Misconfigured, match="another installation"):
+    with _install.alone_in(tmp_path), pytest.raises(Misconfigured, match="another installation"):
         _install.install("tiny", home=tmp_path)
 
 
