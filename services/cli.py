@@ -22,8 +22,8 @@ from rich.table import Table
 from pipeline.domain.media import Rating
 from pipeline.domain.roles import Role
 from pipeline.errors import ConsentryError, Invalid
-from services.desk import add_to as add_desk_to
 from services.calibrate import calibrate
+from services.desk import add_to as add_desk_to
 from services.faces import add_to as add_faces_to
 from services.packs import app as packs_app
 from services.settings import Settings
