@@ -1022,6 +1022,18 @@ class Platforms(Protocol):
         """The URL and the sealed secret; None when the platform named no endpoint."""
         ...
 
+    def allow_host(self, platform: PlatformId, host: str, *, private: bool) -> None:
+        """A host from which uploads may be fetched; ``private``: one inside our own network."""
+        ...
+
+    def forget_host(self, platform: PlatformId, host: str) -> bool:
+        """Not any more; false when it was so already."""
+        ...
+
+    def hosts(self, platform: PlatformId) -> dict[str, bool]:
+        """The hosts from which uploads may be fetched, and whether each is a private one."""
+        ...
+
     def by_name(self, name: str) -> PlatformId | None:
         """A platform's id."""
         ...

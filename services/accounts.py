@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from services.wiring import World
 
 KEY_PREFIX = "csk_"
 SHORTEST_PASSWORD = 12
+_HOST = re.compile(r"(?!-)[a-z0-9.-]{1,253}|[0-9a-f:]{2,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,29 @@ def set_webhook(world: World, name: str, url: str) -> str:
         secret = _endpoint(unit, platform, url)
         unit.audit.append("operator:cli", "platform.webhook", f"platform:{platform}", {})
     return secret
+
+
+def allow_host(world: World, name: str, host: str, *, private: bool) -> str:
+    """Let a platform name uploads by address on a host; the host as it is kept."""
+    plain = host.strip().rstrip(".").lower()
+    if not _HOST.fullmatch(plain):
+        raise Invalid("name a host alone, such as cdn.example.com: no scheme, port or path")
+    with world.store.transaction() as unit:
+        platform = _named(unit, name)
+        unit.platforms.allow_host(platform, plain, private=private)
+        unit.audit.append(
+            "operator:cli", "platform.host", f"platform:{platform}", {"private": private}
+        )
+    return plain
+
+
+def forget_host(world: World, name: str, host: str) -> None:
+    """Take such a host back."""
+    with world.store.transaction() as unit:
+        platform = _named(unit, name)
+        if not unit.platforms.forget_host(platform, host.strip().rstrip(".").lower()):
+            raise NotFound(f"{name} has no such host; see: consentry platforms hosts {name}")
+        unit.audit.append("operator:cli", "platform.host_forgotten", f"platform:{platform}", {})
 
 
 def new_platform_key(world: World, name: str, *, revoke: bool) -> str:

@@ -448,6 +448,29 @@ def platforms_key(
     out.print(f"API key  [bold]{key}[/]", highlight=False)
 
 
+@platforms_app.command("hosts")
+def platforms_hosts(
+    name: str,
+    allow: Annotated[str | None, typer.Option(help="Uploads may be fetched from here.")] = None,
+    private: Annotated[
+        bool, typer.Option(help="With --allow: the host is in your own network, http too.")
+    ] = False,
+    forget: Annotated[str | None, typer.Option(help="No longer from here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hosts from which a platform's uploads may be fetched by address."""
+    from services.accounts import allow_host, forget_host, platform_named
+
+    with _world() as world:
+        if allow:
+            allow_host(world, name, allow, private=private)
+        if forget:
+            forget_host(world, name, forget)
+        with world.store.transaction() as unit:
+            hosts = unit.platforms.hosts(platform_named(world, name))
+    _rows([{"host": host, "private": inside} for host, inside in hosts.items()], as_json=as_json)
+
+
 @platforms_app.command("list")
 def platforms_list(as_json: Json = False) -> None:
     """List platforms."""

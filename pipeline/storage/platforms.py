@@ -49,6 +49,19 @@ class PgPlatforms:
         row = self._queries.one("platform_endpoint", platform=platform)
         return (row["webhook_url"], row["webhook_secret"]) if row else None
 
+    def allow_host(self, platform: PlatformId, host: str, *, private: bool) -> None:
+        """See the port."""
+        self._queries.run("platform_allow_host", platform=platform, host=host, private=private)
+
+    def forget_host(self, platform: PlatformId, host: str) -> bool:
+        """See the port."""
+        return self._queries.run("platform_forget_host", platform=platform, host=host) == 1
+
+    def hosts(self, platform: PlatformId) -> dict[str, bool]:
+        """See the port."""
+        rows = self._queries.all("platform_hosts", platform=platform)
+        return {row["host"]: row["private"] for row in rows}
+
     def by_name(self, name: str) -> PlatformId | None:
         """See the port."""
         found: PlatformId | None = self._queries.value("platform_by_name", name=name)

@@ -66,16 +66,18 @@ class Pace:
         self._monotonic = monotonic
         self._buckets: dict[UUID, _Bucket] = {}
 
-    def spend(self, caller: Caller) -> dict[str, str]:
-        """Count one request; the headers that tell how many are left. 429 when none is."""
+    def spend(self, caller: Caller, requests: int = 1) -> dict[str, str]:
+        """Count requests; the headers that tell how many are left. 429 when there are fewer."""
         now, rate = self._monotonic(), caller.per_minute / 60
         bucket = self._buckets.setdefault(caller.key, _Bucket(caller.per_minute, now))
         bucket.left = min(caller.per_minute, bucket.left + (now - bucket.at) * rate)
         bucket.at = now
-        allowed = bucket.left >= 1
+        # A batch as large as a minute's worth must not be refused for ever.
+        wanted = min(requests, caller.per_minute)
+        allowed = bucket.left >= wanted
         if allowed:
-            bucket.left -= 1
-        left = int(bucket.left)
+            bucket.left -= requests
+        left = max(0, int(bucket.left))
         full = int((caller.per_minute - bucket.left) / rate)
         headers = {
             "ratelimit-policy": f'"key";q={caller.per_minute};w=60',
@@ -86,6 +88,6 @@ class Pace:
                 429,
                 "rate_limited",
                 f"this key may make {caller.per_minute} requests a minute; slow down",
-                headers={**headers, **retry_after((1 - bucket.left) / rate)},
+                headers={**headers, **retry_after((wanted - bucket.left) / rate)},
             )
         return headers

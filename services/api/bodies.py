@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -26,6 +26,8 @@ from services.api.schemas import UploadFields
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
+
+T = TypeVar("T")
 
 # Its warnings quote what was sent.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
@@ -128,6 +130,25 @@ async def receive_whole(request: Request, limit: int, share: Share, patience: Pa
     body = io.BytesIO()
     await receive(request, limit, share, patience, body.write)
     return body.getvalue()
+
+
+async def receive_json(
+    request: Request, shape: TypeAdapter[T], limit: int, share: Share, patience: Patience
+) -> T:
+    """A JSON body of a shape; 422 names each field that is not as it must be, without its value."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Declined(415, "unsupported_media_type", "send application/json")
+    body = await receive_whole(request, limit, share, patience)
+    try:
+        return shape.validate_json(body)
+    except ValidationError as error:
+        raise Declined(
+            422,
+            "invalid",
+            "fields are not as they must be; see errors",
+            errors=field_errors(error.errors(include_input=False), "body"),
+        ) from None
 
 
 async def receive_form(

@@ -13,9 +13,12 @@ from services.api.problems import MEDIA_TYPE
 from services.api.schemas import (
     UPLOAD_FORM,
     HashAsked,
+    HashBatch,
     HashesAsked,
     Problem,
     Readiness,
+    ReferenceAsked,
+    ReferenceBatch,
     ScreeningAnswered,
 )
 
@@ -33,6 +36,24 @@ UPLOAD_BODY: dict[str, Any] = {
 HASHES_BODY: dict[str, Any] = {
     "required": True,
     "content": {"application/json": {"schema": {"$ref": _REF.format(model="HashesAsked")}}},
+}
+
+REFERENCE_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": _REF.format(model="ReferenceAsked")}}},
+}
+BATCH_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [
+                    {"$ref": _REF.format(model="HashBatch")},
+                    {"$ref": _REF.format(model="ReferenceBatch")},
+                ]
+            }
+        }
+    },
 }
 
 _SECONDS = {"schema": {"type": "integer", "minimum": 1}}
@@ -115,7 +136,7 @@ def _document(app: FastAPI, signals: list[str]) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = document["components"]["schemas"]
-        for model in (Problem, HashesAsked):
+        for model in (Problem, HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch):
             schema = model.model_json_schema(ref_template=_REF)
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

@@ -11,9 +11,13 @@ import anyio.to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from pipeline.domain.ids import PlatformId
+from pipeline.domain.media import Upload
+from pipeline.domain.screening import Screening
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_film import accept
 from pipeline.journeys.screen_upload import Screener
+from pipeline.media.video import film_mime
 from pipeline.ports import Store
 from pipeline.storage.idempotency import Idempotency
 from services.api.auth import Caller, Keys, Pace
@@ -52,7 +56,7 @@ class Door:
         self.store: Store = world.store
         self.largest = world.settings.max_bytes + SLACK
         self.policy = world.policy.version
-        self.accept = partial(accept, world.store, world.blobs, now)
+        self._accept = partial(accept, world.store, world.blobs, now)
         self.screener: Screener = world.screener(live)
         self.keys, self.pace = Keys(world.store), Pace()
         self.line = Line(limits.workers, limits.waiting)
@@ -62,6 +66,13 @@ class Door:
         self.metrics = Metrics(live, self.line, self.budget, self.pulse)
         # Short questions to the database must not wait behind pictures, nor the other way round.
         self.questions = anyio.CapacityLimiter(world.settings.pool_size)
+
+    def screen(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
+        """An image's answer, or that a video is in the line."""
+        film = film_mime(body)
+        if film is None:
+            return self.screener.screen_file(platform, upload, body)
+        return self._accept(platform, upload, (body,), film)
 
 
 _bearer = HTTPBearer(

@@ -20,6 +20,7 @@ from pipeline.errors import (
     NotFound,
     Unavailable,
 )
+from pipeline.outside import Unreachable
 from services.api.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -36,6 +37,7 @@ TITLES = {
     "invalid": "The request cannot be used as it is",
     "idempotency_mismatch": "The idempotency key came with another request",
     "rate_limited": "Too many requests",
+    "unreachable": "The file's address was not gone to, or gave nothing",
     "internal": "Something went wrong here",
     "busy": "More work than can be taken on",
     "unavailable": "Not available just now",
@@ -48,6 +50,7 @@ _STATUSES: tuple[tuple[type[ConsentryError], int], ...] = (
     (NotFound, 404),
     (IdempotencyMismatch, 422),
     (Invalid, 422),
+    (Unreachable, 422),
     (Conflict, 409),
 )
 _OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -102,9 +105,9 @@ def field_errors(found: Sequence[Any], place: str | None = None) -> list[FieldEr
     return errors
 
 
-def answer(request_id: str, declined: Declined) -> Response:
-    """The problem as a response."""
-    problem = Problem(
+def described(request_id: str, declined: Declined) -> Problem:
+    """The problem as RFC 9457 has it."""
+    return Problem(
         type=f"urn:consentry:problem:{declined.code}",
         title=TITLES[declined.code],
         status=declined.status,
@@ -113,8 +116,12 @@ def answer(request_id: str, declined: Declined) -> Response:
         instance=f"urn:consentry:request:{request_id}",
         errors=list(declined.errors) or None,
     )
+
+
+def answer(request_id: str, declined: Declined) -> Response:
+    """The problem as a response."""
     return JSONResponse(
-        problem.model_dump(mode="json", exclude_none=True),
+        described(request_id, declined).model_dump(mode="json", exclude_none=True),
         declined.status,
         declined.headers,
         media_type=MEDIA_TYPE,

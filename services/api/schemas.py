@@ -53,6 +53,36 @@ class HashesAsked(_Asked):
     hashes: list[HashAsked] = Field(min_length=1, max_length=LONGEST_LIST)
 
 
+LONGEST_BATCH = 1000
+MOST_REFERENCES = 100
+
+
+class ReferenceAsked(_Asked):
+    """An upload that lies at an address of the platform's own."""
+
+    content_id: Name = Field(description="What the platform calls this upload.")
+    uploader: Name | None = Field(None, description="What the platform calls the account.")
+    rating: Rating = Field(Rating.UNKNOWN, description="What the platform says of the content.")
+    media_url: str = Field(
+        description="Where the file lies, on a host that an operator has entered for you.",
+        min_length=9,
+        max_length=2048,
+        pattern=r"^https?://[\x21-\x7e]+$",
+    )
+
+
+class HashBatch(_Asked):
+    """Up to 1,000 uploads that the platform hashed itself."""
+
+    hashes: list[HashesAsked] = Field(min_length=1, max_length=LONGEST_BATCH)
+
+
+class ReferenceBatch(_Asked):
+    """Up to 100 uploads by address."""
+
+    references: list[ReferenceAsked] = Field(min_length=1, max_length=MOST_REFERENCES)
+
+
 class StretchAnswered(BaseModel):
     """A stretch of an uploaded video that shows a stretch of what was registered."""
 
@@ -185,6 +215,20 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = Field(
         None, description="With 422: each field.", json_schema_extra={"type": "array"}
     )
+
+
+class ResultAnswered(BaseModel):
+    """One upload of a batch: its answer, or the problem with it. Send those with 5xx again."""
+
+    content_id: str
+    screening: ScreeningAnswered | None
+    problem: Problem | None
+
+
+class BatchAnswered(BaseModel):
+    """The results of a batch, in the order in which its uploads were sent."""
+
+    results: list[ResultAnswered]
 
 
 UPLOAD_FORM: dict[str, Any] = {

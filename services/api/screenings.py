@@ -9,7 +9,7 @@ from uuid import UUID
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import StringConstraints, ValidationError
+from pydantic import StringConstraints, TypeAdapter
 
 from pipeline.domain.ids import ScreeningId
 from pipeline.domain.media import Rating, Upload
@@ -17,15 +17,16 @@ from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import NotFound
 from pipeline.journeys.screen_film import waiting
 from pipeline.journeys.screen_upload import Hashed, summary
-from pipeline.media.video import film_mime as sniff
-from services.api.bodies import LARGEST_JSON, Share, receive_form, receive_whole
+from services.api.bodies import LARGEST_JSON, receive_form, receive_json, receive_whole
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
-from services.api.problems import Declined, field_errors, invalid
+from services.api.problems import Declined, invalid
 from services.api.replay import LONGEST_KEY
 from services.api.schemas import HashesAsked, Name, ScreeningAnswered
 
 router = APIRouter(prefix="/v1/screenings", tags=["screenings"])
+
+_SHAPE = TypeAdapter(HashesAsked)
 
 IdempotencyKey = Annotated[
     Annotated[
@@ -96,21 +97,15 @@ async def screen(
             upload = Upload(content_id or "", uploader, rating)
             body = await receive_whole(request, door.largest, share, door.limits.patience)
 
-        def answer() -> Screening:
-            film = sniff(body)
-            if film is None:
-                return door.screener.screen_file(caller.platform, upload, body)
-            return door.accept(caller.platform, upload, (body,), film)
-
         def work() -> tuple[ScreeningAnswered, bool]:
             return door.replay.once(
                 caller.platform,
                 idempotency_key,
-                lambda: (b"file", *_described(upload), body),
-                answer,
+                lambda: (b"file", *described_upload(upload), body),
+                lambda: door.screen(caller.platform, upload, body),
             )
 
-        return await _answer(door, work)
+        return await answered(door, work)
 
 
 @router.post(
@@ -125,12 +120,9 @@ async def screen_hashes(
 ) -> Response:
     """Less is found than with the image: crops, frames and mirrored copies need its pixels."""
     door = door_of(request)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Declined(415, "unsupported_media_type", "send application/json")
     door.line.check()
     with door.budget.share() as share:
-        asked = await _hashes(request, door, share)
+        asked = await receive_json(request, _SHAPE, LARGEST_JSON, share, door.limits.patience)
         upload = Upload(asked.content_id, asked.uploader, asked.rating)
         hashes = [
             Hashed(hashed.signal, bytes.fromhex(hashed.hash), hashed.quality)
@@ -141,11 +133,11 @@ async def screen_hashes(
             return door.replay.once(
                 caller.platform,
                 idempotency_key,
-                lambda: (b"hashes", *_described(upload), *_listed(hashes)),
+                lambda: (b"hashes", *described_upload(upload), *listed(hashes)),
                 lambda: door.screener.screen_hashes(caller.platform, upload, hashes),
             )
 
-        return await _answer(door, work)
+        return await answered(door, work)
 
 
 @router.get(
@@ -183,28 +175,16 @@ def _each_once(request: Request, names: tuple[str, ...]) -> None:
         seen.add(name)
 
 
-async def _hashes(request: Request, door: Door, share: Share) -> HashesAsked:
-    body = await receive_whole(request, LARGEST_JSON, share, door.limits.patience)
-    try:
-        return HashesAsked.model_validate_json(body)
-    except ValidationError as error:
-        raise Declined(
-            422,
-            "invalid",
-            "fields are not as they must be; see errors",
-            errors=field_errors(error.errors(include_input=False), "body"),
-        ) from None
-
-
-async def _answer(door: Door, work: Callable[[], tuple[ScreeningAnswered, bool]]) -> Response:
-    answered, replayed = await door.line.run(work)
+async def answered(door: Door, work: Callable[[], tuple[ScreeningAnswered, bool]]) -> Response:
+    """What ``work`` answers, as a response: 202 for a video that is still to be looked at."""
+    found, replayed = await door.line.run(work)
     headers = {"idempotency-replayed": "true"} if replayed else {}
     if not replayed:
-        door.metrics.screening(answered)
-    if answered.verdict is Verdict.PENDING:
-        headers["location"] = f"/v1/screenings/{answered.screening}"
-        return _json(answered, headers, 202)
-    return _json(answered, headers)
+        door.metrics.screening(found)
+    if found.verdict is Verdict.PENDING:
+        headers["location"] = f"/v1/screenings/{found.screening}"
+        return _json(found, headers, 202)
+    return _json(found, headers)
 
 
 def _json(
@@ -213,11 +193,13 @@ def _json(
     return JSONResponse(answered.model_dump(mode="json"), status, headers=headers)
 
 
-def _described(upload: Upload) -> Iterable[bytes]:
+def described_upload(upload: Upload) -> Iterable[bytes]:
+    """What makes an upload the same one, for its idempotency key."""
     uploader = b"" if upload.uploader is None else upload.uploader.encode()
     return upload.content_id.encode(), uploader, upload.rating.value.encode()
 
 
-def _listed(hashes: Iterable[Hashed]) -> Iterable[bytes]:
+def listed(hashes: Iterable[Hashed]) -> Iterable[bytes]:
+    """The same of hashes."""
     for hashed in hashes:
         yield from (hashed.signal.encode(), hashed.code, bytes([hashed.quality]))

@@ -26,6 +26,20 @@ UPDATE platforms SET webhook_url = %(url)s, webhook_secret = %(secret)s WHERE id
 SELECT webhook_url, webhook_secret FROM platforms
 WHERE id = %(platform)s AND webhook_url IS NOT NULL AND webhook_secret IS NOT NULL;
 
+-- name: platform_allow_host
+-- A host from which a platform's uploads may be fetched.
+INSERT INTO platform_hosts (platform, host, private)
+VALUES (%(platform)s, %(host)s, %(private)s)
+ON CONFLICT (platform, host) DO UPDATE SET private = excluded.private;
+
+-- name: platform_forget_host
+-- Not any more.
+DELETE FROM platform_hosts WHERE platform = %(platform)s AND host = %(host)s;
+
+-- name: platform_hosts
+-- All hosts from which a platform's uploads may be fetched.
+SELECT host, private FROM platform_hosts WHERE platform = %(platform)s ORDER BY host;
+
 -- name: platform_by_name
 -- A platform's id.
 SELECT id FROM platforms WHERE name = %(name)s;

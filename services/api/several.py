@@ -1,0 +1,177 @@
+"""Uploads by address, and many uploads in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import TypeAdapter
+
+from pipeline import outside
+from pipeline.domain.ids import PlatformId
+from pipeline.domain.media import Upload
+from pipeline.domain.screening import Screening
+from pipeline.errors import ConsentryError
+from pipeline.journeys.screen_upload import Hashed
+from services.api.bodies import LARGEST_JSON, receive_json
+from services.api.description import ACCEPTED, BATCH_BODY, REFERENCE_BODY, REPLAYED, problems
+from services.api.door import Called, Door, door_of
+from services.api.problems import Declined, described, of_error, unexpected
+from services.api.schemas import (
+    BatchAnswered,
+    HashBatch,
+    HashesAsked,
+    ReferenceAsked,
+    ReferenceBatch,
+    ResultAnswered,
+    ScreeningAnswered,
+)
+from services.api.screenings import IdempotencyKey, answered, described_upload, listed
+
+router = APIRouter(prefix="/v1", tags=["screenings"])
+
+_LARGEST_BATCH = 16 << 20
+_SECONDS = 30.0
+
+_batch: TypeAdapter[HashBatch | ReferenceBatch] = TypeAdapter(HashBatch | ReferenceBatch)
+_reference: TypeAdapter[ReferenceAsked] = TypeAdapter(ReferenceAsked)
+
+
+@router.post(
+    "/screenings/references",
+    response_model=ScreeningAnswered,
+    responses={
+        200: REPLAYED,
+        202: ACCEPTED,
+        **problems(401, 408, 409, 413, 415, 422, 429, 500, 503),
+    },
+    openapi_extra={"requestBody": REFERENCE_BODY},
+    summary="Screen an upload that lies at an address of yours",
+)
+async def screen_reference(
+    request: Request, caller: Called, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """The file is fetched from your host and screened as if you had sent it.
+
+    Only hosts that an operator has entered for you are gone to, over https, without following
+    redirects. An address that gives nothing is a problem with the code `unreachable`.
+    """
+    door = door_of(request)
+    door.line.check()
+    with door.budget.share() as share:
+        asked = await receive_json(request, _reference, LARGEST_JSON, share, door.limits.patience)
+        share.grow(door.largest)
+        return await answered(door, lambda: _fetched(door, caller.platform, asked, idempotency_key))
+
+
+@router.post(
+    "/screenings:batch",
+    response_model=BatchAnswered,
+    responses=problems(401, 408, 413, 415, 422, 429, 500, 503),
+    openapi_extra={"requestBody": BATCH_BODY},
+    summary="Screen many uploads",
+)
+async def screen_batch(
+    request: Request, caller: Called, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Up to 1,000 uploads by their hashes, or up to 100 by address, answered in order.
+
+    Each upload has a result of its own: an answer, or a problem that says whether to send it
+    again. With an idempotency key the same batch can be sent again whole: what was answered keeps
+    its answer, what failed is tried anew. Each upload counts as one request.
+    """
+    door = door_of(request)
+    door.line.check()
+    with door.budget.share() as share:
+        asked = await receive_json(request, _batch, _LARGEST_BATCH, share, door.limits.patience)
+        uploads: list[HashesAsked | ReferenceAsked]
+        if isinstance(asked, HashBatch):
+            uploads = [*asked.hashes]
+        else:
+            uploads = [*asked.references]
+            share.grow(door.largest)  # they are fetched one after the other
+        request.state.headers = door.pace.spend(caller, len(uploads) - 1)
+        results = []
+        for number, upload in enumerate(uploads):
+            key = f"{idempotency_key}#{number}" if idempotency_key else None
+            work = _work(door, caller.platform, upload, key)
+            results.append(await _result(request, door, upload.content_id, work))
+    said = BatchAnswered(results=results).model_dump(mode="json")
+    for result in said["results"]:
+        if result["problem"] and result["problem"]["errors"] is None:
+            del result["problem"]["errors"]  # as in every other problem
+    return JSONResponse(said)
+
+
+def _work(
+    door: Door, platform: PlatformId, asked: HashesAsked | ReferenceAsked, key: str | None
+) -> Callable[[], tuple[ScreeningAnswered, bool]]:
+    if isinstance(asked, ReferenceAsked):
+        return lambda: _fetched(door, platform, asked, key)
+    upload = Upload(asked.content_id, asked.uploader, asked.rating)
+    hashes = [Hashed(one.signal, bytes.fromhex(one.hash), one.quality) for one in asked.hashes]
+    return lambda: door.replay.once(
+        platform,
+        key,
+        lambda: (b"hashes", *described_upload(upload), *listed(hashes)),
+        lambda: door.screener.screen_hashes(platform, upload, hashes),
+    )
+
+
+async def _result(
+    request: Request,
+    door: Door,
+    content_id: str,
+    work: Callable[[], tuple[ScreeningAnswered, bool]],
+) -> ResultAnswered:
+    """One upload's answer; what is wrong with it stops no other."""
+    try:
+        found, replayed = await door.line.run(work)
+    except Declined as declined:
+        problem = declined
+    except ConsentryError as error:
+        problem = of_error(error)
+    except Exception:  # the others must be answered; the type alone is written by the edge's log
+        problem = unexpected()
+    else:
+        if not replayed:
+            door.metrics.screening(found)
+        return ResultAnswered(content_id=content_id, screening=found, problem=None)
+    said = described(request.state.request_id, problem)
+    return ResultAnswered(content_id=content_id, screening=None, problem=said)
+
+
+def _fetched(
+    door: Door, platform: PlatformId, asked: ReferenceAsked, key: str | None
+) -> tuple[ScreeningAnswered, bool]:
+    upload = Upload(asked.content_id, asked.uploader, asked.rating)
+
+    def screen() -> Screening:
+        body = _fetch(door, platform, asked.media_url)
+        return door.screen(platform, upload, body)
+
+    return door.replay.once(
+        platform,
+        key,
+        lambda: (b"reference", *described_upload(upload), asked.media_url.encode()),
+        screen,
+    )
+
+
+def _fetch(door: Door, platform: PlatformId, url: str) -> bytes:
+    """The file at a platform's address, if its host is one of the platform's."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        host = ""
+    with door.store.transaction() as unit:
+        private = unit.platforms.hosts(platform).get(host)
+    if private is None:
+        raise outside.Unreachable(
+            "this address is on a host that is not entered for you; ask the operator for:"
+            " consentry platforms hosts"
+        )
+    with outside.client(private=private) as http:
+        return outside.fetch(http, url, most=door.largest, seconds=_SECONDS)
