@@ -88,6 +88,8 @@ class World:
     pins: Pins
     signals: tuple[SignalType, ...]
     decode: Callable[[bytes], Media]
+    sketch: Callable[[bytes], Media]
+    """The same, of a large picture at a fraction of its size: for a first look."""
     decoders: DecoderPool
     film: Films
     """How a video is read, moment by moment."""
@@ -104,7 +106,15 @@ class World:
         """A screener over this process's indexes."""
         eye = Eye(self.signals, self.generic, self.policy, wide_codes=self.settings.wide_codes)
         return Screener(
-            self.store, live, eye, self.decode, self.policy, self.blobs, now, self.faces()
+            self.store,
+            live,
+            eye,
+            self.decode,
+            self.policy,
+            self.blobs,
+            now,
+            self.faces(),
+            self.sketch,
         )
 
     @property
@@ -288,6 +298,7 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         pins=PinDigests(deployment),
         signals=signals,
         decode=decoders.decode,
+        sketch=decoders.sketch,
         decoders=decoders,
         film=SandboxedFilms(
             decoders,

@@ -69,13 +69,15 @@ class Frame:
 
     ``time`` is seconds from the start of a video, None for a still. ``view`` says which part of
     the upload these pixels show. ``luma`` (height, width) is a video's own luma plane, which PDQ
-    reads in the place of ``rgb``.
+    reads in the place of ``rgb``. ``of`` is the width and height of the picture that a sketch was
+    made of; None where these are all of its pixels.
     """
 
     rgb: NDArray[np.uint8] = field(repr=False)
     time: float | None = None
     view: View = WHOLE
     luma: NDArray[np.uint8] | None = field(default=None, repr=False)
+    of: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
@@ -90,12 +92,20 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Media:
-    """A decoded upload: its frames (one, for a still image), and what the file said it was."""
+    """A decoded upload: its frames (one, for a still image), and what the file said it was.
+
+    ``width`` and ``height`` are the file's own; a quick decode may give smaller frames.
+    """
 
     frames: tuple[Frame, ...] = field(repr=False)
     mime: str
     width: int
     height: int
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the frames have fewer pixels than the file."""
+        return any(frame.of is not None for frame in self.frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,15 @@ def reduce(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return shrink(rgb, LONGER_SIDE)
 
 
+def reduced_size(width: int, height: int) -> tuple[int, int]:
+    """The width and height of what ``reduce`` makes of a picture of this size."""
+    most = max(width, height)
+    if width * height <= FULL_RESOLUTION_PIXELS or most <= LONGER_SIDE:
+        return width, height
+    width, height = (max(1, (2 * n * LONGER_SIDE + most) // (2 * most)) for n in (width, height))
+    return width, height
+
+
 def shrink(rgb: NDArray[np.uint8], longer: int) -> NDArray[np.uint8]:
     """``rgb`` with its longer side made ``longer`` and the other in proportion (half up, least 1).
 

@@ -34,7 +34,7 @@ from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Metric, Signals, pack_all
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.restore_index import LiveIndexes
-from pipeline.journeys.see import Eye, Seen
+from pipeline.journeys.see import Eye, Found, Seen
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
 
@@ -51,6 +51,14 @@ class Hashed:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the indexes answered, and how far of the change log they had come when they did."""
+
+    sequence: int
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What is being screened, whichever form it came in."""
 
@@ -61,6 +69,7 @@ class Subject:
     body: bytes | None = None
     mime: str | None = None
     faces: FacesSeen = NOT_LOOKED
+    asked: Asked | None = None
     codes: bytes | None = None
     """What joins a person's bank if a case is upheld, where ``seen`` is not what says it."""
     held: tuple[MediaId, int] | None = None
@@ -80,10 +89,14 @@ class Screener:
         blobs: Blobs,
         clock: Clock,
         faces: FaceEye,
+        sketch: Callable[[bytes], Media] | None = None,
     ) -> None:
+        """``sketch`` decodes large pictures at a fraction of their size, for a quick first look."""
         self._store, self._live, self._eye = store, live, eye
         self._decode, self._policy, self._blobs = decode, policy, blobs
         self._clock, self._faces = clock, faces
+        # Small faces need every pixel there is.
+        self._sketch = sketch if sketch is not None and not faces.spaces else decode
 
     def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
         """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
@@ -92,13 +105,31 @@ class Screener:
         """
         began, received = time.perf_counter(), self._clock()
         try:
-            media = self._decode(body)
+            media, seen, asked = self._look(body)
         except Refused as refused:
             return self._refuse(platform, upload, len(body), refused, received, began)
-        digest, seen = hashlib.sha256(body).digest(), self._eye.look(media.frames)
+        digest = hashlib.sha256(body).digest()
         faces = self._faces.look(upload, media)
-        subject = Subject(upload, Form.FILE, digest, seen, body, media.mime, faces)
+        subject = Subject(upload, Form.FILE, digest, seen, body, media.mime, faces, asked)
         return self._screen(platform, subject, received, began)
+
+    def _look(self, body: bytes) -> tuple[Media, Seen, Asked]:
+        """What an upload shows and is near to; whatever is near to anything is seen whole.
+
+        A sketch is off by a few bits: it is asked for that much more, and decides nothing.
+        """
+        media = self._sketch(body)
+        seen = self._eye.look(media.frames)
+        asked = self._ask(seen)
+        if media.reduced and asked.found.entries:
+            media = self._decode(body)
+            seen = self._eye.look(media.frames)
+            asked = self._ask(seen)
+        return media, seen, asked
+
+    def _ask(self, seen: Seen) -> Asked:
+        sequence = self._live.applied
+        return Asked(sequence, self._eye.search(self._live, seen))
 
     def screen_hashes(
         self, platform: PlatformId, upload: Upload, hashes: Sequence[Hashed]
@@ -133,8 +164,8 @@ class Screener:
     def _screen(
         self, platform: PlatformId, subject: Subject, received: datetime, began: float
     ) -> Screening:
-        sequence = self._live.applied
-        found = self._eye.search(self._live, subject.seen)
+        asked = subject.asked or self._ask(subject.seen)
+        sequence, found = asked.sequence, asked.found
         alike = self._faces.search(self._live, subject.faces)
         truncated = found.truncated or alike.truncated
         base = Screening(

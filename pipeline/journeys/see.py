@@ -32,6 +32,11 @@ from pipeline.signals import SignalType
 
 INVERTED = "inverted colours"
 
+_SLACK = 4
+"""Bits by which a sketch's code may be off: 0.2 on average, 2 at most of those measured."""
+_BLUR = 3
+"""Points of quality by which a sketch may be off; 2 at most were seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -44,6 +49,8 @@ class Seen:
     notes: tuple[str, ...]
     frame: Frame | None = None
     """The upload's pixels, for a second look; None when only hashes came."""
+    reduced: bool = False
+    """Whether it was a sketch that was looked at: what is near is then looked at again, whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +90,12 @@ class Eye:
     def look(self, frames: Sequence[Frame]) -> Seen:
         """Compute everything that is asked of an upload; codes that say nothing are left out."""
         asked, own, notes = [], [], []
+        reduced = any(frame.of is not None for frame in frames)
         parts = [view for frame in frames for view in query_views(frame, self._budget)]
         for signal in self.signals:
             looked_at = parts if signal.asks_parts else frames
             computed = signal.compute(looked_at, Side.QUERY)
-            telling = computed.quality >= signal.minimum_quality
+            telling = computed.quality >= signal.minimum_quality - _BLUR * reduced
             said = telling & ~self._says_nothing(computed, len(looked_at))
             as_it_is = said & np.array([view == WHOLE for view in computed.views], np.bool_)
             asked.append(_with_inverted(_rows(computed, said)))
@@ -95,7 +103,7 @@ class Eye:
             if not as_it_is.any():
                 why = "too_common" if telling.any() else "low_quality"
                 notes.append(f"{why}:{signal.space.name}")
-        return Seen(tuple(asked), tuple(own), tuple(notes), frames[0])
+        return Seen(tuple(asked), tuple(own), tuple(notes), frames[0], reduced)
 
     def search(self, live: LiveIndexes, seen: Seen) -> Found:
         """Everything near enough to matter; raises ``IndexNotReady``."""
@@ -107,7 +115,7 @@ class Eye:
         ):
             near = self._policy.radius(signals.space.name)
             for batch, within in self._questions(live, signals, doubtful=doubtful):
-                hits = live.search(batch.space, batch.codes, within)
+                hits = live.search(batch.space, batch.codes, within + _SLACK * seen.reduced)
                 truncated |= hits.truncated
                 if len(hits):
                     batches.append((batch, hits))

@@ -45,6 +45,14 @@ def image(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     yield Made(tuple(frame.rgb for frame in media.frames), {"mime": media.mime})
 
 
+def sketch(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
+    """The canonical picture, of a large JPEG at a fraction of its size, and the file's own size."""
+    limits = ImageLimits(**options["limits"])
+    media = decode_image(_all(file, limits), limits, sketch=True)
+    facts = {"mime": media.mime, "width": media.width, "height": media.height}
+    yield Made(tuple(frame.rgb for frame in media.frames), facts)
+
+
 def preview(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     """The blurred grey derivative."""
     yield Made((derivative(_first(file, options)),))
@@ -72,6 +80,7 @@ def video(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
 
 TASKS: Mapping[str, Task] = {
     "image": image,
+    "sketch": sketch,
     "preview": preview,
     "smaller": smaller,
     "video": video,

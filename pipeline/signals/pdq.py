@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.media import WHOLE, Frame, Side, Turn
-from pipeline.domain.shrink import reduce
+from pipeline.domain.shrink import reduce, reduced_size
 from pipeline.domain.signal import Metric, Signals, Space
 from pipeline.signals import _pdq_peer
 
@@ -62,7 +62,9 @@ class Pdq:
 
     Registered frames and whole uploads get the reference's bits and quality exactly; other query
     views, whose codes never leave this process, skip the second computation and may differ in a
-    bit of a borderline code. Frames must come unturned.
+    bit of a borderline code. Frames must come unturned. A sketch is read with the weights of the
+    picture that it was made of, each pixel standing for those that it is the mean of: its code
+    lies a bit or two from the whole picture's.
 
     The eight are not the reference's dihedral hashes: its decimation is not symmetric, so those
     lie up to 20 bits from the code of the picture really turned (``dihedral``). Ours come from the
@@ -78,13 +80,14 @@ class Pdq:
         turned = side is Side.QUERY
         pictures = [reduce(frame.rgb if frame.luma is None else frame.luma) for frame in frames]
         grids = np.zeros((len(frames), 4 if turned else 1, 64, 64), np.float32)
-        for grid, rgb in zip(grids, pictures, strict=True):
+        for grid, rgb, frame in zip(grids, pictures, frames, strict=True):
             if min(rgb.shape[:2]) >= SMALLEST_SIDE:
-                grid[:] = mirrored_grids(rgb) if turned else to64_of_rgb(rgb)
+                of = None if frame.of is None else reduced_size(*frame.of)
+                grid[:] = mirrored_grids(rgb, of) if turned else to64_of_rgb(rgb, of)
         coefficients = dct16(grids)
         doubtful = _undecided(coefficients[:, 0]) | _unsure(grids[:, 0])
         for row in map(int, np.flatnonzero(doubtful)):
-            if not turned or frames[row].view == WHOLE:
+            if frames[row].of is None and (not turned or frames[row].view == WHOLE):
                 grids[row, 0], coefficients[row, 0] = reference(pictures[row])
         variants = _eight_ways(coefficients) if turned else coefficients
         turns = tuple(Turn) if turned else (Turn.NONE,)
@@ -114,29 +117,34 @@ def to64(grey: Floats) -> Floats:
     """Blur and decimate luma (..., height, width) to the grid (..., 64, 64); slices are welcome."""
     height, width = grey.shape[-2:]
     rows = np.empty((*grey.shape[:-2], 64, width), np.float32)
-    for band in bands(height):
+    for band in bands(height, height):
         np.matmul(band.weights[0], grey[..., band.low : band.high, :], out=rows[..., band.rows, :])
     return np.asarray(_across(rows)[..., 0, :, :], np.float32)
 
 
-def to64_of_rgb(rgb: NDArray[np.uint8]) -> Floats:
-    """``to64(luma(rgb))`` of one picture without ever holding its luma plane."""
+def to64_of_rgb(rgb: NDArray[np.uint8], of: tuple[int, int] | None = None) -> Floats:
+    """``to64(luma(rgb))`` of one picture without ever holding its luma plane.
+
+    ``of`` is the width and height of the picture that ``rgb`` is a sketch of.
+    """
     height, width = rgb.shape[:2]
+    across, down = of or (width, height)
     rows = np.empty((64, width), np.float32)
-    for band in bands(height):
+    for band in bands(height, down):
         rows[band.rows] = band.weights[0] @ luma(rgb[band.low : band.high])
-    return np.asarray(_across(rows)[0], np.float32)
+    return np.asarray(_across(rows, across)[0], np.float32)
 
 
-def mirrored_grids(rgb: NDArray[np.uint8]) -> Floats:
+def mirrored_grids(rgb: NDArray[np.uint8], of: tuple[int, int] | None = None) -> Floats:
     """Grids (4, 64, 64) of a picture as it is, mirrored, upside down, and both."""
     height, width = rgb.shape[:2]
+    across, down = of or (width, height)
     rows = np.empty((2, 64, width), np.float32)
-    for band in bands(height):
+    for band in bands(height, down):
         both = band.weights.reshape(-1, band.high - band.low) @ luma(rgb[band.low : band.high])
         rows[:, band.rows] = both.reshape(2, -1, width)
     rows[1] = rows[1, ::-1].copy()
-    return _across(rows).reshape(4, 64, 64)
+    return _across(rows, across).reshape(4, 64, 64)
 
 
 def quality(grids: Floats) -> NDArray[np.uint8]:
@@ -206,13 +214,19 @@ class Band:
 
 
 @lru_cache(maxsize=32)
-def bands(length: int) -> tuple[Band, ...]:
+def bands(length: int, of: int | None = None) -> tuple[Band, ...]:
     """The 64 x ``length`` matrix of blur and decimation, in bands without most of its zeros.
 
-    72 bytes a pixel of ``length``: the cache holds at most 69 MB, at sides of 30,000.
+    ``of`` is how many pixels the ``length`` stand for, in a sketch. 72 bytes a pixel of ``length``:
+    the cache holds at most 69 MB, at sides of 30,000.
     """
-    lines = [_line(length, int(centre)) for centre in _centres(length)]
-    mirrored = [(length - start - len(weights), weights[::-1]) for start, weights in lines[::-1]]
+    whole = of or length
+    lines = [_line(whole, int(centre)) for centre in _centres(whole)]
+    mirrored = [(whole - start - len(weights), weights[::-1]) for start, weights in lines[::-1]]
+    if whole != length:
+        lines, mirrored = (
+            [_folded(*line, length / whole) for line in some] for some in (lines, mirrored)
+        )
     size, found = 64 // _BANDS, []
     for first in range(0, 64, size):
         part = lines[first : first + size] + mirrored[first : first + size]
@@ -224,6 +238,16 @@ def bands(length: int) -> tuple[Band, ...]:
         stacked = matrix.reshape(2, size, high - low)
         found.append(Band(slice(first, first + size), low, high, stacked))
     return tuple(found)
+
+
+def _folded(
+    start: int, weights: NDArray[np.float64], share: float
+) -> tuple[int, NDArray[np.float64]]:
+    """A grid line's weights on a sketch whose pixels are each the mean of ``1 / share`` pixels."""
+    edges = np.arange(start, start + len(weights) + 1) * share
+    first, last = int(edges[0] + 1e-9), int(np.ceil(edges[-1] - 1e-9))
+    total = np.interp(np.arange(first, last + 1), edges, np.append(0, np.cumsum(weights)))
+    return first, np.diff(total)
 
 
 def _line(length: int, centre: int) -> tuple[int, NDArray[np.float64]]:
@@ -257,10 +281,10 @@ def _centres(length: int) -> NDArray[Any]:
     return ((np.arange(64) + 0.5) * length / 64).astype(np.intp)
 
 
-def _across(rows: Floats) -> Floats:
+def _across(rows: Floats, of: int | None = None) -> Floats:
     """Rows (..., 64, width) to grids (..., 2, 64, 64): as they are, and mirrored."""
     grids = np.empty((*rows.shape[:-2], 2, 64, 64), np.float32)
-    for band in bands(rows.shape[-1]):
+    for band in bands(rows.shape[-1], of or rows.shape[-1]):
         stretch = rows[..., None, :, band.low : band.high]
         grids[..., band.rows] = stretch @ np.swapaxes(band.weights, -1, -2)
     grids[..., 1, :, :] = grids[..., 1, :, ::-1].copy()
