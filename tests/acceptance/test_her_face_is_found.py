@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from pipeline.domain.media import Rating
 from pipeline.domain.screening import Verdict
-from tests.faces import ask, enrol, face_town, make_face_town, portrait_file  # noqa: F401
+from tests.faces import (
+    ask,
+    enrol,
+    face_town,  # noqa: F401
+    make_face_town,  # noqa: F401
+    person_of,
+    portrait_file,
+)
+from tests.packs import portrait
+from tests.pictures import encode
+from tests.unit.test_face_detection import pasted
 from tests.world import Town
 
 
@@ -58,6 +68,21 @@ def test_an_ordinary_photo_of_her_raises_nothing_and_leaves_nothing(
     assert row["notes"] == []
     assert row["case_id"] is None
     assert row["uploader"] is None
+
+
+def test_her_face_pasted_into_another_picture_is_found_and_the_carrier_is_not(
+    face_town: Town,  # noqa: F811
+) -> None:
+    hers = enrol(face_town, portrait_file("obama"), portrait_file("obama3"))
+    carrier = enrol(face_town, portrait_file("biden"), encode(portrait("biden").rgb[::2, ::2]))
+    (model,) = face_town.world.face_models()
+    fake = pasted(portrait("obama2"), portrait("biden"), model).rgb
+    answer = face_town.screen(face_town.platform(), encode(fake, "JPEG", quality=90))
+    assert answer.case is not None
+    with face_town.world.store.transaction() as unit:
+        people = {hit.person for hit in unit.cases.hits(answer.case)}
+    assert people == {person_of(face_town, hers.case_number)}
+    assert person_of(face_town, carrier.case_number) not in people
 
 
 def test_without_a_rating_faces_are_left_alone_unless_the_policy_says_otherwise(
