@@ -35,6 +35,7 @@ def test_her_face_in_an_intimate_upload_reaches_a_person(face_town: Town) -> Non
     assert face_town.query("SELECT kind FROM cases") == [("face",)]
 
     face_town.uphold(answer.case, ada)
+    face_town.uphold(answer.case, face_town.reviewer("bea"))  # a likeness wants two people
     again = face_town.screen(board, portrait_file("obama3"), rating=Rating.NOT_INTIMATE)
     assert again.verdict is Verdict.KNOWN, "what was upheld is known by its own codes"
 
