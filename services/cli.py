@@ -11,22 +11,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from pipeline.domain.media import Rating
 from pipeline.domain.roles import Role
-from pipeline.errors import ConsentryError, Invalid
+from pipeline.errors import ConsentryError, Invalid, Refused
 from services.calibrate import calibrate
 from services.desk import add_to as add_desk_to
 from services.faces import add_to as add_faces_to
 from services.packs import app as packs_app
 from services.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.domain.vpdq import FrameHash
+    from pipeline.journeys.screen_film import Step
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -208,17 +212,27 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command(name="hash")
 def hash_files(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")], as_json: Json = False
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
+    every: Annotated[
+        float, typer.Option(min=0, help="Of videos: seconds between two frames; 0 for every one.")
+    ] = 1.0,
+    as_json: Json = False,
 ) -> None:
     """Print what the pipeline computes of files, on this machine only.
 
-    A file that cannot be decoded is refused by name, which is an answer like any other.
+    A file that cannot be decoded is refused by name, which is an answer like any other. Of a video
+    the lines are vPDQ's: frame,quality,hash,timestamp.
     """
     from services.files import hash_file, tools
+    from services.films import frame_hashes, kind_of
 
-    computing = tools(_settings(log_level="warning"))
+    settings = _settings(log_level="warning")
+    computing = tools(settings)
     table = Table("path", "pdq", "quality", "phash", "refused")
     for path in _files(paths):
+        if kind_of(path) is not None:
+            _hash_film(path, frame_hashes(computing.decoders, settings, path, every), as_json)
+            continue
         found = hash_file(computing, path)
         if as_json:
             _line(found)
@@ -229,8 +243,30 @@ def hash_files(
                     for column in ("path", "pdq", "quality", "phash", "refused")
                 )
             )
-    if not as_json:
+    if not as_json and table.row_count:
         out.print(table)
+
+
+def _hash_film(path: Path, frames: Iterator[FrameHash], as_json: bool) -> None:
+    """Each frame as soon as it is hashed; a film may be long."""
+    try:
+        for frame in frames:
+            if as_json:
+                _line({"path": str(path), "vpdq": frame.line(), "refused": None})
+            else:
+                out.print(frame.line(), highlight=False, soft_wrap=True)
+    except Refused as refused:
+        if as_json:
+            _line(
+                {
+                    "path": str(path),
+                    "vpdq": None,
+                    "refused": refused.reason.value,
+                    "message": refused.message,
+                }
+            )
+        else:
+            err.print(f"{path}: {refused.message}", highlight=False)
 
 
 @app.command()
@@ -248,7 +284,14 @@ def screen(
         with Progress(console=err, transient=True, disable=as_json) as bar:
             files = list(_files(paths))
             task = bar.add_task("screening", total=len(files))
-            for found in screen_files(world, platform, files, rating):
+            films: dict[Path, TaskID] = {}
+
+            def watching(path: Path, step: Step) -> None:
+                if path not in films:
+                    films[path] = bar.add_task(path.name, total=1.0)
+                bar.update(films[path], completed=step.done)
+
+            for found in screen_files(world, platform, files, rating, watching, bar.console.print):
                 bar.advance(task)
                 if as_json:
                     _line(found)
@@ -280,7 +323,16 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 @app.command()
 def register(
-    image: Annotated[list[Path], typer.Option("--image", help="An image; may be repeated.")],
+    image: Annotated[
+        list[Path] | None, typer.Option("--image", help="An image; may be repeated.")
+    ] = None,
+    video: Annotated[
+        list[Path] | None, typer.Option("--video", help="A video; may be repeated.")
+    ] = None,
+    vpdq: Annotated[
+        list[Path] | None,
+        typer.Option("--vpdq", help="A video as its hashes, in vPDQ's text format."),
+    ] = None,
     more: Annotated[list[Path] | None, typer.Argument(help="More images.")] = None,
     features: Annotated[
         bool,
@@ -288,20 +340,34 @@ def register(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Register a person's images (for helplines). The images never leave this machine.
+    """Register a person's images and videos (for helplines). They never leave this machine.
 
     With --features corners and textures are kept too, sealed under her key: small parts of a
     picture are found then, and somebody who has her key could rebuild a likeness of the picture.
     """
     from pipeline.journeys.register import register as join
     from pipeline.journeys.register import shown_case_number
+    from services.films import read_vpdq
     from services.wiring import now
 
-    with _world() as world:
-        bodies = ((str(path), path.read_bytes()) for path in _files([*image, *(more or [])]))
+    with (
+        _world() as world,
+        ExitStack() as opened,
+        Progress(console=err, transient=True, disable=as_json) as bar,
+    ):
+        bars = {str(path): bar.add_task(path.name, total=1.0) for path in video or ()}
+        films = [(str(path), opened.enter_context(path.open("rb"))) for path in video or ()]
+        hashes = [
+            (str(path), read_vpdq(path, world.filmer.signal.minimum_quality)) for path in vpdq or ()
+        ]
+        bodies = (
+            (str(path), path.read_bytes()) for path in _files([*(image or []), *(more or [])])
+        )
         done = join(
             world.store, world.pins, now, world.decode, world.signals, bodies,
             generic=world.generic, consent_text=world.settings.consent_text, features=features,
+            videos=[*films, *hashes], filmer=world.filmer,
+            progress=lambda name, share: bar.update(bars[name], completed=share),
         )  # fmt: skip
     if as_json:
         _line(

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.domain.consent import FEATURES_TEXT, HASHES_TEXT, Consent, ConsentState, Purpose
 from pipeline.domain.evidence import Source
+from pipeline.domain.film import FilmCodes
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import PersonId
 from pipeline.domain.media import Frame, Media, Side
@@ -62,12 +63,13 @@ def register(
     consent_text: str = HASHES_TEXT,
     *,
     features: bool = False,
-    videos: Iterable[tuple[str, BinaryIO]] = (),
+    videos: Iterable[tuple[str, BinaryIO | FilmCodes]] = (),
     filmer: Filmer | None = None,
     progress: Callable[[str, float], None] = lambda _name, _done: None,
 ) -> Registration:
     """Register a person's images, given as (name, bytes), and videos, as (name, open file).
 
+    A video may also be stretches that were hashed elsewhere.
     ``features`` says that she opted in to local features, which is a consent of its own.
     An image that cannot be read, or says too little to be told from others, is named with its
     reason; the rest goes on. Raises ``Invalid`` when nothing is left to register.
@@ -126,14 +128,17 @@ def register(
 
 def _films(
     filmer: Filmer,
-    videos: Iterable[tuple[str, BinaryIO]],
+    videos: Iterable[tuple[str, BinaryIO | FilmCodes]],
     progress: Callable[[str, float], None],
     outcomes: list[Outcome],
 ) -> Iterator[FilmSigns]:
     """What is kept of each video; one that cannot be registered is named with its reason."""
     for name, file in videos:
         try:
-            signs = filmer.signs(file, partial(progress, name))
+            if isinstance(file, FilmCodes):
+                signs = FilmSigns(filmer.telling(file))
+            else:
+                signs = filmer.signs(file, partial(progress, name))
         except (Refused, Invalid) as problem:
             outcomes.append(Outcome(name, problem=str(problem)))
             continue

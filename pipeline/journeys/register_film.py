@@ -101,6 +101,16 @@ class Filmer:
         """See ``signs_of``."""
         return signs_of(self.read, file, self.signal, self.bank, progress)
 
+    def telling(self, codes: FilmCodes) -> FilmCodes:
+        """Stretches that were hashed elsewhere, without those that look like everybody's.
+
+        Raises ``Invalid`` where none is left.
+        """
+        kept = telling(codes, self.bank)
+        if not len(kept):
+            raise Invalid("every frame is too plain to be told from other videos; not registered")
+        return kept
+
     def add(self, unit: Unit, person: PersonId, signs: FilmSigns | FilmCodes) -> int:
         """See ``add_film``."""
         return add_film(unit, person, signs, self.signal, self.bank)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from pipeline.domain.digest import Digests, digests
 from pipeline.domain.entry import keyed
-from pipeline.domain.evidence import Hit, Stretch, gather
+from pipeline.domain.evidence import Hit, gather
 from pipeline.domain.film import FilmCodes, Pruner
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import MediaId, PlatformId, ScreeningId, uuid7
@@ -48,6 +48,7 @@ LEASE = timedelta(seconds=120)
 _RENEW = 1.0
 _KEEP_SECONDS = 300.0
 """How much of the matched stretches is hashed frame by frame, for the bank of upheld content."""
+_MOST_EDGES = 12
 _CHUNK = 1 << 20
 
 
@@ -276,15 +277,21 @@ class Projector:
         self._look_again(watch, file)
 
     def _look_again(self, watch: Watch, file: BinaryIO) -> None:
-        """Frame by frame around the few moments that came near something, where they are few.
+        """Look densely where it matters: around a few chance moments, and where stretches end.
 
-        A picture that is shown for half a second has one moment; chance has no second.
+        A picture that is shown for half a second has one moment; chance has no second. And a
+        stretch begins somewhere between the moment that matched and the one before it.
         """
         times = sorted({one.time for one in watch.glimpses})
-        if not 0 < len(times) <= 3:
+        if not times:
             return
-        spans = tuple((max(0.0, at - 0.4), at + 0.4) for at in times)
-        dense = replace(self._sampling, rate=8.0, spans=spans)
+        spans = [(at - 0.4, at + 0.4) for at in times] if len(times) <= 3 else []
+        with self._store.transaction() as unit:
+            shown = [one for showing in watch.showings(unit) for one in showing.stretches]
+        reach = self._sampling.gap + 0.5
+        for begin, end in sorted(one.upload for one in shown)[:_MOST_EDGES]:
+            spans += [(begin - reach, begin + 0.5), (end - 0.5, end + reach)]
+        dense = replace(self._sampling, rate=4.0, spans=apart(spans))
         seen = {(stream, at) for stream, known in watch.telling.items() for at in known}
         for moment in self._read(file, dense):
             if (moment.stream, moment.time) not in seen:
@@ -309,7 +316,7 @@ class Projector:
         """What joins a bank if this is upheld: the matched stretches, frame by frame."""
         with self._store.transaction() as unit:
             stretches = [one for showing in watch.showings(unit) for one in showing.stretches]
-        spans = _merged(stretches, _KEEP_SECONDS)
+        spans = apart([one.upload for one in stretches], _KEEP_SECONDS)
         frames: FilmCodes | None = None
         if spans:
             pruner = Pruner(self._signal.minimum_quality)
@@ -428,17 +435,19 @@ def _tell(unit: Unit, screening: Screening, kind: str, now: datetime) -> None:
         send(unit, event.id)
 
 
-def _merged(stretches: Iterable[Stretch], most: float) -> tuple[tuple[float, float], ...]:
-    """Spans of the upload that overlap nowhere, ``most`` seconds in all."""
-    spans: list[tuple[float, float]] = []
+def apart(
+    spans: Iterable[tuple[float, float]], most: float = float("inf")
+) -> tuple[tuple[float, float], ...]:
+    """Spans of time that overlap nowhere, ``most`` seconds in all."""
+    found: list[tuple[float, float]] = []
     left = most
-    for low, high in sorted(stretch.upload for stretch in stretches):
-        begin = max(low, spans[-1][1]) if spans else low
+    for low, high in sorted(spans):
+        begin = max(low, 0.0, found[-1][1] if found else 0.0)
         end = min(high, begin + left)
         if end > begin:
-            spans.append((begin, end))
+            found.append((begin, end))
             left -= end - begin
-    return tuple(spans)
+    return tuple(found)
 
 
 def _uuid(text: object) -> Any:
