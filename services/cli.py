@@ -66,6 +66,7 @@ class Service(StrEnum):
 
     API = "api"
     CONSOLE = "console"
+    PORTAL = "portal"
     WORKER = "worker"
 
 
@@ -137,7 +138,7 @@ def demo(
 
 @app.command()
 def up() -> None:
-    """Run everything on this machine: database, API, console and worker."""
+    """Run everything on this machine: database, API, console, portal and worker."""
     from services.up import running
 
     settings = _settings()
@@ -145,6 +146,7 @@ def up() -> None:
         services.wait_ready()
         out.print(f"API      {services.api}   (OpenAPI at {services.api}/openapi.json)")
         out.print(f"console  {services.console}")
+        out.print(f"portal   {services.portal}")
         out.print("Ctrl-C ends everything.")
         _until_told().wait()
 
@@ -165,6 +167,10 @@ def serve(service: Service) -> None:
             from services.console import serve as serve_console
 
             serve_console(world, settings.host, settings.console_port)
+        elif service is Service.PORTAL:
+            from services.portal import serve as serve_portal
+
+            serve_portal(world, settings.host, settings.portal_port)
         else:
             from services.worker import run
 
@@ -374,6 +380,7 @@ def register(
             {
                 "case": shown_case_number(done.case_number),
                 "pin": done.pin,
+                "recovery": shown_case_number(done.recovery),
                 "images": [
                     {"path": one.name, "signals": list(one.signals), "problem": one.problem}
                     for one in done.outcomes
@@ -388,7 +395,9 @@ def register(
         out.print(f"{one.name}: {said}", highlight=False)
     out.print(f"\ncase number  [bold]{shown_case_number(done.case_number)}[/]", highlight=False)
     out.print(f"PIN          [bold]{done.pin}[/]", highlight=False)
-    out.print("Write both down now: they are shown once, and nobody can recover them.")
+    out.print(f"recovery     [bold]{shown_case_number(done.recovery)}[/]", highlight=False)
+    out.print("Write all three down now: they are shown once. The recovery code makes a new PIN;")
+    out.print("whoever has lost both PIN and recovery code cannot get back in.")
 
 
 @app.command()

@@ -57,6 +57,7 @@ def run(settings: Settings, *, once: bool) -> int:
             "api_port": _free_port(settings.api_port),
             "console_port": _free_port(settings.console_port),
             "second_factor": "optional",
+            "portal_port": _free_port(settings.portal_port),
         }
     )
     try:
@@ -308,6 +309,7 @@ def _leave_running(out: Console, world: World, services: Running) -> None:
             )
     out.print("\n[bold]Still running[/] (Ctrl-C ends it and removes everything)")
     out.print(f"   console  {services.console}   login reviewer, password {password}")
+    out.print(f"   portal   {services.portal}   where people register, follow and leave")
     out.print(f"   API      {services.api}   key {key}", highlight=False)
     try:
         threading.Event().wait()

@@ -122,8 +122,14 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the services listen on.")
     api_port: int = Field(default=8700, ge=0, le=65535, description="Port of the HTTP API.")
     console_port: int = Field(default=8701, ge=0, le=65535, description="Port of the console.")
+    portal_port: int = Field(default=8702, ge=0, le=65535, description="Port of the portal.")
+    exit_url: str = Field(
+        default="https://www.wikipedia.org/",
+        pattern=r"^https?://",
+        description="The harmless page that the portal's quick exit opens.",
+    )
     secure_cookies: bool = Field(
-        default=False, description="Console cookies over HTTPS only; turn on behind TLS."
+        default=False, description="Cookies over HTTPS only; turn on behind TLS."
     )
     organisation: str = Field(
         default="", description="Your organisation's name, as reports to authorities need it."

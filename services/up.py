@@ -1,4 +1,4 @@
-"""Everything on this machine in one command: database, API, console and worker, kept running."""
+"""Everything on this machine in one command: the database and all services, kept running."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.storage.migrate import migrate
 from services.settings import Settings
 from services.wiring import database_url
 
-SERVICES = ("api", "console", "worker")
+SERVICES = ("api", "console", "portal", "worker")
 _RESTART_PAUSE = 1.0
 _GRACE = 10.0
 
@@ -39,12 +39,13 @@ class Running:
 
     api: str
     console: str
+    portal: str
     children: dict[str, Child] = field(default_factory=dict)
 
     def wait_ready(self, seconds: float = 60.0) -> None:
-        """Return when API and console answer; raises ``Unavailable`` when they don't in time."""
+        """Return when all that serve pages answer; ``Unavailable`` when they don't in time."""
         deadline = time.monotonic() + seconds
-        for url in (f"{self.api}/readyz", f"{self.console}/healthz"):
+        for url in (f"{self.api}/readyz", f"{self.console}/healthz", f"{self.portal}/readyz"):
             while not _answers(url):
                 if time.monotonic() > deadline:
                     raise Unavailable(f"{url} does not answer; see the log lines above")
@@ -64,7 +65,9 @@ def running(
             migrate(url, progress)
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
         services = Running(
-            f"http://{host}:{settings.api_port}", f"http://{host}:{settings.console_port}"
+            f"http://{host}:{settings.api_port}",
+            f"http://{host}:{settings.console_port}",
+            f"http://{host}:{settings.portal_port}",
         )
         environment = {**os.environ, **_environment(settings), "DATABASE_URL": url}
         for name in SERVICES:
@@ -122,6 +125,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "CONSENTRY_HOST": settings.host,
         "CONSENTRY_API_PORT": str(settings.api_port),
         "CONSENTRY_CONSOLE_PORT": str(settings.console_port),
+        "CONSENTRY_PORTAL_PORT": str(settings.portal_port),
         "CONSENTRY_LOG_LEVEL": settings.log_level,
         "CONSENTRY_SECOND_FACTOR": settings.second_factor,
     }

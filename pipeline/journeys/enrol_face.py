@@ -284,6 +284,27 @@ def expire(store: Store, blobs: Blobs, clock: Clock, limit: int = 100) -> int:
     return len(due)
 
 
+def take_back(store: Store, blobs: Blobs, clock: Clock, person: PersonId) -> int:
+    """A person wants her face looked for no more: its templates are destroyed at once.
+
+    How many enrolments ended; 0 when there was none that still counted.
+    """
+    now, closed, ended = clock(), list[MediaId](), 0
+    with store.transaction() as unit:
+        unit.enrolments.alone()
+        # The lock waits for every screening that holds her: none can join a case any more.
+        if not unit.registry.lock(person) or not unit.registry.hold(person):
+            raise Conflict("everything in this case is being withdrawn already")
+        for one in unit.enrolments.of(person):
+            if NEXT[one.state]:
+                closed += _end(unit, one, EnrolmentState.EXPIRED, now, reason="taken back")
+                unit.audit.append("person", "enrolment.taken_back", f"enrolment:{one.id}", {})
+                ended += 1
+    for medium in closed:
+        blobs.destroy(medium)
+    return ended
+
+
 def waiting(store: Store, limit: int = 200) -> list[Enrolment]:
     """What verifiers must decide about: frozen ones first, then the oldest."""
     with store.transaction() as unit:

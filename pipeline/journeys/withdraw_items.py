@@ -57,7 +57,8 @@ def withdraw_items(
         # The lock waits for every screening that holds her: none can join a case any more.
         if not unit.registry.lock(person) or not unit.registry.hold(person):
             raise Conflict("everything in this case is being withdrawn already")
-        hers = {item.item for item in unit.following.items(person)}
+        # A face is taken back by ``enrol_face.take_back``, which ends its enrolment too.
+        hers = {item.item for item in unit.following.items(person) if item.kind != "face"}
         if not wanted or not wanted <= hers:
             raise NotFound("one of these is not there any more; look at the list again")
         entries = unit.following.because_of(person, wanted)

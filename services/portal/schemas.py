@@ -1,0 +1,55 @@
+"""What a person's device sends: codes and answers, nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from pipeline.journeys.register_codes import Still
+from pipeline.media.crops import CROPS
+
+Code = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Quality = Annotated[int, Field(ge=0, le=100)]
+Slot = Annotated[int, Field(ge=0, lt=len(CROPS))]
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    # A code must not come back in an error.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Picture(_Strict):
+    """A picture: the code of the whole and of its crops."""
+
+    kind: Literal["image"]
+    codes: list[tuple[Slot, Code, Quality]] = Field(min_length=1, max_length=len(CROPS))
+
+
+class Answers(_Strict):
+    """What she answered on the way."""
+
+    adult: bool
+    mine: bool
+    intimate: bool
+
+    @property
+    def all_yes(self) -> bool:
+        """Whether this is the right place for her."""
+        return self.adult and self.mine and self.intimate
+
+
+class Sent(_Strict):
+    """One message from a device."""
+
+    consent: str = Field(max_length=100)
+    answers: Answers
+    items: list[Picture] = Field(min_length=1, max_length=200)
+
+    def stills(self) -> list[Still]:
+        """The pictures, as the journey takes them."""
+        return [
+            Still(tuple((slot, bytes.fromhex(code), quality) for slot, code, quality in one.codes))
+            for one in self.items
+        ]

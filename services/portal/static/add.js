@@ -1,0 +1,134 @@
+// Choosing files, having their codes made, showing what will be sent, and sending exactly that.
+// Neither a file nor its name is kept here longer than its codes take.
+
+import { openHasher } from "/static/device/hashing.js";
+import "/static/keep.js";
+
+const at = (id) => document.getElementById(id);
+const words = JSON.parse(at("words").textContent);
+const setting = JSON.parse(at("setting").textContent);
+const chosen = []; // {number, item}, in the order in which they came
+let number = 0;
+let stopping = null;
+
+const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values[name]);
+const say = (text) => { at("progress").textContent = text; };
+
+const hasher = await openHasher("/device/worker.js");
+const { works, problem } = await hasher.check();
+if (!works) {
+  at("cannot").textContent = words.problems[problem] ?? words.problems.failed;
+  at("cannot").hidden = false;
+  at("files").disabled = true;
+}
+
+at("files").addEventListener("change", async () => {
+  const files = [...at("files").files];
+  at("files").value = "";
+  at("files").disabled = true;
+  at("bar").hidden = at("stop").hidden = false;
+  stopping = new AbortController();
+  for (const [index, file] of files.entries()) {
+    if (stopping.signal.aborted) break;
+    say(fill(words.working, { done: index + 1, all: files.length }));
+    const share = (done) => { at("bar").value = (index + done) / files.length; };
+    const found = await hasher.hash(file, share, stopping.signal);
+    number++;
+    show(number, found);
+  }
+  at("bar").hidden = at("stop").hidden = true;
+  at("files").disabled = false;
+  say(chosen.length ? words.ready : words.nothing);
+  refresh();
+});
+
+at("stop").addEventListener("click", () => stopping?.abort());
+
+function show(which, { item, problem: why }) {
+  const line = document.createElement("li");
+  const text = document.createElement("span");
+  const name = fill(words.picture, { number: which });
+  text.textContent = `${name}: ${item ? words.good : words.problems[why] ?? words.problems.failed}`;
+  line.append(text);
+  if (item) {
+    const entry = { which, item };
+    chosen.push(entry);
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.className = "quiet";
+    remove.textContent = words.remove;
+    remove.setAttribute("aria-label", `${words.remove}: ${name}`);
+    remove.addEventListener("click", () => {
+      chosen.splice(chosen.indexOf(entry), 1);
+      line.remove();
+      refresh();
+      at("files").focus();
+    });
+    line.append(remove);
+  } else {
+    line.className = "bad";
+  }
+  at("items").append(line);
+}
+
+// What will be sent, byte for byte.
+function message() {
+  return JSON.stringify({
+    consent: setting.consent,
+    answers: { adult: true, mine: true, intimate: true },
+    items: chosen.map(({ item }) => item),
+  });
+}
+
+function refresh() {
+  at("sending").hidden = chosen.length === 0;
+  at("exact").textContent = chosen.length ? message() : "";
+}
+
+at("send").addEventListener("click", async () => {
+  at("problem").hidden = true;
+  at("send").disabled = true;
+  say(words.sending);
+  try {
+    const response = await fetch(setting.post, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": setting.csrf },
+      body: at("exact").textContent,
+      cache: "no-store",
+      credentials: "same-origin",
+      redirect: "error",
+    });
+    const answer = await response.json();
+    if (response.ok) return done(answer);
+    fail(answer.detail);
+  } catch {
+    fail(navigator.onLine ? words.problems.failed : words.offline);
+  } finally {
+    at("send").disabled = false;
+  }
+});
+
+function fail(text) {
+  say("");
+  at("problem").textContent = text;
+  at("problem").hidden = false;
+}
+
+function done(answer) {
+  hasher.close();
+  for (const name of ["case", "pin", "recovery"]) {
+    const place = at(`given-${name}`);
+    if (place) place.textContent = answer[name];
+  }
+  for (const [index, { said, fate }] of answer.fates.entries()) {
+    const line = document.createElement("li");
+    line.className = fate === "protected" ? "" : "bad";
+    line.textContent = `${fill(words.picture, { number: chosen[index].which })}: ${said}`;
+    at("fates").append(line);
+  }
+  at("choosing").hidden = true;
+  at("exact").textContent = "";
+  at("done").hidden = false;
+  at("done-title").focus();
+  chosen.length = 0;
+}

@@ -1,0 +1,127 @@
+"""What the portal calls things that are not written in a template. ``N_`` marks for translation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.domain.case import Ground
+from pipeline.domain.enrolment import EnrolmentState
+from pipeline.domain.erasure import Step
+from pipeline.journeys.follow_case import What
+from pipeline.journeys.register_codes import Fate
+
+
+def N_(text: str) -> str:  # noqa: N802
+    """The text itself; translated where it is shown."""
+    return text
+
+
+KINDS: Mapping[str, str] = {"picture": N_("Picture"), "clip": N_("Clip"), "face": N_("Your face")}
+
+HAPPENINGS: Mapping[What, str] = {
+    What.RECEIVED: N_("We got the codes."),
+    What.ACTIVE: N_("We look for it on all sites that work with us."),
+    What.WAITING: N_("We are starting to look for it. This takes a few seconds."),
+    What.UNDER_REVIEW: N_(
+        "Something that may be a copy was uploaded. A trained person will look at it and decide."
+    ),
+    What.UPHELD: N_("A person decided: it is a copy, and it must go."),
+    What.ASKED: N_("We told %(platform)s to take it down."),
+    What.CONFIRMED: N_("%(platform)s answered that it got our message."),
+    What.REFUSED_AGAIN: N_("Stopped again on %(platform)s: %(count)s more uploads of it."),
+    What.LEFT: N_("A person looked at something that was found and decided to leave it."),
+}
+
+GROUNDS: Mapping[Ground, str] = {
+    Ground.WRONG_MATCH: N_("It was a different picture."),
+    Ground.CONSENTED: N_("There was a sign that you had agreed to it."),
+    Ground.NOT_INTIMATE: N_("It was not intimate."),
+    Ground.PUBLIC_INTEREST: N_("There was a strong public reason to leave it."),
+}
+
+STEPS: Mapping[Step, str] = {
+    Step.MATCHES_STOPPED: N_("Nothing of yours is looked for any more."),
+    Step.CASES_CLOSED: N_("Open reviews about you are closed."),
+    Step.INDEXES_CLEAR: N_("Every computer that held your codes has let go of them."),
+    Step.KEY_SHREDDED: N_("Your key is destroyed. What it locked can never be read again."),
+    Step.DATA_DESTROYED: N_("Your codes, your case number and your PIN are deleted."),
+}
+
+FATES: Mapping[Fate, str] = {
+    Fate.PROTECTED: N_("We look for this one now."),
+    Fate.TOO_PLAIN: N_("Too plain to tell from other pictures. Choose a sharper one."),
+    Fate.TOO_COMMON: N_("Too many other pictures look like this one. Choose another."),
+}
+
+PROBLEMS: Mapping[str, str] = {
+    "empty": N_("The file is empty. Choose another one."),
+    "unsupported": N_("This is not a picture or clip that we know. Save it as JPEG or MP4."),
+    "heic": N_("This browser cannot read iPhone HEIC files. Share or export it as JPEG."),
+    "tiff": N_("This browser cannot read TIFF or raw photos. Export it as JPEG."),
+    "jpeg2000": N_("This browser cannot read JPEG 2000. Export it as JPEG."),
+    "jpegxl": N_("This browser cannot read JPEG XL. Export it as JPEG."),
+    "cut_short": N_("The file is not complete. Copy it from your phone or camera again."),
+    "broken": N_("The file is damaged, or your browser cannot read it. Save it as JPEG."),
+    "too_large": N_("The file is too large. Save it smaller and try again."),
+    "no_memory": N_("Your device ran out of memory. Close other pages, or use a computer."),
+    "too_plain": N_("Too plain to tell from other pictures. Choose a sharper one."),
+    "pixels_changed": N_(
+        "This browser changes pictures when a page reads them, to hide who you are. Use another"
+        " browser for this step, such as Chrome, Edge, Safari or Firefox."
+    ),
+    "old_browser": N_("This browser is too old. Update it, or use another one."),
+    "video_unreadable": N_("Your browser cannot play this clip. Export it as MP4 (H.264)."),
+    "video_pixels": N_("This browser cannot read clips. Use Chrome or Edge for this step."),
+    "video_too_long": N_("The clip is longer than ten minutes. Cut it into parts."),
+    "stopped": N_("Stopped."),
+    "failed": N_("Something went wrong. Try again, or use another browser."),
+}
+"""The codes of ``static/device/problems.js``, in words, each with what to do."""
+
+REFUSALS: Mapping[str, tuple[str, str]] = {
+    "too_many_attempts": (
+        N_("Please wait"),
+        N_("There were too many wrong tries. Wait %(minutes)s minutes and try again. Your recovery"
+           " code works at any time."),
+    ),
+    "denied": (N_("That did not work"), N_("Check what you typed and try again.")),
+    "signed_out": (N_("You are signed out"), N_("Sign in again to go on.")),
+    "other_site": (N_("That did not work"), N_("Open this page again and try from there.")),
+    "not_found": (N_("Not here"), N_("There is no such page. Go to the start.")),
+    "conflict": (N_("This has changed"), N_("Things have moved on. Look at your case again.")),
+    "invalid": (N_("That did not work"), N_("Something is missing or wrong. Go back and check.")),
+    "unavailable": (N_("Not just now"), N_("We cannot do this right now. Try again in a minute.")),
+    "too_large": (N_("Too much at once"), N_("Send less at once.")),
+    "error": (N_("Something went wrong"), N_("It is our fault, not yours. Please try again.")),
+}  # fmt: skip
+"""Every refusal by its code: a heading, and what to do next."""
+
+PHOTOS: Mapping[str, str] = {
+    "no face was found": N_("We found no face. Show your whole face from the front."),
+    "there is more than one face": N_("There is more than one face. Be alone in the photo."),
+    "the face is too small": N_("Your face is too small. Come closer."),
+    "the face is too dark": N_("It is too dark. Turn towards a window or a lamp."),
+    "the face is too bright": N_("It is too bright. Turn away from the light."),
+    "the face is blurred": N_("It is blurred. Hold the camera still."),
+    "the face is turned away": N_("Your face is turned too far. Look towards the camera."),
+    "this does not look like": N_("This looks like somebody else. Leave this photo out."),
+}
+"""How the beginnings of ``domain.photos``' problems are said to her."""
+
+UNREADABLE = N_("We cannot read this photo. Take it again.")
+
+ENROLMENTS: Mapping[EnrolmentState, str] = {
+    EnrolmentState.PENDING: N_("Your face: a person will check that it is yours. Until then we do"
+                               " not look for it."),
+    EnrolmentState.APPROVED: N_("Your face: we look for it in intimate uploads."),
+    EnrolmentState.FROZEN: N_("Your face: somebody else has asked for a face like yours. A person"
+                              " will look at both. Until then we do not look for it."),
+    EnrolmentState.REFUSED: N_("Your face: a person could not confirm that it is yours. Its codes"
+                               " are destroyed. A help line can tell you more."),
+}  # fmt: skip
+"""Where an enrolment stands; those that ended by themselves are not spoken of."""
+
+
+def photo(problem: str) -> str:
+    """What to tell her of a photo's problem."""
+    return next((said for start, said in PHOTOS.items() if problem.startswith(start)), UNREADABLE)
