@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from pipeline.domain.case import Ground, State
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
 from pipeline.ports import Asked, Finding, Item, Repeat
 from pipeline.storage import Queries
-
-HASH_SPACES = ("pdq/", "phash/")
-"""Spaces of pictures and clips; any other space is a face pack's."""
 
 
 class PgFollowing:
@@ -23,7 +19,7 @@ class PgFollowing:
     def items(self, person: PersonId) -> list[Item]:
         """See the port."""
         return [
-            Item(row["item"], _kind(row["spaces"], row["banks"]), row["added_at"], row["active"])
+            Item(row["item"], row["kind"], row["added_at"], row["active"])
             for row in self._queries.all("following_items", person=person)
         ]
 
@@ -70,9 +66,3 @@ class PgFollowing:
     def counts(self) -> Mapping[str, int]:
         """See the port."""
         return self._queries.one("following_counts") or {}
-
-
-def _kind(spaces: Sequence[str], banks: Sequence[str]) -> Literal["picture", "clip", "face"]:
-    if not any(space.startswith(HASH_SPACES) for space in spaces):
-        return "face"
-    return "clip" if any(bank.startswith("video") for bank in banks) else "picture"

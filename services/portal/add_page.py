@@ -73,7 +73,7 @@ def register(request: Request, world: WorldOf, sent: SentBy) -> Response:
     paces_of(request).cases.spend(address_of(request))
     with HASHING:
         joined = register_codes(
-            world.store, world.pins, world.desk.clock, gauge_of(world), sent.stills(), sent.consent
+            world.store, world.pins, world.desk.clock, gauge_of(world), sent.taken(), sent.consent
         )
     given = joined.given
     return JSONResponse(
@@ -91,7 +91,7 @@ def register(request: Request, world: WorldOf, sent: SentBy) -> Response:
 def add(request: Request, world: WorldOf, sent: SentBy, visit: VisitOf) -> Response:
     """More items for the case that is signed in."""
     csrf.require(request.headers.get(csrf.HEADER, ""), visit.csrf)
-    fates = add_codes(world.store, gauge_of(world), visit.person, sent.stills())
+    fates = add_codes(world.store, gauge_of(world), visit.person, sent.taken())
     return JSONResponse({"fates": _fates(request, fates)}, 201)
 
 

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from pipeline.journeys.register_codes import Still
+from pipeline.journeys.register_codes import LONGEST, Clip, Still
 from pipeline.media.crops import CROPS
 
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Quality = Annotated[int, Field(ge=0, le=100)]
 Slot = Annotated[int, Field(ge=0, lt=len(CROPS))]
-Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -25,6 +25,13 @@ class Picture(_Strict):
 
     kind: Literal["image"]
     codes: list[tuple[Slot, Code, Quality]] = Field(min_length=1, max_length=len(CROPS))
+
+
+class Film(_Strict):
+    """A clip: the codes of its frames with their times."""
+
+    kind: Literal["video"]
+    frames: list[tuple[Seconds, Code, Quality]] = Field(min_length=1, max_length=30_000)
 
 
 class Answers(_Strict):
@@ -45,11 +52,16 @@ class Sent(_Strict):
 
     consent: str = Field(max_length=100)
     answers: Answers
-    items: list[Picture] = Field(min_length=1, max_length=200)
+    items: list[Annotated[Picture | Film, Field(discriminator="kind")]] = Field(
+        min_length=1, max_length=200
+    )
 
-    def stills(self) -> list[Still]:
-        """The pictures, as the journey takes them."""
-        return [
-            Still(tuple((slot, bytes.fromhex(code), quality) for slot, code, quality in one.codes))
-            for one in self.items
-        ]
+    def taken(self) -> list[Still | Clip]:
+        """The items, as the journey takes them."""
+        return [_taken(item) for item in self.items]
+
+
+def _taken(item: Picture | Film) -> Still | Clip:
+    if isinstance(item, Film):
+        return Clip(tuple((at, bytes.fromhex(code), quality) for at, code, quality in item.frames))
+    return Still(tuple((slot, bytes.fromhex(code), quality) for slot, code, quality in item.codes))

@@ -13,7 +13,7 @@ from pipeline.domain.media import Side
 from pipeline.domain.screening import Verdict
 from pipeline.errors import Denied, Invalid, NotFound, TooManyAttempts
 from pipeline.journeys.follow_case import What, follow_case
-from pipeline.journeys.register_codes import Fate, Gauge, Still, add_codes, register_codes
+from pipeline.journeys.register_codes import Clip, Fate, Gauge, Still, add_codes, register_codes
 from pipeline.journeys.sign_in import SHARES, grouped, recover, share_of, sign_in
 from pipeline.journeys.withdraw import leave
 from pipeline.journeys.withdraw_items import withdraw_items
@@ -147,6 +147,24 @@ def test_more_can_be_added_until_she_leaves(town: Town) -> None:
     leave(town.world.store, town.clock, person)
     with pytest.raises(Exception, match="withdrawn"):
         add_codes(town.world.store, gauge, person, [still(town, jpeg(picture(5)))])
+
+
+def test_a_clip_is_an_item_too_and_its_frames_are_found(town: Town) -> None:
+    gauge, seconds = gauge_of(town), (0.0, 0.5, 1.0)
+    frames = tuple(
+        (at, *still(town, jpeg(picture(seed))).codes[0][1:])
+        for at, seed in zip(seconds, (7, 8, 9), strict=True)
+    )
+    person = enter(town, join(town, 1))
+    plain = Clip(tuple((at, code, 10) for at, code, _ in frames))
+    assert gauge.judge(plain)[0] is Fate.TOO_PLAIN
+    fates = add_codes(town.world.store, gauge, person, [Clip(frames[::-1]), plain])
+    assert fates == (Fate.PROTECTED, Fate.TOO_PLAIN)
+    town.live.catch_up()
+    assert [one.kind for one in follow(town, person)] == ["picture", "clip"]
+    assert town.screen(town.platform(), jpeg(picture(8), 60)).verdict is Verdict.REVIEW
+    with pytest.raises(Invalid):
+        add_codes(town.world.store, gauge, person, [Clip(((-1.0, frames[0][1], 90),))])
 
 
 def test_what_says_too_little_is_named_and_what_has_no_shape_is_refused(town: Town) -> None:

@@ -185,6 +185,7 @@ def test_the_table_shows_variables_that_are_really_read(read):
             "CONSENTRY_SECURE_COOKIES": "true",
             "CONSENTRY_LOG_LEVEL": "debug",
             "CONSENTRY_SECOND_FACTOR": "optional",
+            "CONSENTRY_EXIT_URL": "https://weather.example/",
         }
         value = words.get(name, "x" if name in path_like else "17")
         changed = read(**{name: value})

@@ -1,8 +1,9 @@
 -- name: following_items
 -- What a person has registered and not taken back. An addition is looked for in the newest part of
 -- the change log alone: whoever answers has long applied what is older.
-SELECT e.item, min(e.created_at) AS added_at, array_agg(DISTINCT e.space) AS spaces,
-       array_agg(DISTINCT e.bank) AS banks,
+SELECT e.item, min(e.created_at) AS added_at,
+       CASE WHEN bool_or(e.bank = 'faces') THEN 'face'
+            WHEN bool_or(e.layout IN ('frames', 'moment')) THEN 'clip' ELSE 'picture' END AS kind,
        coalesce((
          SELECT max(c.seq) FROM changes c, change_head h
          WHERE c.seq > h.seq - 5000 AND c.op = 'add' AND c.entries && array_agg(e.id)
