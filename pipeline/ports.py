@@ -1558,6 +1558,13 @@ class Pins(Protocol):
 class Store(Protocol):
     """Where everything is kept."""
 
+    def record(self, screenings: Sequence[Screening]) -> None:
+        """Put answers that concern nobody on record, in one step: all of them or none.
+
+        Raises ``Unavailable`` when the database cannot be reached.
+        """
+        ...
+
     def transaction(self, *, snapshot: bool = False) -> AbstractContextManager[Unit]:
         """A transaction; ``snapshot`` reads one consistent state throughout.
 

@@ -33,6 +33,7 @@ from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Metric, Signals, pack_all
 from pipeline.errors import Invalid, Refused
+from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see import Eye, Found, Seen
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
@@ -93,6 +94,7 @@ class Screener:
     ) -> None:
         """``sketch`` decodes large pictures at a fraction of their size, for a quick first look."""
         self._store, self._live, self._eye = store, live, eye
+        self._ledger = Ledger(store)
         self._decode, self._policy, self._blobs = decode, policy, blobs
         self._clock, self._faces = clock, faces
         # Small faces need every pixel there is.
@@ -188,9 +190,9 @@ class Screener:
             hits = self._eye.believe(unit, subject.seen, found, owners)
             return hits + self._faces.believe(alike, owners)
 
+        if not found.entries and not alike.batches:
+            return self._recorded(base, began)
         with self._store.transaction() as unit:
-            if not found.entries and not alike.batches:
-                return self._record(unit, base, began)
             return self.conclude(unit, base, subject, believed, began, truncated=truncated)
 
     def conclude(
@@ -369,8 +371,13 @@ class Screener:
             refusal=refused.reason,
             message=refused.message,
         )
-        with self._store.transaction() as unit:
-            return self._record(unit, screening, began)
+        return self._recorded(screening, began)
+
+    def _recorded(self, screening: Screening, began: float) -> Screening:
+        """Put an answer that concerns nobody on record, together with those of others."""
+        answered = replace(screening, milliseconds=_since(began))
+        self._ledger.add(answered)
+        return answered
 
     def _record(self, unit: Unit, screening: Screening, began: float) -> Screening:
         answered = replace(screening, milliseconds=_since(began))

@@ -86,6 +86,10 @@ class Eye:
         """
         self.signals, self._generic, self._policy = tuple(signals), generic, policy
         self._budget, self._wide_codes = budget, wide_codes
+        names = [signal.space.name for signal in signals]
+        # A policy finds these by reading all its rules, and every upload asks for them.
+        self._near = {name: policy.radius(name) for name in names}
+        self._wide = {name: policy.wide(name) for name in names}
 
     def look(self, frames: Sequence[Frame]) -> Seen:
         """Compute everything that is asked of an upload; codes that say nothing are left out."""
@@ -110,10 +114,8 @@ class Eye:
         batches: list[tuple[Signals, Hits]] = []
         truncated, doubtful = False, False
         # Those with a wide radius first: whether others are asked as witnesses depends on them.
-        for signals in sorted(
-            seen.asked, key=lambda one: self._policy.wide(one.space.name) is None
-        ):
-            near = self._policy.radius(signals.space.name)
+        for signals in sorted(seen.asked, key=lambda one: self._wide[one.space.name] is None):
+            near = self._near[signals.space.name]
             for batch, within in self._questions(live, signals, doubtful=doubtful):
                 hits = live.search(batch.space, batch.codes, within + _SLACK * seen.reduced)
                 truncated |= hits.truncated
@@ -183,7 +185,7 @@ class Eye:
     ) -> Iterable[tuple[Signals, float]]:
         """What to ask, and within what; witnesses further off only where something is doubtful."""
         name = signals.space.name
-        near, wide = self._policy.radius(name), self._policy.wide(name)
+        near, wide = self._near[name], self._wide[name]
         if wide is None and doubtful and name in self._policy.witness.signals:
             wide = float(self._policy.witness.signals[name].bits)
         if not len(signals):

@@ -7,11 +7,13 @@ says what it does. Python names a query and never assembles one.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -24,6 +26,10 @@ Connection = psycopg.Connection[DictRow]
 
 APP_ROLE = "consentry_app"
 """What services work as: it can lengthen and read the audit trail, and nothing else there."""
+
+IDLE = 1.0
+"""Seconds after which a connection is asked whether it still works before it is used."""
+_used: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()
 
 _NAMED = re.compile(r"^-- name: (\w+)\n((?:--[^\n]*\n)+)((?:(?!^-- name: ).*\n?)*)", re.MULTILINE)
 
@@ -93,6 +99,12 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
         connection.execute("SET idle_in_transaction_session_timeout = '60s'")
 
 
+def _check_when_idle(connection: psycopg.Connection[Any]) -> None:
+    """Ask a connection whether it still works, unless it did a moment ago: asking costs a way."""
+    if time.monotonic() - _used.get(connection, float("-inf")) > IDLE:
+        ConnectionPool.check_connection(connection)
+
+
 def _never_migrated(url: str) -> bool:
     """Whether the server answers, but knows nothing of the role that services work as."""
     try:
@@ -116,7 +128,7 @@ class Database:
             timeout=wait,
             kwargs={"row_factory": dict_row, "autocommit": True},
             configure=_prepare,
-            check=ConnectionPool.check_connection,
+            check=_check_when_idle,
             reconnect_timeout=1.0,
             open=True,
             name="consentry",
@@ -128,11 +140,21 @@ class Database:
 
         Raises ``Unavailable`` when the database cannot be reached or goes away meanwhile.
         """
+        with self.connection() as connection, connection.transaction():
+            if snapshot:
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection on which every call is a transaction of its own: one way, not three.
+
+        Raises ``Unavailable`` as ``transaction`` does.
+        """
         try:
-            with self._pool.connection() as connection, connection.transaction():
-                if snapshot:
-                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            with self._pool.connection() as connection:
                 yield connection
+                _used[connection] = time.monotonic()
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             if isinstance(error, PoolTimeout) and _never_migrated(self.url):
                 raise UnknownSchema(

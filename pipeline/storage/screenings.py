@@ -6,6 +6,7 @@ its number of rows and their digest. What opened or joined a case has a record o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -27,28 +28,15 @@ class PgScreenings:
 
     def add(self, screening: Screening, *, audited: int | None = None) -> None:
         """See the port."""
-        self._queries.run(
-            "screening_add",
-            id=screening.id,
-            platform=screening.platform,
-            content_id=screening.upload.content_id,
-            uploader=screening.upload.uploader,
-            rating=screening.upload.rating.value,
-            form=screening.form.value,
-            bytes=screening.bytes,
-            mime=screening.mime,
-            verdict=screening.verdict.value,
-            refusal=screening.refusal.value if screening.refusal else None,
-            message=screening.message,
-            matches=Jsonb([match.document() for match in screening.matches]),
-            notes=Jsonb(list(screening.notes)),
-            case_id=screening.case,
-            policy=screening.policy,
-            index_seq=screening.index_seq,
-            milliseconds=screening.milliseconds,
-            received_at=screening.received_at,
-            audited=audited,
-        )
+        self._queries.run("screening_add", **_row(screening, audited))
+
+    def add_all(self, screenings: Sequence[Screening]) -> None:
+        """Answers that a batch of the audit trail will cover, all or none of them."""
+        if len(screenings) == 1:
+            self.add(screenings[0])
+        else:
+            # Outside a transaction psycopg sends these as one, which the server keeps or drops.
+            self._queries.many("screening_add", [_row(one, None) for one in screenings])
 
     def get(self, screening: ScreeningId, platform: PlatformId) -> Screening | None:
         """See the port."""
@@ -80,6 +68,30 @@ class PgScreenings:
         ids = [row["id"] for row in rows]
         self._queries.run("screenings_mark_audited", seq=sequence, ids=ids)
         return len(rows)
+
+
+def _row(screening: Screening, audited: int | None) -> dict[str, Any]:
+    return {
+        "id": screening.id,
+        "platform": screening.platform,
+        "content_id": screening.upload.content_id,
+        "uploader": screening.upload.uploader,
+        "rating": screening.upload.rating.value,
+        "form": screening.form.value,
+        "bytes": screening.bytes,
+        "mime": screening.mime,
+        "verdict": screening.verdict.value,
+        "refusal": screening.refusal.value if screening.refusal else None,
+        "message": screening.message,
+        "matches": Jsonb([match.document() for match in screening.matches]),
+        "notes": Jsonb(list(screening.notes)),
+        "case_id": screening.case,
+        "policy": screening.policy,
+        "index_seq": screening.index_seq,
+        "milliseconds": screening.milliseconds,
+        "received_at": screening.received_at,
+        "audited": audited,
+    }
 
 
 def _screening(row: dict[str, Any]) -> Screening:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from pipeline.domain.screening import Screening
 from pipeline.ports import (
     Attempts,
     AuditLog,
@@ -96,3 +97,8 @@ class PgStore:
         """See the port."""
         with self._database.transaction(snapshot=snapshot) as connection:
             yield PgUnit(connection, self._keyring, self._secrets)
+
+    def record(self, screenings: Sequence[Screening]) -> None:
+        """See the port."""
+        with self._database.connection() as connection:
+            PgScreenings(Queries(connection)).add_all(screenings)

@@ -29,6 +29,9 @@ from services.api.pulse import Pulses
 from services.api.replay import Replay
 from services.wiring import World, now
 
+QUICK_WORKERS = 16
+"""Threads for look-ups by value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -60,6 +63,8 @@ class Door:
         self.screener: Screener = world.screener(live)
         self.keys, self.pace = Keys(world.store), Pace()
         self.line = Line(limits.workers, limits.waiting)
+        # Hashes cost little but the wait for the database, which many can share.
+        self.quick = Line(QUICK_WORKERS, 4 * limits.waiting)
         self.budget = Budget(limits.bytes)
         self.replay = Replay(Idempotency(world.database), world.secrets)
         self.pulse = Pulses(world.store, now)

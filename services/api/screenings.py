@@ -20,6 +20,7 @@ from pipeline.journeys.screen_upload import Hashed, summary
 from services.api.bodies import LARGEST_JSON, receive_form, receive_json, receive_whole
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
+from services.api.line import Line
 from services.api.problems import Declined, invalid
 from services.api.replay import LONGEST_KEY
 from services.api.schemas import HashesAsked, Name, ScreeningAnswered
@@ -120,7 +121,7 @@ async def screen_hashes(
 ) -> Response:
     """Less is found than with the image: crops, frames and mirrored copies need its pixels."""
     door = door_of(request)
-    door.line.check()
+    door.quick.check()
     with door.budget.share() as share:
         asked = await receive_json(request, _SHAPE, LARGEST_JSON, share, door.limits.patience)
         upload = Upload(asked.content_id, asked.uploader, asked.rating)
@@ -137,7 +138,7 @@ async def screen_hashes(
                 lambda: door.screener.screen_hashes(caller.platform, upload, hashes),
             )
 
-        return await answered(door, work)
+        return await answered(door, work, door.quick)
 
 
 @router.get(
@@ -175,9 +176,11 @@ def _each_once(request: Request, names: tuple[str, ...]) -> None:
         seen.add(name)
 
 
-async def answered(door: Door, work: Callable[[], tuple[ScreeningAnswered, bool]]) -> Response:
+async def answered(
+    door: Door, work: Callable[[], tuple[ScreeningAnswered, bool]], line: Line | None = None
+) -> Response:
     """What ``work`` answers, as a response: 202 for a video that is still to be looked at."""
-    found, replayed = await door.line.run(work)
+    found, replayed = await (line or door.line).run(work)
     headers = {"idempotency-replayed": "true"} if replayed else {}
     if not replayed:
         door.metrics.screening(found)
