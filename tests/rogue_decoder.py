@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import json
+import math
 import mmap
 import os
 import resource
@@ -128,13 +129,13 @@ def lie(file, asked):
     elif what == "deep":
         line.send(b"[" * 20_000)
     elif what == "larger than its memory":
-        _part(line, [[1000, 1000, 3]], _wire.sealed([pixels]))
+        _part(line, [[1000, 1000, 3]], _wire.sealed([pixels])[0])
     elif what == "overflowing":
-        _part(line, [[2**40, 2**40, 3]], _wire.sealed([pixels]))
+        _part(line, [[2**40, 2**40, 3]], _wire.sealed([pixels])[0])
     elif what == "negative":
-        _part(line, [[-2, -6]], _wire.sealed([pixels]))
+        _part(line, [[-2, -6]], _wire.sealed([pixels])[0])
     elif what == "no memory":
-        line.send(b'{"kind":"part","shapes":[[2,2,3]],"facts":{}}')
+        line.send(b'{"kind":"part","shapes":[[2,2,3]],"ends":[12],"facts":{},"last":true}')
     elif what == "memory that can shrink":
         descriptor = os.memfd_create("x", os.MFD_ALLOW_SEALING)
         os.write(descriptor, pixels)
@@ -144,7 +145,7 @@ def lie(file, asked):
     elif what == "another reason":
         line.send(b'{"kind":"refused","reason":"because","message":"x"}')
     elif what == "pixels of another shape":
-        _part(line, [[3, 4]], _wire.sealed([pixels]))
+        _part(line, [[3, 4]], _wire.sealed([pixels])[0])
         line.send(b'{"kind":"end"}')
         os._exit(0)
     time.sleep(5)
@@ -152,7 +153,8 @@ def lie(file, asked):
 
 
 def _part(line, shapes, descriptor):
-    message = {"kind": "part", "shapes": shapes, "facts": {}}
+    ends = [math.prod(shape) for shape in shapes]
+    message = {"kind": "part", "shapes": shapes, "ends": ends, "facts": {}, "last": False}
     _decoder_line[0].sendmsg(
         [json.dumps(message).encode()],
         [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor.to_bytes(4, "little"))],

@@ -12,12 +12,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from PIL import Image
 
 from pipeline.errors import Refused
 from pipeline.media import _lockdown, _tasks, _wire
@@ -116,6 +116,8 @@ def _answer(line: socket.socket, task: _tasks.Task, file: Any, options: Any) -> 
                 _wire.receive(line)
                 ahead -= 1
             _part(line, made)
+            if made.last:
+                return
             ahead += 1
     except Refused as refused:
         _wire.send(line, {"kind": "refused", "reason": refused.reason, "message": refused.message})
@@ -130,17 +132,19 @@ def _answer(line: socket.socket, task: _tasks.Task, file: Any, options: Any) -> 
 
 
 def _part(line: socket.socket, made: _tasks.Made) -> None:
-    shapes = [array.shape for array in made.arrays]
-    message = {"kind": "part", "shapes": shapes, "facts": dict(made.facts)}
-    descriptor = _wire.sealed(_flat(made.arrays))
+    shapes = [_shape(array) for array in made.arrays]
+    descriptor, ends = _wire.sealed(made.arrays)
+    said = {"shapes": shapes, "ends": ends, "facts": dict(made.facts), "last": made.last}
     try:
-        _wire.send(line, message, descriptor)
+        _wire.send(line, {"kind": "part", **said}, descriptor)
     finally:
         os.close(descriptor)
 
 
-def _flat(arrays: Sequence[Any]) -> list[Any]:
-    return [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+def _shape(array: Any) -> tuple[int, ...]:
+    if isinstance(array, Image.Image):
+        return (array.height, array.width, 3)
+    return tuple(array.shape)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 CALLS = (
     "brk", "clock_getres", "clock_gettime", "clock_nanosleep", "close", "exit", "exit_group",
-    "fstat", "ftruncate", "futex", "getegid", "geteuid", "getgid", "getpid", "getrandom",
+    "fstat", "ftruncate", "futex", "getcwd", "getegid", "geteuid", "getgid", "getpid", "getrandom",
     "getrusage", "gettid", "gettimeofday", "getuid", "lseek", "madvise", "membarrier",
     "memfd_create", "mremap", "munmap", "nanosleep", "poll", "ppoll", "pread64", "read",
     "readv", "recvmsg", "restart_syscall", "rseq", "rt_sigaction", "rt_sigprocmask",

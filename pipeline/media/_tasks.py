@@ -20,7 +20,7 @@ from PIL import Image
 
 from pipeline.errors import Refused
 from pipeline.media import _animation, _containers  # noqa: F401 - video asks for it late
-from pipeline.media.image import decode_image
+from pipeline.media.image import canonical_picture, decode_image
 from pipeline.media.limits import ImageLimits
 from pipeline.media.showing import bounded, derivative
 from pipeline.media.video import Sampling, VideoLimits, read_video
@@ -28,10 +28,15 @@ from pipeline.media.video import Sampling, VideoLimits, read_video
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """A piece of a task's answer: uint8 arrays of any shape, and facts that JSON can hold."""
+    """A piece of a task's answer: uint8 arrays of any shape, and facts that JSON can hold.
 
-    arrays: tuple[NDArray[np.uint8], ...] = field(repr=False)
+    An RGB picture may stand for its array: it then goes out without being copied to one first.
+    """
+
+    arrays: tuple[NDArray[np.uint8] | Image.Image, ...] = field(repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    last: bool = False
+    """Known to be the only one or the last one."""
 
 
 Task = Callable[[BinaryIO, Mapping[str, Any]], Iterator[Made]]
@@ -41,26 +46,26 @@ Task = Callable[[BinaryIO, Mapping[str, Any]], Iterator[Made]]
 def image(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     """The canonical picture."""
     limits = ImageLimits(**options["limits"])
-    media = decode_image(_all(file, limits), limits)
-    yield Made(tuple(frame.rgb for frame in media.frames), {"mime": media.mime})
+    made = canonical_picture(_all(file, limits), limits)
+    yield Made((made.picture,), {"mime": made.mime}, last=True)
 
 
 def sketch(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     """The canonical picture, of a large JPEG at a fraction of its size, and the file's own size."""
     limits = ImageLimits(**options["limits"])
-    media = decode_image(_all(file, limits), limits, sketch=True)
-    facts = {"mime": media.mime, "width": media.width, "height": media.height}
-    yield Made(tuple(frame.rgb for frame in media.frames), facts)
+    made = canonical_picture(_all(file, limits), limits, sketch=True)
+    width, height = made.of or made.picture.size
+    yield Made((made.picture,), {"mime": made.mime, "width": width, "height": height}, last=True)
 
 
 def preview(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     """The blurred grey derivative."""
-    yield Made((derivative(_first(file, options)),))
+    yield Made((derivative(_first(file, options)),), last=True)
 
 
 def smaller(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     """The canonical picture with no side longer than ``side``."""
-    yield Made((bounded(_first(file, options), int(options["side"])),))
+    yield Made((bounded(_first(file, options), int(options["side"])),), last=True)
 
 
 def video(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
@@ -111,6 +116,7 @@ def warm() -> None:
         except (OSError, KeyError):  # a build of Pillow without this encoder may still decode
             continue
         list(image(BytesIO(made.getvalue()), _PLAIN))
+    Image.new("RGB", (16, 16)).save(BytesIO(), "PPM")
     for broken in (b"\xff\xd8\xff\xe0", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(64)):
         with suppress(Refused):
             list(image(BytesIO(broken), _PLAIN))

@@ -15,8 +15,13 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 LARGEST = 32 << 10
 """Bytes of the longest message."""
+
+_WORTH_IT = 1 << 18
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -57,26 +62,43 @@ def receive(line: socket.socket) -> tuple[bytes, int | None]:
     return said, descriptors[0] if descriptors else None
 
 
-def sealed(chunks: Iterable[Any]) -> int:
-    """A descriptor of memory that holds these buffers one after another and never changes."""
+def sealed(chunks: Iterable[Any]) -> tuple[int, list[int]]:
+    """A descriptor of memory that never changes any more, and where in it each chunk ends.
+
+    A chunk is bytes, an array, or an RGB picture.
+    """
     descriptor = os.memfd_create("consentry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    ends: list[int] = []
     try:
         for chunk in chunks:
-            left = memoryview(chunk).cast("B") if len(chunk) else memoryview(b"")
-            while left:
-                left = left[os.write(descriptor, left) :]
+            _write(descriptor, chunk)
+            ends.append(os.lseek(descriptor, 0, os.SEEK_CUR))
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, ends
 
 
-def mapped(descriptor: int, size: int) -> mmap.mmap:
-    """Sealed memory of exactly ``size`` bytes, to be read. Raises ``Garbled`` for anything else."""
+def _write(descriptor: int, chunk: Any) -> None:
+    if isinstance(chunk, Image.Image) and chunk.width * chunk.height > _WORTH_IT:
+        # Pillow writes PPM straight from its memory, pixels behind a header; by way of numpy it
+        # would copy them three times.
+        with open(descriptor, "wb", buffering=0, closefd=False) as file:
+            chunk.save(file, "PPM")
+        return
+    flat: Any = chunk if isinstance(chunk, bytes) else np.ascontiguousarray(chunk).reshape(-1)
+    left = memoryview(flat)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def mapped(descriptor: int, most: int) -> mmap.mmap:
+    """Sealed memory of 1 to ``most`` bytes, to be read. Raises ``Garbled`` for anything else."""
     try:
         seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
-        if seals & _SEALS != _SEALS or os.fstat(descriptor).st_size != size:
+        size = os.fstat(descriptor).st_size
+        if seals & _SEALS != _SEALS or not 0 < size <= most:
             raise Garbled
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         return mmap.mmap(descriptor, size, flags=flags, prot=mmap.PROT_READ)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
@@ -60,10 +61,29 @@ def decode_image(
     Frames are RGB uint8 (height, width, 3), C-contiguous and read-only. Raises ``Refused`` and
     nothing else, whatever the bytes are.
     """
+    made = canonical_picture(body, limits, sketch=sketch)
+    frame = Frame(np.ascontiguousarray(np.asarray(made.picture)), of=made.of)
+    return Media((frame,), made.mime, *(made.of or made.picture.size))
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A canonical picture as Pillow holds it."""
+
+    picture: Image.Image = field(repr=False)
+    mime: str
+    of: tuple[int, int] | None
+    """Of a sketch, the width and height of the whole."""
+
+
+def canonical_picture(
+    body: bytes, limits: ImageLimits = DEFAULT_LIMITS, *, sketch: bool = False
+) -> Canonical:
+    """What ``decode_image`` makes its frame of; it raises the same."""
     within_bytes(len(body), limits)
     kind = _containers.sniff(body)
     try:
-        frames, size = _frames(body, kind, limits, sketch=sketch)
+        picture, of = _canonical(body, kind, limits, sketch=sketch)
     except Refused:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -75,13 +95,13 @@ def decode_image(
         ) from None
     except Exception as error:  # decoders raise whatever they like; a caller sees only refusals
         raise _refusal(body, kind, error) from error
-    return Media(frames, kind.mime, *size)
+    return Canonical(picture, kind.mime, of)
 
 
-def _frames(
+def _canonical(
     body: bytes, kind: _containers.Kind, limits: ImageLimits, *, sketch: bool
-) -> tuple[tuple[Frame, ...], tuple[int, int]]:
-    """The file's picture as a frame, and the width and height that the file has, upright."""
+) -> tuple[Image.Image, tuple[int, int] | None]:
+    """The file's picture; and, of a sketch, the width and height that the file has, upright."""
     if kind is _containers.HEIF:
         _containers.register_heif()
     with Image.open(io.BytesIO(body), formats=(kind.format,)) as image:
@@ -98,11 +118,9 @@ def _frames(
         canonical = _colour.to_srgb(image)
     if upright is not None:
         canonical = canonical.transpose(upright)
-    pixels = np.ascontiguousarray(np.asarray(canonical))
     if not drafted:
-        return (Frame(pixels),), canonical.size
-    size = (whole[1], whole[0]) if upright in _LYING else whole
-    return (Frame(pixels, of=size),), size
+        return canonical, None
+    return canonical, (whole[1], whole[0]) if upright in _LYING else whole
 
 
 def _orientation(image: Image.Image) -> int:

@@ -54,6 +54,7 @@ class Part:
 
     arrays: tuple[NDArray[np.uint8], ...] = field(repr=False)
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class DecoderPool:
         """``nest`` gives the nursery from which decoders come."""
         self._nest = nest
         self.images, self.limits = images or ImageLimits(), limits or SandboxLimits()
+        self._asked = asdict(self.images)
         self._begin()
 
     def _begin(self) -> None:
@@ -199,7 +201,7 @@ class DecoderPool:
     def _single(self, task: str, body: bytes, **options: Any) -> Part:
         """The only piece of a task on a picture."""
         within_bytes(len(body), self.images)
-        parts = list(self.stream(task, body, {"limits": asdict(self.images), **options}))
+        parts = list(self.stream(task, body, {"limits": self._asked, **options}))
         if len(parts) != 1:
             raise _undecodable()
         return parts[0]
@@ -225,7 +227,10 @@ class DecoderPool:
                 if part is None:
                     cell.clean = True
                     return
+                cell.clean = part.last
                 yield part
+                if part.last:
+                    return
                 _wire.send(cell.line, {"taken": True})
         except Refused as refused:
             cell.clean = refused.reason is not RefusalReason.TIMED_OUT
@@ -304,7 +309,9 @@ class _Said(BaseModel):
         list[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)]],
         Field(max_length=16),
     ]
+    ends: Annotated[list[Annotated[int, Field(ge=1)]], Field(max_length=16)]
     facts: dict[str, JsonValue]
+    last: bool
 
 
 class _Over(BaseModel):
@@ -328,7 +335,7 @@ def _understood(said: bytes, memory: int | None, most: int) -> Part | None:
         if isinstance(message, _Said):
             if memory is None:
                 raise _wire.Garbled
-            return Part(_arrays(message.shapes, memory, most), message.facts)
+            return Part(_arrays(message, memory, most), message.facts, message.last)
     except ValidationError:
         raise _wire.Garbled from None
     finally:
@@ -346,25 +353,26 @@ def _understood(said: bytes, memory: int | None, most: int) -> Part | None:
     raise _undecodable()
 
 
-def _arrays(shapes: list[list[int]], memory: int, most: int) -> tuple[NDArray[np.uint8], ...]:
-    sizes = [math.prod(shape) for shape in shapes]
-    if not sizes:
+def _arrays(said: _Said, memory: int, most: int) -> tuple[NDArray[np.uint8], ...]:
+    if not said.shapes:
         return ()
-    if sum(sizes) > most:
+    if len(said.ends) != len(said.shapes):
         raise _wire.Garbled
-    flat = np.frombuffer(_wire.mapped(memory, sum(sizes)), np.uint8)
-    ends = np.cumsum(sizes).tolist()
-    return tuple(
-        flat[end - size : end].reshape(shape)
-        for shape, size, end in zip(shapes, sizes, ends, strict=True)
-    )
+    mapped = _wire.mapped(memory, most)
+    flat, found = np.frombuffer(mapped, np.uint8), []
+    for shape, end in zip(said.shapes, said.ends, strict=True):
+        start = end - math.prod(shape)
+        if start < 0 or end > len(flat):
+            raise _wire.Garbled
+        found.append(flat[start:end].reshape(shape))
+    return tuple(found)
 
 
 @contextmanager
 def _lent(source: bytes | BinaryIO) -> Iterator[int]:
     """A descriptor through which a decoder can read the file, and cannot write it."""
     if isinstance(source, bytes):
-        descriptor = _wire.sealed([source])
+        descriptor, _ = _wire.sealed([source])
     else:
         descriptor = os.open(f"/proc/self/fd/{source.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
     try:
