@@ -37,6 +37,7 @@ from pipeline.domain.ids import (
     CaseId,
     EnrolmentId,
     EntryId,
+    ExchangeId,
     GrantId,
     ItemId,
     MediaId,
@@ -170,6 +171,12 @@ class Registry(Protocol):
         case: CaseId | None = None,
     ) -> tuple[ItemId, tuple[EntryId, ...]]:
         """One item with an entry a signal, put into the change log."""
+        ...
+
+    def add_items(
+        self, person: PersonId, bank: str, items: Sequence[Sequence[NewEntry]]
+    ) -> list[ItemId]:
+        """Many registered items as one step of the change log."""
         ...
 
     def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, Owner]:
@@ -1292,6 +1299,131 @@ class Repeat:
     last_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How far the reading of a partner's list has come.
+
+    ``whole``: this reading goes through the whole list, so that what it does not name is gone.
+    ``generation`` counts whole readings. ``finished_at`` is the end of the newest reading.
+    """
+
+    cursor: str | None
+    whole: bool
+    generation: int
+    began_at: datetime | None = None
+    finished_at: datetime | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExchange:
+    """A partner's list; its settings hold credentials and lie sealed under the holder's key."""
+
+    id: ExchangeId
+    name: str
+    kind: str
+    holder: PersonId
+    settings: bytes = field(repr=False)
+    listing: Listing
+    records: int
+    troubles: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRecord:
+    """A record that is held: a keyed digest of its hash, and the item that it became."""
+
+    print: bytes = field(repr=False)
+    item: ItemId
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A decided case that rests on a partner's record; the record's name comes sealed."""
+
+    digest: bytes = field(repr=False)
+    case: CaseId
+    state: str
+    sealed: bytes = field(repr=False)
+
+
+class Exchanges(Protocol):
+    """Partners' lists, and what is held of them."""
+
+    def add(self, name: str, kind: str, holder: PersonId, settings: bytes) -> ExchangeId | None:
+        """A new list; None when the name is taken."""
+        ...
+
+    def all(self) -> list[StoredExchange]:
+        """All lists that are not being given up."""
+        ...
+
+    def set_settings(self, exchange: ExchangeId, settings: bytes) -> None:
+        """Other settings, sealed."""
+        ...
+
+    def hold(self, exchange: ExchangeId, lease: timedelta) -> bool:
+        """Read a list alone for a while; false while another process does."""
+        ...
+
+    def keep(self, exchange: ExchangeId, listing: Listing, lease: timedelta | None) -> None:
+        """How far reading has come; None gives the list free."""
+        ...
+
+    def held(self, exchange: ExchangeId, digests: Sequence[bytes]) -> dict[bytes, HeldRecord]:
+        """What is held of some records, by their keyed digests."""
+        ...
+
+    def put(
+        self,
+        exchange: ExchangeId,
+        digest: bytes,
+        record: HeldRecord,
+        sealed: bytes,
+        generation: int,
+    ) -> None:
+        """Keep a record, in place of what was held of it."""
+        ...
+
+    def seen(self, exchange: ExchangeId, digests: Iterable[bytes], generation: int) -> None:
+        """Records are on the list still."""
+        ...
+
+    def drop(self, exchange: ExchangeId, digests: Iterable[bytes]) -> list[ItemId]:
+        """Forget records; the items that they had become."""
+        ...
+
+    def because_of(self, holder: PersonId, items: Sequence[ItemId]) -> list[EntryId]:
+        """The items' entries, and those of copies that were upheld because of these items alone."""
+        ...
+
+    def missing(self, exchange: ExchangeId, generation: int, limit: int) -> list[bytes]:
+        """Records that a whole reading did not name."""
+        ...
+
+    def forget_troubles(self, exchange: ExchangeId) -> None:
+        """A new reading begins."""
+        ...
+
+    def add_trouble(self, exchange: ExchangeId, place: str, why: str) -> None:
+        """A record that cannot be used."""
+        ...
+
+    def troubles(self, exchange: ExchangeId) -> list[tuple[str, str]]:
+        """What could not be used in the newest reading: where, and why."""
+        ...
+
+    def untold(self, exchange: ExchangeId, limit: int) -> list[Untold]:
+        """Decisions that the partner was not told of yet."""
+        ...
+
+    def told(
+        self, exchange: ExchangeId, digest: bytes, case: CaseId, feedback: str, at: datetime
+    ) -> None:
+        """The partner was told."""
+        ...
+
+
 class Following(Protocol):
     """What a registered person is told of, and takes back item by item."""
 
@@ -1497,6 +1629,8 @@ class Figures(Protocol):
 class Unit(Protocol):
     """One transaction and its parts."""
 
+    @property
+    def exchanges(self) -> Exchanges: ...
     @property
     def vault(self) -> Vault: ...
     @property

@@ -24,6 +24,7 @@ from pipeline.domain.roles import Role
 from pipeline.errors import ConsentryError, Invalid, Refused
 from services.calibrate import calibrate
 from services.desk import add_to as add_desk_to
+from services.exchanges import app as exchange_app
 from services.faces import add_to as add_faces_to
 from services.packs import app as packs_app
 from services.settings import Settings
@@ -50,6 +51,7 @@ for name, sub in (
 ):  # fmt: skip
     app.add_typer(sub, name=name)
 app.add_typer(packs_app, name="packs")
+app.add_typer(exchange_app, name="exchange")
 add_faces_to(app)
 add_desk_to(app, reviewers_app)
 packs_app.command("calibrate")(calibrate)

@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     consent_text: str = Field(
         default=HASHES_TEXT, description="Version of the consent text shown at registration."
     )
+    sync_minutes: int = Field(
+        default=60, gt=0, description="How often workers read partners' lists, in minutes."
+    )
     host: str = Field(default="127.0.0.1", description="Address that the services listen on.")
     api_port: int = Field(default=8700, ge=0, le=65535, description="Port of the HTTP API.")
     console_port: int = Field(default=8701, ge=0, le=65535, description="Port of the console.")

@@ -32,6 +32,7 @@ from pipeline.domain.media import Media, Side
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Invalid, Misconfigured
+from pipeline.exchanges import Exchange
 from pipeline.gates import Gate
 from pipeline.indexes import Index
 from pipeline.journeys.desk import Desk
@@ -43,6 +44,7 @@ from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
 from pipeline.journeys.see_faces import FaceEye
 from pipeline.journeys.share_index import BETWEEN, Sharing
+from pipeline.journeys.sync_exchange import Lists
 from pipeline.media import features
 from pipeline.media.films import SandboxedFilms
 from pipeline.media.generic import generic_frames
@@ -159,6 +161,18 @@ class World:
         """Everything that this deployment compares in."""
         hashes = (signal.space for signal in self.signals)
         return (*hashes, features.SPACE, BYTES, *self.face_spaces)
+
+    def lists(self) -> Lists:
+        """What following partners' lists needs."""
+        pdq = next(one.space for one in self.signals if one.space.name == "pdq")
+        return Lists(
+            self.store,
+            self.blobs,
+            now,
+            lambda kind, given: cast(Exchange, plugins.build("exchanges", kind, None, **given)),
+            pdq,
+            self.generic.get("pdq"),
+        )
 
     def action(self) -> Action:
         """How platforms are told."""

@@ -21,6 +21,7 @@ from pipeline.journeys.enrol_face import expire
 from pipeline.journeys.notice import retire_notices
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.review import settle_due
+from pipeline.journeys.sync_exchange import sync
 from pipeline.journeys.withdraw import finish
 from pipeline.storage.idempotency import Idempotency
 from pipeline.storage.jobs import backoff
@@ -113,11 +114,35 @@ def project(world: World, stop: threading.Event) -> None:
             stop.wait(5)
 
 
+def follow_lists(world: World, stop: threading.Event) -> None:
+    """Read partners' lists until ``stop``: in a thread, for a partner can keep us waiting."""
+    duty = Duty("lists", 60.0 * world.settings.sync_minutes, partial(read_lists, world))
+    while not stop.wait(5.0):
+        if time.monotonic() >= duty.next_at:
+            _try(duty)
+            duty.next_at = time.monotonic() + duty.every
+
+
+def read_lists(world: World) -> int:
+    """Read every list once; how many records were added or withdrawn."""
+    with world.store.transaction() as unit:
+        names = [one.name for one in unit.exchanges.all()]
+    changed = 0
+    for name in names:
+        done = sync(world.lists(), name)
+        changed += done.added + done.withdrawn
+        if done.problem:
+            log.warning("exchange.trouble", list=name, problem=done.problem)
+    return changed
+
+
 def run(world: World, stop: threading.Event) -> None:
     """Work until ``stop``. Trouble in one duty is logged and never keeps the others from theirs."""
     todo = duties(world)
     films = threading.Thread(target=project, args=(world, stop), name="films", daemon=True)
     films.start()
+    lists = threading.Thread(target=follow_lists, args=(world, stop), name="lists", daemon=True)
+    lists.start()
     log.info("worker.started")
     while not stop.is_set():
         for duty in todo:
@@ -128,6 +153,7 @@ def run(world: World, stop: threading.Event) -> None:
             duty.next_at = time.monotonic() + (0.0 if did >= 20 else duty.every)
         stop.wait(0.1)
     films.join(timeout=5)
+    lists.join(timeout=5)
     log.info("worker.stopped")
 
 

@@ -17,6 +17,7 @@ TakedownId = NewType("TakedownId", UUID)
 ReceiptId = NewType("ReceiptId", UUID)
 NoticeId = NewType("NoticeId", UUID)
 ProcessId = NewType("ProcessId", UUID)
+ExchangeId = NewType("ExchangeId", UUID)
 
 EnrolmentId = NewType("EnrolmentId", UUID)
 GrantId = NewType("GrantId", UUID)

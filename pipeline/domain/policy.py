@@ -333,6 +333,9 @@ DEFAULT = Policy(
             Witnessed("orb", "registered", 256),
             Within("bytes", "registered", 0),
             Within("bytes", "upheld", 0),
+            # Partners' lists have one code a picture: nothing vouches for what is further off.
+            Within("pdq", "partner", 31),
+            Within("bytes", "partner", 0),
         )
     ),
     # The same content: both signals agree tightly, PDQ all but equals, or it is the same file.

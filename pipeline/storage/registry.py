@@ -71,6 +71,28 @@ class PgRegistry:
         case: CaseId | None = None,
     ) -> tuple[ItemId, tuple[EntryId, ...]]:
         """See the port."""
+        item, ids = self._put_item(person, bank, source, entries, case)
+        self._queries.run("change_append", op="add", entries=list(ids))
+        return item, ids
+
+    def add_items(
+        self, person: PersonId, bank: str, items: Sequence[Sequence[NewEntry]]
+    ) -> list[ItemId]:
+        """See the port."""
+        put = [self._put_item(person, bank, Source.REGISTERED, entries, None) for entries in items]
+        if put:
+            ids = [entry for _, entries in put for entry in entries]
+            self._queries.run("change_append", op="add", entries=ids)
+        return [item for item, _ in put]
+
+    def _put_item(
+        self,
+        person: PersonId,
+        bank: str,
+        source: Source,
+        entries: Sequence[NewEntry],
+        case: CaseId | None,
+    ) -> tuple[ItemId, tuple[EntryId, ...]]:
         if not self.hold(person):
             raise Conflict("this person has left; nothing of hers may be added")
         item = ItemId(uuid4())
@@ -91,7 +113,6 @@ class PgRegistry:
             )
             for entry in entries
         )
-        self._queries.run("change_append", op="add", entries=list(ids))
         return item, ids
 
     def hold(self, person: PersonId) -> bool:

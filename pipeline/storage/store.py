@@ -12,6 +12,7 @@ from pipeline.ports import (
     Cases,
     Enrolments,
     Events,
+    Exchanges,
     Figures,
     Films,
     Followers,
@@ -37,6 +38,7 @@ from pipeline.storage.audit import PgAudit
 from pipeline.storage.cases import PgCases
 from pipeline.storage.enrolments import PgEnrolments, PgGrants
 from pipeline.storage.events import PgEvents
+from pipeline.storage.exchanges import PgExchanges
 from pipeline.storage.features import PgFeatures
 from pipeline.storage.figures import PgFigures
 from pipeline.storage.films import PgFilms
@@ -81,6 +83,7 @@ class PgUnit:
         self.reviewers: Reviewers = PgReviewers(queries)
         self.following: Following = PgFollowing(queries)
         self.visits: Visits = PgVisits(queries)
+        self.exchanges: Exchanges = PgExchanges(queries)
         self.notices: Notices = PgNotices(queries)
         self.house: House = PgHouse(queries)
         self.figures: Figures = PgFigures(queries)
