@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 from uuid import UUID
 
@@ -329,3 +330,10 @@ def test_evidence_that_was_cut_off_is_judged_like_any_other():
     hit = make_hit(distance=5)
     cut = Evidence(hit.owner.person, (hit,), truncated=True)
     assert DEFAULT.judge([cut]) == DEFAULT.judge(gather([hit]))
+
+
+def test_the_readme_shows_the_default_policy() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = json.loads(text.split("```json\n", 2)[2].split("```")[0])
+    default = DEFAULT.document()
+    assert shown == {name: default[name] for name in ("version", "review", "known")}
