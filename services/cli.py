@@ -652,17 +652,18 @@ def bench_index(
         list[int] | None, typer.Option("-n", help="How many codes; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
-    fuzz: Annotated[float, typer.Option(help="Instead: fuzz for so many seconds.")] = 0.0,
+    fuzz: Annotated[
+        float, typer.Option(help="Instead: fuzz every code path for so many seconds.")
+    ] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Exact Hamming search beside FAISS, one thread; or a fuzz against the oracle."""
     from services.bench import from_document, show
-    from services.bench.index import fuzz as fuzz_index
-    from services.bench.index import measure
+    from services.bench.index import fuzz_all, measure
 
     if fuzz:
-        done = fuzz_index(fuzz, seed, _said)
-        _line(done) if as_json else out.print(done)
+        for path, done in fuzz_all(fuzz, seed, _said).items():
+            _line({"path": path, **done}) if as_json else out.print(path, done)
         return
     document = measure(number or [100_000, 1_000_000], seed=seed, progress=_said)
     show(from_document("index", seed, document), as_json=as_json)

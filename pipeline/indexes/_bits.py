@@ -13,11 +13,12 @@ from typing import Any
 
 from llvmlite import binding, ir
 from numba import extending, njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
 
 Kernel = Callable[..., Any]
 
 intrinsic: Callable[[Kernel], Kernel] = extending.intrinsic
+target: Any = config
 insert_function: Kernel = cgutils.get_or_insert_function
 
 LANES = 8
@@ -40,9 +41,20 @@ def compiled(function: Kernel) -> Kernel:
     return kernel
 
 
+def cpu_features() -> dict[str, bool]:
+    """What kernels are compiled for: this CPU, or what NUMBA_CPU_NAME and _FEATURES name.
+
+    The two variables come together (a generic CPU without features is the baseline).
+    """
+    if target.CPU_NAME is None:
+        return dict(binding.get_host_cpu_features())
+    named = (target.CPU_FEATURES or "").split(",")
+    return {one[1:].strip(): True for one in named if one.startswith("+")}
+
+
 def vector_unit() -> str:
     """The widest vectors that LLVM uses here: ``avx512``, ``avx2``, ``neon`` or ``baseline``."""
-    features = binding.get_host_cpu_features()
+    features = cpu_features()
     for name, needed in (("avx512", "avx512vpopcntdq"), ("avx2", "avx2"), ("neon", "neon")):
         if features.get(needed):
             return name

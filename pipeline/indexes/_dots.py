@@ -15,12 +15,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from pipeline.indexes._bits import compiled, insert_function, intrinsic
+from pipeline.indexes._bits import compiled, cpu_features, insert_function, intrinsic
 
 BLOCK = 64
 """Bytes multiplied at once; rows are padded to a multiple of it."""
@@ -32,7 +32,7 @@ alloca_once: Any = cgutils.alloca_once
 for_range: Any = cgutils.for_range
 
 _I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-_FEATURES = binding.get_host_cpu_features()
+_FEATURES = cpu_features()
 _HAS_VNNI = bool(_FEATURES.get("avx512vnni"))
 _HAS_AVX2 = bool(_FEATURES.get("avx2"))
 _STEP = 64 if _HAS_VNNI else 16

@@ -6,7 +6,11 @@ us in the same process, because a shared machine's wall clock says more about it
 
 from __future__ import annotations
 
+import functools
+import json
 import os
+import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,10 +23,12 @@ from typing import Any
 
 import faiss
 import numpy as np
+from llvmlite import binding
 from numpy.typing import NDArray
 
 from pipeline.domain.signal import Metric, Space
 from pipeline.indexes import hamming
+from pipeline.indexes._bits import vector_unit
 
 Codes = NDArray[np.uint8]
 Progress = Callable[[str], None]
@@ -32,6 +38,8 @@ SECRET = bytes(range(32))
 WITHIN = 31
 BATCH = 64
 MAX_HITS = 1000
+AVX2 = "+avx,+avx2,+bmi,+bmi2,+fma,+lzcnt,+popcnt,+sse4.2"
+AVX512 = AVX2 + ",+avx512f,+avx512bw,+avx512vl,+avx512vnni,+avx512vpopcntdq,+avx512bitalg"
 PATIENCE = 20.0
 """CPU seconds that one searcher gets for single codes of a set; batches that would take a quarter
 of it are left out. On the adversarial set some peers need seconds for a code."""
@@ -392,6 +400,41 @@ def targets_of(mine: dict[str, Any]) -> list[dict[str, Any]]:
 
 # The fuzz
 
+DID = ("histories", "searches", "hits", "added", "removed", "compactions", "mapped", "radii")
+CODE_PATHS: dict[str, dict[str, str]] = {
+    "this CPU's": {},
+    "avx512": {"NUMBA_CPU_NAME": "icelake-server", "NUMBA_CPU_FEATURES": AVX512},
+    "avx2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": AVX2},
+    "baseline": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""},
+}
+"""What the kernels are compiled for, in a process each. Other vectors than x86's: this CPU's."""
+
+
+def fuzz_all(seconds: float, seed: int, progress: Progress) -> dict[str, dict[str, Any]]:
+    """The fuzz on every code path that this CPU can run, each for ``seconds``.
+
+    A path that it cannot run is named with what is missing. Raises ``AssertionError`` when one
+    differs from the oracle.
+    """
+    here = binding.get_host_cpu_features()
+    found: dict[str, dict[str, Any]] = {}
+    for name, variables in CODE_PATHS.items():
+        wanted = [one[1:] for one in variables.get("NUMBA_CPU_FEATURES", "").split(",") if one]
+        missing = [one for one in wanted if not here.get(one)]
+        x86 = platform.machine().lower() in ("x86_64", "amd64")
+        if missing or (variables and not x86):
+            found[name] = {"not run": f"this CPU has no {', '.join(missing) or 'x86'}"}
+            continue
+        progress(f"{name}: {seconds:g} s")
+        ran = subprocess.run(
+            [sys.executable, "-m", "services.bench.index", str(seconds), str(seed)],
+            env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        if ran.returncode:
+            raise AssertionError(f"the code path {name} fails; see the lines above")
+        found[name] = json.loads(ran.stdout)
+    return found
+
 
 def fuzz(seconds: float, seed: int, progress: Progress = lambda _: None) -> dict[str, int]:
     """Random histories of additions, removals, compactions and searches against FAISS.
@@ -400,7 +443,8 @@ def fuzz(seconds: float, seed: int, progress: Progress = lambda _: None) -> dict
     exactly at the edge, spread over the ring's substrings evenly, crowded, or in between. Returns
     what was done; raises ``AssertionError`` with the history's seed at the first difference.
     """
-    done = {"histories": 0, "searches": 0, "hits": 0, "added": 0, "removed": 0, "compactions": 0}
+    done = dict.fromkeys(DID, 0)
+    hamming.compiles()  # compiling is not what the seconds are for
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         history(np.random.default_rng([seed, done["histories"]]), done)
@@ -412,7 +456,8 @@ def fuzz(seconds: float, seed: int, progress: Progress = lambda _: None) -> dict
 
 def history(rng: np.random.Generator, done: dict[str, int]) -> None:
     """One index from empty to some hundreds of codes and back, compared at every search."""
-    index: Any = hamming.build(
+    build = functools.partial(
+        hamming.build,
         SPACE,
         method="native",
         permutation_seed=rng.bytes(16) if rng.random() < 0.5 else None,
@@ -422,12 +467,13 @@ def history(rng: np.random.Generator, done: dict[str, int]) -> None:
         background=bool(rng.random() < 0.7),
         max_hits=1_000_000,
     )
+    index: Any = build()
     oracle = hamming.build(SPACE, method="faiss", max_hits=1_000_000)
     centres = random_codes(rng, 3)
     known: list[int] = []
     for _ in range(int(rng.integers(5, 40))):
         radius = int(rng.choice([int(rng.integers(0, 32)), 31, int(rng.integers(32, 65))]))
-        act = rng.choice(["add", "add", "remove", "compact", "search", "search"])
+        act = rng.choice(["add", "add", "remove", "compact", "search", "search", "map"])
         if act == "add":
             count = int(rng.choice([1, 5, 40, 300]))
             codes = random_codes(rng, count)
@@ -452,6 +498,9 @@ def history(rng: np.random.Generator, done: dict[str, int]) -> None:
         elif act == "compact":
             index.compact()
             done["compactions"] += 1
+        elif act == "map":
+            index = reopened(index, build)
+            done["mapped"] += 1
         else:
             asked = np.concatenate([centres, random_codes(rng, 1)])
             mine, its = index.search(asked, radius), oracle.search(asked, radius)
@@ -459,8 +508,20 @@ def history(rng: np.random.Generator, done: dict[str, int]) -> None:
                 if not np.array_equal(getattr(mine, column), getattr(its, column)):
                     raise AssertionError(f"{column} differs in history {done['histories']}")
             done["searches"] += 1
+            done["radii"] |= 1 << radius
             done["hits"] += len(mine)
     index.close()
+
+
+def reopened(index: Any, build: Callable[[], Any]) -> Any:
+    """The same as a mapped file."""
+    with tempfile.TemporaryDirectory(prefix="consentry-fuzz-") as folder:
+        path = Path(folder) / "base"
+        index.write_segment(path, sequence=1, allow_disk=True)
+        index.close()
+        fresh = build()
+        fresh.open_segment(path)
+    return fresh
 
 
 def placed(rng: np.random.Generator, code: Codes, bits: int) -> Codes:
@@ -491,8 +552,9 @@ def main(arguments: Sequence[str]) -> None:
     def progress(line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
-    done = fuzz(seconds, seed, progress)
-    sys.stdout.write(f"{done}\n")
+    done: dict[str, Any] = dict(fuzz(seconds, seed, progress))
+    done["radii"] = f"{(done['radii'] & 0xFFFFFFFF).bit_count()} of 32 up to 31"
+    sys.stdout.write(json.dumps({"unit": vector_unit(), **done}) + "\n")
 
 
 if __name__ == "__main__":
