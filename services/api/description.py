@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from services.api.problems import MEDIA_TYPE
 from services.api.schemas import (
     UPLOAD_FORM,
+    AppealAsked,
     HashAsked,
     HashBatch,
     HashesAsked,
@@ -54,6 +55,10 @@ BATCH_BODY: dict[str, Any] = {
             }
         }
     },
+}
+APPEAL_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": _REF.format(model="AppealAsked")}}},
 }
 
 _SECONDS = {"schema": {"type": "integer", "minimum": 1}}
@@ -136,7 +141,7 @@ def _document(app: FastAPI, signals: list[str]) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = document["components"]["schemas"]
-        for model in (Problem, HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch):
+        for model in (Problem, HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch, AppealAsked):
             schema = model.model_json_schema(ref_template=_REF)
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

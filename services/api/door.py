@@ -57,6 +57,7 @@ class Door:
     def __init__(self, world: World, live: LiveIndexes, limits: Limits) -> None:
         self.live, self.limits = live, limits
         self.store: Store = world.store
+        self.desk = world.desk
         self.largest = world.settings.max_bytes + SLACK
         self.policy = world.policy.version
         self._accept = partial(accept, world.store, world.blobs, now)

@@ -180,6 +180,21 @@ class CaseAnswered(BaseModel):
     events: list[EventAnswered]
 
 
+class AppealAsked(BaseModel):
+    """Why an uploader thinks that a decision is wrong, in their own words."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    statement: str = Field(min_length=1, max_length=4000)
+
+
+class AppealAnswered(BaseModel):
+    """An appeal that was taken in; somebody who had no part in the decision decides it."""
+
+    appeal: UUID
+    case: UUID
+
+
 class Health(BaseModel):
     """The process is up."""
 

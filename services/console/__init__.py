@@ -18,6 +18,7 @@ from fastapi.staticfiles import StaticFiles
 
 from services.console import (
     case_page,
+    enrol_page,
     lead_page,
     list_page,
     login_page,
@@ -28,6 +29,7 @@ from services.console import (
     refusals,
     rest_page,
     second_page,
+    sso_page,
 )
 from services.console.pages import Pages
 from services.web.guard import EVERYWHERE, Guard
@@ -43,7 +45,7 @@ HEADERS = {
 }
 PARTS = (
     login_page, second_page, queue_page, list_page, case_page, media, rest_page, me_page,
-    lead_page, office_page,
+    enrol_page, lead_page, office_page, sso_page,
 )  # fmt: skip
 """Every page there is; what each route asks for, the route says itself."""
 

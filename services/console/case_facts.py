@@ -20,10 +20,12 @@ from pipeline.domain.case import (
 from pipeline.domain.house import why_first
 from pipeline.domain.ids import CaseId, MediaId, ScreeningId
 from pipeline.domain.media import WHOLE_CORNERS
+from pipeline.domain.notice import Notice
 from pipeline.domain.roles import Power, reads
 from pipeline.domain.signal import Space
 from pipeline.errors import Denied, NotFound
 from pipeline.journeys.appeal import statement_of
+from pipeline.journeys.notice import read as read_notice
 from pipeline.ports import CaseHit, Opinion, Related, Unit
 from services.console import preferences, words
 from services.console.preferences import Preferences
@@ -105,6 +107,10 @@ class Facts:
     side: str | None
     earlier: Case | None
     """The decided case that an appeal is about."""
+    notice: Notice | None
+    """What whoever gave notice wrote; None once it is destroyed, and without one."""
+    grants: tuple[str, ...]
+    """What grants say about an account that posted it, in words."""
     mine: bool
     holder: str | None
     """Who else holds the case, by pseudonym."""
@@ -169,6 +175,7 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
         repeats = unit.cases.repeats(case.subject)
         appeal = unit.cases.appeal(case_id)
         statement = statement_of(unit, appeal) if appeal else None
+        notice = read_notice(unit, case.subject) if case.kind is CaseKind.NOTICE else None
         earlier = unit.cases.get(case.subject) if case.kind is CaseKind.APPEAL else None
     mine = lease is not None and lease.reviewer == session.reviewer
     numbers = {upload.screening: at for at, upload in enumerate(case.uploads, start=1)}
@@ -208,6 +215,8 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
         statement=statement,
         side=appeal.side if appeal else None,
         earlier=earlier,
+        notice=notice,
+        grants=tuple(dict.fromkeys(hit.grant for hit in hits if hit.grant)),
         mine=mine,
         holder=called.get(lease.reviewer) if lease and not mine else None,
         seconds=_left(lease.until, now) if lease else 0,

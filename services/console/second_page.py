@@ -111,7 +111,7 @@ def give_key(request: Request, world: WorldOf, fields: Form, half: HalfOf) -> Re
             credential=said,
             expected_challenge=challenge,
             expected_rp_id=_domain(request, world),
-            expected_origin=_origin(request, world),
+            expected_origin=origin(request, world),
             credential_public_key=factor.public_key,
             credential_current_sign_count=factor.counter,
         )
@@ -192,7 +192,7 @@ def add_key(request: Request, world: WorldOf, fields: Form, half: HalfOf) -> Res
             credential=_json(fields["credential"]),
             expected_challenge=challenge,
             expected_rp_id=_domain(request, world),
-            expected_origin=_origin(request, world),
+            expected_origin=origin(request, world),
         )
     except WebAuthnException:
         raise Denied("this key could not be added; try again, or another one") from None
@@ -249,10 +249,10 @@ def _step_of(world: World, salt: bytes, typed: str, now: datetime) -> int | None
 
 
 def _domain(request: Request, world: World) -> str:
-    return urlsplit(_origin(request, world)).hostname or ""
+    return urlsplit(origin(request, world)).hostname or ""
 
 
-def _origin(request: Request, world: World) -> str:
+def origin(request: Request, world: World) -> str:
     """The console's address as browsers see it."""
     if world.settings.console_origin:
         return world.settings.console_origin.rstrip("/")

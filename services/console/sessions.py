@@ -76,10 +76,17 @@ class Session:
         return self.can(Power.AUDIT)
 
     @property
+    def verifies(self) -> bool:
+        """Whether they decide about enrolments."""
+        return self.can(Power.VERIFY)
+
+    @property
     def home(self) -> str:
         """The page where their work begins."""
         if self.leads:
             return "/lead"
+        if self.verifies:
+            return "/enrolments"
         return "/house" if self.operates else "/audit" if self.audits else "/queue"
 
 
@@ -249,5 +256,6 @@ READS = Depends(needs(*AT_CASES, Power.LEAD))
 LEADS = Depends(needs(Power.LEAD))
 OPERATES, POSTS_OPERATES = Depends(needs(Power.OPERATE)), Depends(posts(Power.OPERATE))
 AUDITS = Depends(needs(Power.AUDIT))
+VERIFIES, POSTS_VERIFIES = Depends(needs(Power.VERIFY)), Depends(posts(Power.VERIFY))
 PROTECTS = Depends(needs(Power.PROTECT))
 """What a route asks for, as a dependency; the table of them all is in the tests."""

@@ -20,8 +20,8 @@ def watermarked(picture: Image.Image, pseudonym: str) -> Image.Image:
     font = ImageFont.load_default(size)
     mark = Image.new("RGBA", (size * (len(pseudonym) + 4), size * 3))
     pen = ImageDraw.Draw(mark)
-    pen.text((size, size), pseudonym, font=font, fill=(255, 255, 255, 90),
-             stroke_width=max(1, size // 12), stroke_fill=(0, 0, 0, 70))  # fmt: skip
+    pen.text((size, size), pseudonym, font=font, fill=(255, 255, 255, 140),
+             stroke_width=max(1, size // 12), stroke_fill=(0, 0, 0, 110))  # fmt: skip
     turned = mark.rotate(24, expand=True, resample=Image.Resampling.BICUBIC)
     layer = Image.new("RGBA", base.size)
     for row, y in enumerate(range(-turned.height // 2, base.height, turned.height)):

@@ -1,0 +1,252 @@
+"""The review desk in Debian's Chromium: keys, undo, races, rest, second factors, every page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from pipeline.domain.case import CaseKind, Ground, State
+from pipeline.domain.ids import CaseId
+from pipeline.domain.roles import Role
+from pipeline.journeys import review
+from services.accounts import add_reviewer
+from tests.integration.test_console_browser import (
+    NARROW,
+    PASSWORD,
+    Site,
+    Visit,
+    chromium,
+    make_case,
+    revealed,
+    site,
+    start,
+    visit,
+)
+
+__all__ = ["chromium", "make_case", "site", "visit"]
+
+pytestmark = pytest.mark.browser
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a picture of a page for people to look at, where they ask for it."""
+    folder = os.environ.get("CONSENTRY_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def accessible(page: Page) -> None:
+    """Raise unless axe finds nothing to say about a page."""
+    # The page's own policy forbids axe's script, which comes from the test: ask around it.
+    found = Axe().run(page)
+    said = [
+        (one["id"], [node["html"] for node in one["nodes"]]) for one in found.response["violations"]
+    ]
+    assert said == [], page.url
+
+
+def test_letters_select_other_keys_submit_and_a_decision_can_be_undone(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId], site: Site
+) -> None:
+    site.town.rules(undo_seconds=10)
+    case, second = make_case("coffee"), make_case("rocket", "Forum")
+    ada = visit()
+    page, keyboard = ada.page, ada.page.keyboard
+    page.get_by_role("button", name="Start reviewing").click()
+    expect(page.get_by_role("heading", name="Decision")).to_be_visible()
+    keyboard.press("u")
+    expect(page.get_by_label("It is what the person registered")).to_be_checked()
+    keyboard.press("w")
+    expect(page.get_by_label("Wrong match: a different picture")).to_be_checked()
+    keyboard.press("e")
+    keyboard.type("u and w are letters here")
+    expect(page.get_by_label("Wrong match: a different picture")).to_be_checked()
+    expect(page.get_by_label("Reason, in a sentence")).to_have_value("u and w are letters here")
+    keyboard.press("Control+Enter")
+    expect(page).to_have_url(f"{site.url}/cases/{second}?decided={case}")
+    shot(page, "case-undo")
+    assert site.town.query("SELECT count(*) FROM events") == [(0,)], "nothing has left"
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone: the case is in your hands again")).to_be_visible()
+    assert site.town.query("SELECT pending_state FROM cases WHERE id = %s", case) == [(None,)]
+    keyboard.press("n")
+    keyboard.press("Shift+Enter")
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    assert site.town.query("SELECT pending_state FROM cases WHERE id = %s", case) == [
+        ("dismissed",)
+    ]
+    page.goto(f"{site.url}/me")
+    page.get_by_label("Use keys at a case").uncheck()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.goto(f"{site.url}/cases/{second}")
+    keyboard.press("u")
+    expect(page.get_by_label("It is what the person registered")).not_to_be_checked()
+    assert ada.complaints == []
+
+
+def test_two_browsers_race_for_one_case_and_a_lease_that_ran_out_is_taken_over(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId], site: Site
+) -> None:
+    case = make_case()
+    both = (visit("ada"), visit("ben"))
+    for one in both:
+        one.page.evaluate(
+            "document.querySelector('button.main').form.submit()"
+        )  # neither waits for the other's answer
+    for one in both:
+        one.page.wait_for_url(lambda url: "/cases/" in url or "empty=1" in url)
+    assert sorted("/cases/" in one.page.url for one in both) == [False, True]
+    loser = next(one for one in both if "/cases/" not in one.page.url)
+    winner = next(one for one in both if "/cases/" in one.page.url)
+    site.town.query("UPDATE cases SET lease_until = now() - interval '1 second'")
+    loser.page.get_by_role("button", name="Start reviewing").click()
+    expect(loser.page).to_have_url(f"{site.url}/cases/{case}")
+    winner.page.keyboard.press("n")
+    winner.page.keyboard.press("Shift+Enter")
+    expect(winner.page.get_by_role("alert").first).to_contain_text(
+        "your claim on this case has ended"
+    )
+    assert site.town.query("SELECT state FROM cases") == [("open",)]
+
+
+def test_what_is_revealed_is_marked_counted_and_dressed_as_chosen_and_a_budget_ends_it(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId], site: Site
+) -> None:
+    site.town.rules(undo_seconds=0, budget={"looks_per_hour": 2}, breaks={"seconds": 1})
+    make_case("coffee")
+    ada = visit()
+    start(ada)
+    page = ada.page
+    page.locator("main").focus()
+    page.keyboard.down("Space")
+    expect(revealed(ada)).to_be_visible()
+    assert "grayscale" in revealed(ada).evaluate("image => image.style.filter")
+    shot(page, "case-watermark")
+    page.keyboard.up("Space")
+    expect(revealed(ada)).to_have_count(0)
+    page.get_by_label("Cartoon").check()
+    with page.expect_response("**/looked"):
+        page.locator(".reveal").focus()
+        page.keyboard.down("Space")
+        expect(revealed(ada)).to_be_visible()
+        shot(page, "case-cartoon")
+        page.keyboard.up("Space")
+    page.wait_for_timeout(200)
+    looks = site.town.query("SELECT seconds FROM looks")
+    assert len(looks) == 2
+    assert all(seconds is not None for (seconds,) in looks)
+    make_case("rocket", "Forum")
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Decide and take the next").click()
+    expect(page.get_by_role("heading", name="Enough for this hour")).to_be_visible()
+    shot(page, "rest-hour")
+    page.goto(f"{site.url}/queue")
+    page.get_by_role("button", name="Start reviewing").click()
+    expect(page.get_by_role("heading", name="Enough for this hour")).to_be_visible()
+
+
+def test_a_security_key_signs_in_and_a_code_is_taken_once(
+    visit: Callable[..., Visit], site: Site
+) -> None:
+    ada = visit("ada")
+    page = ada.page
+    here = site.url.replace("127.0.0.1", "localhost")
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
+        "hasUserVerification": True, "isUserVerified": True,
+        "automaticPresenceSimulation": True}})  # fmt: skip
+
+    def sign_in() -> None:
+        page.goto(f"{here}/login")
+        page.get_by_label("Login").fill("ada")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+
+    sign_in()
+    page.goto(f"{here}/second/add")
+    shot(page, "second-add")
+    accessible(page)
+    page.get_by_role("button", name="Add a key").click()
+    expect(page.get_by_role("heading", name="Review")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    sign_in()
+    expect(page.get_by_role("heading", name="One more proof")).to_be_visible()
+    shot(page, "second")
+    accessible(page)
+    page.goto(f"{here}/queue")
+    expect(page.get_by_role("heading", name="One more proof")).to_be_visible()
+    page.goto(f"{here}/second/add")
+    expect(page.get_by_text("Give the second factor that you have")).to_be_visible()
+    page.goto(f"{here}/second")
+    page.get_by_role("button", name="Use your security key").click()
+    expect(page.get_by_role("heading", name="Review")).to_be_visible()
+    page.goto(f"{here}/second/add")
+    secret = page.locator("code.long").inner_text().replace(" ", "")
+    code = pyotp.TOTP(secret).now()
+    page.get_by_label("The code that it shows now").fill(code)
+    page.get_by_role("button", name="Add the app").click()
+    expect(page.get_by_role("heading", name="Review")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    sign_in()
+    page.get_by_label("Code that your app shows").fill(code)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("alert")).to_contain_text("not right")
+    kinds = site.town.query("SELECT kind FROM second_factors ORDER BY kind")
+    assert kinds == [("key",), ("totp",)]
+
+
+def test_every_page_of_every_role_has_nothing_that_axe_could_name(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId], site: Site
+) -> None:
+    for role in Role:
+        add_reviewer(site.world, role.value, PASSWORD, role=role.value)
+    first, second = make_case("coffee"), make_case("rocket", "Forum")
+    frozen = make_case("astronaut")
+    desk = site.world.desk
+    with site.world.store.transaction() as unit:
+        people = {row["login"]: row["id"] for row in unit.reviewers.all()}
+        until = desk.clock() + timedelta(hours=5)
+        notice = review.fresh_case(desk.clock())
+        unit.cases.open(notice, desk.clock(), kind=CaseKind.NOTICE, deadline=until)
+    claim = review.claim(desk, frozen, people["reviewer"])
+    review.decide(desk, frozen, claim.token, State.FROZEN, Ground.POSSIBLE_MINOR, "A child?")
+    claim = review.claim(desk, second, people["reviewer"])
+    review.decide(desk, second, claim.token, State.DISMISSED, Ground.NOT_INTIMATE, "A rocket.")
+    claim = review.claim(desk, first, people["reviewer"])
+    pages: dict[str, tuple[str, ...]] = {
+        "reviewer": ("/queue", f"/cases/{first}", "/rest", "/me", f"/cases/{second}"),
+        "protected": (f"/cases/{frozen}",),
+        "lead": ("/lead", "/cases", f"/cases/{second}"),
+        "operator": ("/house", "/people"),
+        "verifier": ("/enrolments",),
+        "auditor": ("/audit",),
+    }
+    for login, paths in pages.items():
+        one = visit(login)
+        for path in paths:
+            one.page.goto(site.url + path)
+            if login == "protected":
+                one.page.get_by_role("button", name="Claim this case").click()
+            accessible(one.page)
+            name = f"{login}{path.split('?')[0].replace('/', '-')}"[:40]
+            shot(one.page, name)
+            one.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+            wide = one.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= 360, path
+            shot(one.page, f"{name}-narrow")
+            one.page.set_viewport_size({"width": 1280, "height": 900})
+        assert one.complaints == []
+    gone: Any = visit("reviewer")
+    assert gone.page.goto(f"{site.url}/cases/{frozen}").status == 403
