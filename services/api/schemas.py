@@ -185,7 +185,7 @@ class AppealAsked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    statement: str = Field(min_length=1, max_length=4000)
+    statement: str = Field(min_length=1, max_length=4000, pattern=r"\S")
 
 
 class AppealAnswered(BaseModel):

@@ -36,6 +36,7 @@ OPERATIONS = [
     ("/v1/screenings:batch", "POST"),
     ("/v1/screenings/{screening}", "GET"),
     ("/v1/cases/{case}", "GET"),
+    ("/v1/cases/{case}/appeals", "POST"),
     ("/healthz", "GET"),
     ("/readyz", "GET"),
     ("/metrics", "GET"),
