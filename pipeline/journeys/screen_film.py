@@ -13,6 +13,7 @@ import io
 import os
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from pipeline.domain.evidence import Hit, gather
 from pipeline.domain.film import FilmCodes, Pruner
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import MediaId, PlatformId, ScreeningId, uuid7
-from pipeline.domain.media import Upload
+from pipeline.domain.media import Media, Rating, Upload
 from pipeline.domain.policy import Clear, Policy
 from pipeline.domain.screening import Answer, Form, Progress, Screening, Verdict
 from pipeline.domain.signal import join_all
@@ -36,6 +37,8 @@ from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_fil
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener, Subject, summary
 from pipeline.journeys.see import Seen
+from pipeline.journeys.see_faces import NOT_LOOKED, UNRATED, FacesSeen, together
+from pipeline.journeys.track_faces import FaceTracks
 from pipeline.journeys.watch import Watch
 from pipeline.media.video import Sampling
 from pipeline.media.views import USUAL, ViewBudget
@@ -47,6 +50,7 @@ ATTEMPTS = 3
 LEASE = timedelta(seconds=120)
 _RENEW = 1.0
 _KEEP_SECONDS = 300.0
+_FACES_SIDE = 1280
 """How much of the matched stretches is hashed frame by frame, for the bank of upheld content."""
 _MOST_EDGES = 12
 _CHUNK = 1 << 20
@@ -206,6 +210,7 @@ class Projector:
         try:
             self._watch(watch, file, progress, certain)
             codes = self._codes(watch, file, same)
+            faces = self._faces(film, file, lambda: progress(Step(1.0, watch.frames)))
         except Refused as refused:
             answered = self._refused(film, refused, began)
             with self._store.transaction() as unit:
@@ -226,8 +231,9 @@ class Projector:
             milliseconds=0.0,
             bytes=film.size,
             mime=film.mime,
-            notes=watch.notes,
+            notes=watch.notes + faces.notes,
         )
+        alike = self._screener.faces.search(self._live, faces)
         subject = Subject(
             film.upload,
             Form.FILE,
@@ -242,9 +248,12 @@ class Projector:
                 unit,
                 base,
                 subject,
-                lambda unit: self._believed(unit, watch, same),
+                lambda unit: (
+                    self._believed(unit, watch, same)
+                    + self._screener.faces.believe(alike, unit.registry.owners(alike.entries))
+                ),
                 began,
-                truncated=watch.truncated,
+                truncated=watch.truncated or alike.truncated,
             )
             case = answered.case if answered.verdict is Verdict.REVIEW else None
             kept = case is not None and any(
@@ -275,6 +284,34 @@ class Projector:
                 if told:
                     certain(matches)
         self._look_again(watch, file)
+
+    def _faces(self, film: PendingFilm, file: BinaryIO, progress: Callable[[], None]) -> FacesSeen:
+        """Whoever is in the picture, where faces can matter; a look of its own, in colour.
+
+        Where the platform gives no rating, the gates are asked about one moment after another
+        until one is intimate.
+        """
+        eye, rating = self._screener.faces, film.upload.rating
+        if not eye.packs:
+            return NOT_LOOKED
+        sampling = replace(self._sampling, colour=_FACES_SIDE)
+        if rating is Rating.UNKNOWN:
+            for moment in self._read(file, sampling):
+                progress()
+                shown = moment.frame
+                media = Media((shown,), film.mime or "video/mp4", shown.width, shown.height)
+                rating = eye.rate(film.upload, media).rating
+                if rating is not Rating.NOT_INTIMATE:
+                    break
+        if rating is Rating.NOT_INTIMATE:
+            return NOT_LOOKED
+        if not self._policy.faces.look(rating):
+            return UNRATED
+        tracks: dict[int, FaceTracks] = defaultdict(lambda: FaceTracks(eye.packs))
+        for moment in self._read(file, sampling):
+            progress()
+            tracks[moment.stream].add(moment.frame)
+        return together([one.seen() for one in tracks.values()])
 
     def _look_again(self, watch: Watch, file: BinaryIO) -> None:
         """Look densely where it matters: around a few chance moments, and where stretches end.

@@ -100,6 +100,11 @@ class Screener:
         # Small faces need every pixel there is.
         self._sketch = sketch if sketch is not None and not faces.spaces else decode
 
+    @property
+    def faces(self) -> FaceEye:
+        """What looks at faces."""
+        return self._faces
+
     def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
         """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
 

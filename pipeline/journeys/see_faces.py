@@ -8,11 +8,12 @@ kept, and an ordinary photo of an enrolled person raises nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
-from pipeline.domain.evidence import Hit, Owner
+from pipeline.domain.evidence import Hit, Owner, Stretch
 from pipeline.domain.ids import EntryId, entry_of, slot_of
 from pipeline.domain.likeness import FACES
 from pipeline.domain.media import Corners, Frame, Media, Rating, Upload, View
@@ -34,10 +35,15 @@ class FacesSeen:
 
     asked: tuple[Signals, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    shown: Mapping[View, Stretch] = field(default_factory=lambda: MappingProxyType({}))
+    """Of a video: when whoever a view shows is in the picture."""
 
 
 NOT_LOOKED = FacesSeen()
 """Of an upload whose faces were not looked at."""
+
+UNRATED = FacesSeen(notes=("faces_not_looked_at:unknown_rating",))
+"""Of one that nobody has rated, where the policy says to leave it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class FacesFound:
 
     batches: tuple[tuple[Signals, Hits], ...] = ()
     truncated: bool = False
+    shown: Mapping[View, Stretch] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def entries(self) -> set[EntryId]:
@@ -71,6 +78,11 @@ class FaceEye:
                 )
 
     @property
+    def packs(self) -> tuple[tuple[FaceModel, float], ...]:
+        """The packs with the cosine from which a person looks, to follow faces in a video."""
+        return tuple((model, self._review(model.space)) for model in self._models)
+
+    @property
     def spaces(self) -> tuple[Space, ...]:
         """Where the packs' templates live."""
         return tuple(model.space for model in self._models)
@@ -87,7 +99,7 @@ class FaceEye:
         if rating is Rating.NOT_INTIMATE:
             return NOT_LOOKED
         if not self._policy.faces.look(rating):
-            return FacesSeen(notes=("faces_not_looked_at:unknown_rating",))
+            return UNRATED
         return self.read(media.frames)
 
     def read(self, frames: Sequence[Frame]) -> FacesSeen:
@@ -114,6 +126,7 @@ class FaceEye:
         return FacesFound(
             tuple((signals, hits) for signals, hits in batches if len(hits)),
             any(hits.truncated for _, hits in batches),
+            seen.shown,
         )
 
     def believe(self, found: FacesFound, owners: Mapping[EntryId, Owner]) -> tuple[Hit, ...]:
@@ -127,6 +140,7 @@ class FaceEye:
                 slot_of(int(label)),
                 owners[entry_of(int(label))],
                 witness=self._words(said[signals.space.name], float(cosine)),
+                stretches=_when(found.shown, signals.views[int(query)], float(cosine)),
                 metric=Metric.INNER_PRODUCT,
             )
             for signals, near in found.batches
@@ -141,6 +155,19 @@ class FaceEye:
         strong = cosine >= self._policy.faces.thresholds[model.space.name].strong
         grade = "a face very like hers" if strong else "a face like hers"
         return f"{grade}: {model.words(cosine)}"
+
+
+def together(parts: Sequence[FacesSeen]) -> FacesSeen:
+    """What was seen in several parts of one upload."""
+    return FacesSeen(
+        tuple(signals for part in parts for signals in part.asked),
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        {view: when for part in parts for view, when in part.shown.items()},
+    )
+
+
+def _when(shown: Mapping[View, Stretch], view: View, cosine: float) -> tuple[Stretch, ...]:
+    return (replace(shown[view], distance=cosine),) if view in shown else ()
 
 
 def signals_of(space: Space, seen: Iterable[tuple[Face, View]]) -> Signals:
