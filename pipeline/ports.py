@@ -560,8 +560,8 @@ class Cases(Protocol):
         """Write down where the case stands among the others; to be called when that changes."""
         ...
 
-    def place_all(self) -> int:
-        """Write that down anew for all undecided cases, after the rules were changed."""
+    def place_some(self, after: CaseId | None, limit: int) -> list[CaseId]:
+        """Write that down anew for undecided cases after one, in order of id; which they were."""
         ...
 
     def raise_to(self, case: CaseId, *, kind: CaseKind, priority: int) -> None:
@@ -1554,7 +1554,7 @@ class House(Protocol):
         ...
 
     def set_rules(self, document: Mapping[str, Any]) -> None:
-        """Other rules, already parsed once; ``Cases.place_all`` must follow."""
+        """Other rules, already parsed once; ``Cases.place_some`` must follow."""
         ...
 
     def look(self, look: UUID, reviewer: ReviewerId, now: datetime) -> None:

@@ -738,6 +738,18 @@ def bench_screen(
     show(from_document("screen", 1, document), as_json=as_json)
 
 
+@bench_app.command("console")
+def bench_console(
+    cases: Annotated[int, typer.Option(help="Undecided cases in the queue.")] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """The review desk with a full queue: the next case, the pages."""
+    from services.bench import show
+    from services.bench.console import measure
+
+    show(measure(cases, progress=_said), as_json=as_json)
+
+
 def _said(what: str) -> None:
     """Progress of a bench, on standard error."""
     err.print(what, style="dim", highlight=False)

@@ -82,9 +82,11 @@ class PgCases:
         """See the port."""
         self._queries.one("case_place", case=case)
 
-    def place_all(self) -> int:
+    def place_some(self, after: CaseId | None, limit: int) -> list[CaseId]:
         """See the port."""
-        return int(self._queries.value("cases_place_all"))
+        return [
+            row["id"] for row in self._queries.all("cases_place_some", after=after, limit=limit)
+        ]
 
     def raise_to(self, case: CaseId, *, kind: CaseKind, priority: int) -> None:
         """See the port."""

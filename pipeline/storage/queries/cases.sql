@@ -20,9 +20,14 @@ VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s, %(about
 -- Write down where a case stands among the others.
 SELECT case_place(%(case)s);
 
--- name: cases_place_all
--- Write down anew where every undecided case stands, after the house rules were changed.
-SELECT count(case_place(id)) FROM cases WHERE state IN ('open', 'escalated', 'frozen');
+-- name: cases_place_some
+-- Write down anew where some undecided cases stand, in order of id, after the rules were changed.
+SELECT id, case_place(id)
+FROM (SELECT id FROM cases
+      WHERE state IN ('open', 'escalated', 'frozen')
+        AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
+      ORDER BY id LIMIT %(limit)s) AS some
+ORDER BY id;
 
 -- name: case_raise
 -- A further upload makes a case more urgent, or one about more than a face.
