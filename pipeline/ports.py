@@ -722,6 +722,10 @@ class Cases(Protocol):
         """Freeze a case with an upload that is frozen or was reported elsewhere; whether it was."""
         ...
 
+    def rests_on_frozen(self, case: CaseId) -> bool:
+        """Whether a case hit a face whose enrolment is frozen: it may count again."""
+        ...
+
     def resting_on(self, person: PersonId) -> list[CaseId]:
         """Undecided cases with a hit on this person's entries."""
         ...

@@ -139,6 +139,8 @@ def close_if_empty(
     closed = case.without_entries(frozenset())
     if closed.state is not State.WITHDRAWN or case.state is State.WITHDRAWN:
         return None
+    if unit.cases.rests_on_frozen(case_id):  # a verifier is yet to say whose face it is
+        return None
     unit.cases.save(closed)
     held: list[StoredMedium] = []
     if closed.about is None:  # a second look or an appeal has no uploads of its own

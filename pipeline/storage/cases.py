@@ -435,6 +435,10 @@ class PgCases:
         """See the port."""
         return self._queries.run("case_guard", case=case, fingerprint=fingerprint) > 0
 
+    def rests_on_frozen(self, case: CaseId) -> bool:
+        """See the port."""
+        return self._queries.one("case_rests_on_frozen", case=case) is not None
+
     def resting_on(self, person: PersonId) -> list[CaseId]:
         """See the port."""
         return [row["id"] for row in self._queries.all("cases_resting_on", person=person)]

@@ -22,7 +22,7 @@ from pipeline.errors import Denied, IllegalTransition, Invalid, NotFound
 from pipeline.journeys import enrol_face
 from pipeline.journeys.see_faces import signals_of
 from pipeline.journeys.withdraw import ask as leave
-from pipeline.journeys.withdraw import finish
+from pipeline.journeys.withdraw import close_if_empty, finish
 from pipeline.packs import Face
 from pipeline.storage.vault import new_signing_key, public_key_of, signature_by
 from services.wiring import alive
@@ -289,3 +289,21 @@ def _leave(town: Town, submitted: enrol_face.Submitted) -> None:
         town.world.store, town.world.blobs, town.clock, alive, receipt, patience=timedelta(0)
     )
     assert done.signature is not None or done.next_step is not None
+
+
+def test_a_case_waits_while_the_face_it_rests_on_is_frozen(drawn_town: Town) -> None:  # noqa: F811
+    town = drawn_town
+    hers, his = enrol(town, *three(HER)), enrol(town, *three(HIM))
+    both = drawn(HIM - 1, 9, "two")  # somebody unknown, and him
+    case = town.screen(_board(town), both).case
+    with town.world.store.transaction() as unit:
+        assert case is not None
+        assert {hit.person for hit in unit.cases.hits(case)} == {person_of(town, his.case_number)}
+    follower = ask(town, drawn(HIM, 4), drawn(HIM, 5), drawn(HIM, 6))
+    assert follower.state is EnrolmentState.FROZEN
+    _leave(town, hers)  # somebody else's leaving closes nothing of his
+    assert town.query("SELECT state FROM cases") == [("open",)]
+    with town.world.store.transaction() as unit:
+        assert close_if_empty(unit, case, town.clock(), "test") is None
+    enrol_face.refuse(office(town), his.enrolment, "Nobody could make sure.")
+    assert town.query("SELECT state FROM cases") == [("withdrawn",)]

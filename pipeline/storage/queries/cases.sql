@@ -330,3 +330,10 @@ DELETE FROM dismissals WHERE entry = ANY(%(entries)s::bigint[]);
 -- name: dismissals_lift
 -- An appeal was right: the pairs of a dismissed case may come back.
 DELETE FROM dismissals WHERE case_id = %(case)s;
+
+-- name: case_rests_on_frozen
+-- Whether a case hit a face whose enrolment is frozen, of somebody who has not left.
+SELECT FROM case_hits h JOIN entries e ON e.id = h.entry JOIN enrolments n ON n.item = e.item
+JOIN persons p ON p.id = n.person
+WHERE h.case_id = %(case)s AND NOT h.withdrawn AND n.state = 'frozen' AND p.withdrawn_at IS NULL
+LIMIT 1;
