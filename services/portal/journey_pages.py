@@ -24,9 +24,9 @@ _STEPS = {
 
 
 @router.get("/")
-def home(request: Request) -> Response:
+def home(request: Request, world: WorldOf) -> Response:
     """What this is, and the doors."""
-    return pages_of(request).answer(request, "home.html")
+    return pages_of(request).answer(request, "home.html", faces=bool(world.settings.faces))
 
 
 def _step(template: str) -> None:

@@ -13,9 +13,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pipeline.domain.media import Side
+from pipeline.domain.notice import Notice
+from pipeline.journeys.notice import give
 from pipeline.journeys.register import register
+from pipeline.journeys.register_codes import Clip, add_codes
 from pipeline.media.features import INDEXED, describe
 from pipeline.storage import embedded
+from tests.integration.test_following import enter, gauge_of, join, still
 from tests.world import Town, jpeg, picture
 
 WINDOW = 8
@@ -83,12 +87,35 @@ def _live_a_little(town: Town) -> list[bytes]:
     town.dismiss(town.screen(board, jpeg(picture(3), 50)).case, ada)
     town.screen(board, jpeg(picture(1), 55))
     bodies = [*images, jpeg(picture(1), 50), jpeg(picture(3), 50)]
-    return [
-        code.tobytes()
-        for body in bodies
-        for signal in town.world.signals
-        for code in signal.compute(town.world.decode(body).frames, Side.QUERY).codes
-    ] + _features(town)
+    return (
+        _from_a_device(town)
+        + [
+            code.tobytes()
+            for body in bodies
+            for signal in town.world.signals
+            for code in signal.compute(town.world.decode(body).frames, Side.QUERY).codes
+        ]
+        + _features(town)
+    )
+
+
+def _from_a_device(town: Town) -> list[bytes]:
+    """Codes that a browser sent, what lets her back in, and who wrote a notice."""
+    given = join(town, 5)
+    person = enter(town, given)
+    one, other = still(town, jpeg(picture(5))), still(town, jpeg(picture(6)))
+    clip = Clip(tuple((float(at), *other.codes[at][1:]) for at in (0, 2, 4)))
+    add_codes(town.world.store, gauge_of(town), person, [clip])
+    who, contact = "Maria Quixotina Verysecret"[:24], "maria.q@secretplace.test"
+    notice = Notice(
+        ("https://board.example/17",), "A picture of me", not_consented=True, accurate=True,
+        signature=who, contact=contact,
+    )  # fmt: skip
+    code = give(town.world.store, town.clock, "board", notice).code
+    secrets = (given.pin, given.recovery, code, who, contact)
+    assert all(len(text) % WINDOW == 0 for text in secrets)
+    kept = [one.codes[0][1], one.codes[20][1], *(code for _, code, _ in clip.frames)]
+    return kept + [text.encode() for text in secrets]
 
 
 def _features(town: Town) -> list[bytes]:

@@ -44,10 +44,14 @@ at("files").addEventListener("change", async () => {
 
 at("stop").addEventListener("click", () => stopping?.abort());
 
+function named(which, item) {
+  return fill(item?.kind === "video" ? words.clip : words.picture, { number: which });
+}
+
 function show(which, { item, problem: why }) {
   const line = document.createElement("li");
   const text = document.createElement("span");
-  const name = fill(words.picture, { number: which });
+  const name = named(which, item);
   text.textContent = `${name}: ${item ? words.good : words.problems[why] ?? words.problems.failed}`;
   line.append(text);
   if (item) {
@@ -71,13 +75,14 @@ function show(which, { item, problem: why }) {
   at("items").append(line);
 }
 
-// What will be sent, byte for byte.
+// What will be sent, byte for byte: a line for each picture or clip.
 function message() {
-  return JSON.stringify({
+  const head = JSON.stringify({
     consent: setting.consent,
     answers: { adult: true, mine: true, intimate: true },
-    items: chosen.map(({ item }) => item),
   });
+  const items = chosen.map(({ item }) => JSON.stringify(item)).join(",\n");
+  return `${head.slice(0, -1)},"items":[\n${items}\n]}`;
 }
 
 function refresh() {
@@ -123,7 +128,7 @@ function done(answer) {
   for (const [index, { said, fate }] of answer.fates.entries()) {
     const line = document.createElement("li");
     line.className = fate === "protected" ? "" : "bad";
-    line.textContent = `${fill(words.picture, { number: chosen[index].which })}: ${said}`;
+    line.textContent = `${named(chosen[index].which, chosen[index].item)}: ${said}`;
     at("fates").append(line);
   }
   at("choosing").hidden = true;
