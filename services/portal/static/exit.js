@@ -1,7 +1,7 @@
 // Leaving fast: blank first, then a harmless page in this one's place.
 
 const link = document.querySelector("[data-exit]");
-const WITHIN = 2000;
+const WITHIN = 3000;
 let pressed = [];
 
 function leave(event) {
@@ -23,4 +23,6 @@ if (link) {
   // A page kept in the browser's memory is not shown again as it was.
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
+// Shown until this runs, so that whoever has no scripts, or whose scripts failed, can read it.
+for (const element of document.querySelectorAll(".unscripted")) element.hidden = true;
 for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
