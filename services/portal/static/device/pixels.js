@@ -158,7 +158,10 @@ async function planeOf(picture) {
   for (let top = 0; top < height; top += rows) {
     const count = Math.min(rows, height - top);
     const strip = await picture.read(top, count);
-    if (flatten(strip)) clear = true;
+    if (!isOpaque(strip)) {
+      clear = true;
+      flatten(strip);
+    }
     if (!smaller) {
       greys(strip, plane, top * width);
       continue;
@@ -181,19 +184,23 @@ function greys(strip, plane, to) {
   }
 }
 
+function isOpaque(strip) {
+  const pixels = new Uint32Array(strip.buffer, strip.byteOffset, strip.length / 4);
+  let all = 0xffffffff;
+  for (let at = 0; at < pixels.length; at++) all &= pixels[at];
+  return all >>> 24 === 255;
+}
+
 // What is transparent lies on white; sums are divided by 255 and rounded, as the server does it.
 function flatten(strip) {
-  let clear = false;
   for (let at = 3; at < strip.length; at += 4) {
     const alpha = strip[at];
     if (alpha === 255) continue;
-    clear = true;
     const white = 255 * (255 - alpha);
     for (let channel = at - 3; channel < at; channel++) {
       strip[channel] = Math.round((strip[channel] * alpha + white) / 255);
     }
   }
-  return clear;
 }
 
 // A plane as it is to be looked at, by its EXIF orientation.

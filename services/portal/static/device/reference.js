@@ -9,6 +9,7 @@
 import { centresOf, windowOf } from "./grids.js";
 
 const f = Math.fround;
+const ROWS = 4;
 
 // 64 x 64 grid, Float32Array, of a crop {left, top, right, bottom} of a float32 luma plane that is
 // `stride` pixels wide. No side may be under 5 pixels.
@@ -26,15 +27,16 @@ export function referenceGrid(luma, stride, crop) {
     return grid;
   }
   const plane = new Float32Array(width * height);
-  for (let y = 0; y < height; y++) {
-    boxRow(luma, (crop.top + y) * stride + crop.left, plane, y * width, width);
-  }
+  boxRows(luma, crop.top * stride + crop.left, stride, plane, width, height);
   boxColumns(plane, width, height);
   const narrow = new Float32Array(64 * height);
-  const line = new Float32Array(width);
-  for (let y = 0; y < height; y++) {
-    boxRow(plane, y * width, line, 0, width);
-    for (let k = 0; k < 64; k++) narrow[y * 64 + k] = line[columns[k]];
+  const strip = new Float32Array(ROWS * width);
+  for (let y = 0; y < height; y += ROWS) {
+    const count = Math.min(ROWS, height - y);
+    boxRows(plane, y * width, width, strip, width, count);
+    for (let row = 0; row < count; row++) {
+      for (let k = 0; k < 64; k++) narrow[(y + row) * 64 + k] = strip[row * width + columns[k]];
+    }
   }
   boxColumns(narrow, 64, height);
   for (let k = 0; k < 64; k++) grid.set(narrow.subarray(rows[k] * 64, rows[k] * 64 + 64), k * 64);
@@ -63,23 +65,41 @@ export function referenceDct(grid, basis) {
   return whole;
 }
 
-// Means over a box around each of `length` pixels by one running sum, narrower at the ends.
-function boxRow(source, from, target, to, length) {
-  const box = windowOf(length);
+// Means over a box around each pixel of a row by one running sum, narrower at the ends. Four rows
+// go side by side: each sum waits for itself, so that four take as long as one.
+function boxRows(source, from, stride, target, width, height) {
+  const box = windowOf(width);
   const ahead = Math.floor((box + 2) / 2) - 1;
-  let sum = 0, size = 0, enter = 0, leave = 0, at = 0;
-  for (; enter < ahead; enter++, size++) sum = f(sum + source[from + enter]);
-  for (; enter < box; enter++, at++) {
-    sum = f(sum + source[from + enter]);
-    target[to + at] = sum / ++size;
-  }
-  for (; enter < length; enter++, leave++, at++) {
-    sum = f(f(sum + source[from + enter]) - source[from + leave]);
-    target[to + at] = sum / box;
-  }
-  for (; at < length; leave++, at++) {
-    sum = f(sum - source[from + leave]);
-    target[to + at] = sum / --size;
+  for (let y = 0; y < height; y += ROWS) {
+    // Where fewer than four are left, the last is done again; it comes out the same.
+    const rows = [0, 1, 2, 3].map((row) => Math.min(y + row, height - 1));
+    const [ia, ib, ic, id] = rows.map((row) => from + row * stride);
+    const [oa, ob, oc, od] = rows.map((row) => row * width);
+    let a = 0, b = 0, c = 0, d = 0, size = 0;
+    for (let enter = 0; enter < width + ahead; enter++) {
+      const leave = enter - box;
+      const at = enter - ahead;
+      if (enter < width) {
+        a = f(a + source[ia + enter]);
+        b = f(b + source[ib + enter]);
+        c = f(c + source[ic + enter]);
+        d = f(d + source[id + enter]);
+        size++;
+      }
+      if (leave >= 0) {
+        a = f(a - source[ia + leave]);
+        b = f(b - source[ib + leave]);
+        c = f(c - source[ic + leave]);
+        d = f(d - source[id + leave]);
+        size--;
+      }
+      if (at >= 0) {
+        target[oa + at] = a / size;
+        target[ob + at] = b / size;
+        target[oc + at] = c / size;
+        target[od + at] = d / size;
+      }
+    }
   }
 }
 
