@@ -26,7 +26,7 @@ SELECT id, case_place(id)
 FROM (SELECT id FROM cases
       WHERE state IN ('open', 'escalated', 'frozen')
         AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
-      ORDER BY id LIMIT %(limit)s) AS some
+      ORDER BY id LIMIT %(limit)s) AS batch
 ORDER BY id;
 
 -- name: case_raise
