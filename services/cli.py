@@ -750,6 +750,19 @@ def bench_console(
     show(measure(cases, progress=_said), as_json=as_json)
 
 
+@bench_app.command("hostile")
+def bench_hostile(
+    number: Annotated[int, typer.Option("-n", help="How many broken files.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Broken files through the whole path: each has an answer; and what the sandbox costs."""
+    from services.bench import from_document, show
+    from services.bench.hostile import measure
+
+    show(from_document("hostile", seed, measure(number, seed, _said)), as_json=as_json)
+
+
 def _said(what: str) -> None:
     """Progress of a bench, on standard error."""
     err.print(what, style="dim", highlight=False)

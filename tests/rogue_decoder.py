@@ -111,6 +111,20 @@ def defect(file, asked):
     yield
 
 
+DEADLY = b"kill the decoder"
+
+
+def deadly(task):
+    """A task that dies of files with these words in them."""
+
+    def ask(file, asked):
+        if DEADLY in file.read():
+            os.abort()
+        yield from task(file, asked)
+
+    return ask
+
+
 def pieces(file, asked):
     """Yield pieces for ever, and count how far ahead it is."""
     number = 0
@@ -174,6 +188,7 @@ def main():
     _decoder.serve = _remembering
     _tasks.TASKS = {
         **_tasks.TASKS,
+        **{name: deadly(_tasks.TASKS[name]) for name in ("image", "sketch")},
         **{
             task.__name__: task
             for task in (probe, die, die_once, hang, hungry, defect, pieces, lie)

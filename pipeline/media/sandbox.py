@@ -183,6 +183,11 @@ class DecoderPool:
                 self._died,
             )
 
+    def idle_processes(self) -> tuple[int, ...]:
+        """Process numbers of the decoders that wait for a file."""
+        with self._change:
+            return tuple(cell.pid for cell in self._idle)
+
     def close(self) -> None:
         """End the decoders that are idle. Those at work end with their work."""
         with self._change:
