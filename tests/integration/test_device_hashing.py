@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
@@ -18,12 +22,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from pipeline.domain.film import prune
 from pipeline.domain.media import Side
 from pipeline.errors import Refused
 from pipeline.media.crops import CROPS, registered_crops, slot_of_view
 from pipeline.media.image import decode_image
+from pipeline.media.video import EVERY_FRAME, read_video
 from pipeline.signals import pdq
 from services.portal import device
+from services.portal.policy import headers_of
 from tests import pictures
 from tests.pictures import encode
 from tests.serving import served
@@ -33,10 +40,6 @@ pytestmark = pytest.mark.browser
 
 CHROMIUM = "/usr/bin/chromium"
 STATIC = Path(device.__file__).parent / "static"
-PAGE = (
-    "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; "
-    "media-src blob:; base-uri 'none'"
-)
 PDQ = pdq.build()
 
 
@@ -88,8 +91,13 @@ def phone(chromium: Browser) -> Iterator[Phone]:
     def page_of(_: Any) -> Response:
         return HTMLResponse(
             "<!doctype html><title>x</title><input type=file id=files multiple>",
-            headers={"content-security-policy": PAGE},
+            headers=dict(headers_of("/begin/5")),
         )
+
+    def worker(request: Any) -> Response:
+        response = device.worker_response()
+        response.headers.update(headers_of(request.url.path))
+        return response
 
     def anything(request: Any) -> Response:
         arrived.append(str(request.url))
@@ -98,7 +106,7 @@ def phone(chromium: Browser) -> Iterator[Phone]:
     app = Starlette(
         routes=[
             Route("/", page_of),
-            Route("/device/worker.js", lambda _: device.worker_response()),
+            Route("/device/worker.js", worker),
             Mount("/static", StaticFiles(directory=STATIC)),
             Route("/{rest:path}", anything),
         ]
@@ -211,6 +219,81 @@ def test_what_would_be_refused_here_is_refused_there_too() -> None:
         decode_image(encode(pictures.shapes(200, 150), "JPEG")[:900])
 
 
+def server_frames(body: bytes) -> list[tuple[float, str, int]]:
+    frames = [moment.frame for moment in read_video(io.BytesIO(body), EVERY_FRAME)]
+    computed = PDQ.compute(frames, Side.REGISTERED)
+    return [
+        (frame.time or 0.0, code.tobytes().hex(), int(quality))
+        for frame, code, quality in zip(frames, computed.codes, computed.quality, strict=True)
+    ]
+
+
+def assert_the_servers(found: dict[str, Any], body: bytes, rarest: float) -> None:
+    """Every frame that is sent is one of the server's, at its time, to the bit."""
+    assert "item" in found, found
+    assert found["item"]["kind"] == "video"
+    theirs = server_frames(body)
+    sent = found["item"]["frames"]
+    for seconds, code, quality in sent:
+        nearest = min(theirs, key=lambda frame: abs(frame[0] - seconds))
+        assert abs(nearest[0] - seconds) < 0.002
+        assert (code, quality) == nearest[1:]
+    # Every frame of these clips is a stretch of its own, so that nothing was pruned.
+    times = [0.0, *sorted(frame[0] for frame in sent), theirs[-1][0]]
+    assert max(after - before for before, after in pairwise(times)) <= rarest
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_the_frames_of_a_clip_are_the_servers_to_the_bit(phone: Phone, turn: int) -> None:
+    body = turned(clip("libx264", "mp4"), turn) if turn else clip("libvpx-vp9", "webm")
+    (found,) = phone.hash([("clip", body)])
+    assert_the_servers(found, body, rarest=0.5)
+    print(len(found["item"]["frames"]), "frames")
+
+
+def test_a_clip_that_may_not_be_played_is_looked_at_step_by_step(phone: Phone) -> None:
+    body = clip("libx264", "mp4")
+    phone.page.evaluate(
+        """() => {
+            HTMLMediaElement.prototype.played_ = HTMLMediaElement.prototype.play;
+            HTMLMediaElement.prototype.play = () => Promise.reject(new Error("no"));
+        }"""
+    )
+    try:
+        (found,) = phone.hash([("clip", body)])
+    finally:
+        phone.page.evaluate(
+            "() => { HTMLMediaElement.prototype.play = HTMLMediaElement.prototype.played_; }"
+        )
+    assert_the_servers(found, body, rarest=0.31)
+
+
+def test_stretches_of_frames_that_look_alike_are_kept_as_the_server_keeps_them(
+    phone: Phone,
+) -> None:
+    rng = np.random.default_rng(3)
+    frames, code = [], rng.integers(0, 256, 32, dtype=np.uint8)
+    for at in range(80):
+        flips = rng.choice(256, int(rng.integers(0, 7)), replace=False)
+        code = code ^ np.packbits(np.isin(np.arange(256), flips))
+        frames.append((at / 10, code.tobytes(), int(rng.integers(40, 100))))
+    given = [
+        {"time": time, "pdq": one.hex() if quality >= 50 else None, "quality": quality}
+        for time, one, quality in frames
+    ]
+    kept = phone.page.evaluate(
+        "(frames) => import('/static/device/frames.js').then((made) => made.pruned(frames))", given
+    )
+    theirs = prune(frames, PDQ.minimum_quality)
+    edges = [
+        time
+        for begin, end in zip(theirs.begin, theirs.end, strict=True)
+        for time in dict.fromkeys((float(begin), float(end)))
+    ]
+    assert np.allclose([one["time"] for one in kept], edges)
+    assert {one["pdq"] for one in kept} >= {one.tobytes().hex() for one in theirs.codes}
+
+
 def test_nothing_leaves_while_files_are_hashed(phone: Phone) -> None:
     phone.page.evaluate("hasher.check()")
     before = len(phone.requests)
@@ -223,6 +306,34 @@ def test_nothing_leaves_while_files_are_hashed(phone: Phone) -> None:
         assert isinstance(slot, int)
         assert re.fullmatch("[0-9a-f]{64}", code)
         assert 50 <= quality <= 100
+
+
+def clip(codec: str, container: str) -> bytes:
+    """Two seconds in which each of 20 frames is far from the one before."""
+    width, height, frames = 256, 192, 20
+    sheet = np.tile(pictures.textured(width, height, 4), (3, 3, 1))
+    bands = np.indices(sheet.shape[:2]).sum(0)[..., None] // 60 % 3 == 0
+    sheet = np.where(bands, 255 - sheet, sheet).astype(np.uint8)
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as made:
+        stream = made.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for at in range(frames):
+            x, y = at * width * 2 // frames, at * height // frames
+            part = np.ascontiguousarray(sheet[y : y + height, x : x + width])
+            frame = av.VideoFrame.from_ndarray(part, format="rgb24").reformat(format="yuv420p")
+            frame.pts = at
+            made.mux(stream.encode(frame))
+        made.mux(stream.encode())
+    return file.getvalue()
+
+
+def turned(mp4: bytes, degrees: int) -> bytes:
+    """The same film with a display matrix that turns it to the right, as phones write it."""
+    a, b, c, d = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[degrees]
+    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    place = mp4.index(b"tkhd") + 4 + 40
+    return mp4[:place] + matrix + mp4[place + len(matrix) :]
 
 
 CONNECTIONS = {

@@ -10,7 +10,8 @@ import { Problem } from "./problems.js";
 const LONGEST = 600;
 const GAP = 0.25;
 const AHEAD = 6;
-const PATIENCE = 8000;
+const PATIENCE = 5000;
+const SETTLED = 300;
 
 // Calls `take(frame, seconds)` (which closes the frame and returns a promise) with frames of the
 // clip, `onShare` with how much is done. Raises Problem.
@@ -41,60 +42,72 @@ async function played(video, take, onShare, signal) {
   const times = [];
   let waiting = 0;
   let failed = null;
-  let ended = false;
-  video.addEventListener("ended", () => { ended = true; }, { once: true });
+
+  function look(time) {
+    const frame = frameOf(video);
+    const at = time ?? frame.timestamp / 1e6;
+    times.push(at);
+    waiting++;
+    take(frame, at).catch((error) => { failed ??= error; }).finally(() => { waiting--; });
+  }
 
   function onFrame(now, { mediaTime }) {
-    if (ended && times.at(-1) === mediaTime) return;
     try {
-      const frame = new VideoFrame(video);
-      times.push(mediaTime);
-      waiting++;
-      take(frame, mediaTime).catch((error) => { failed ??= error; }).finally(() => {
-        waiting--;
-        if (waiting === 0 && video.paused && !ended) video.play().catch(() => {});
-      });
-    } catch {
-      failed ??= new Problem("video_pixels");
+      look(mediaTime);
+    } catch (error) {
+      failed ??= error;
     }
     if (waiting > AHEAD) video.pause();
     onShare(Math.min(mediaTime / video.duration, 1) * 0.8);
     video.requestVideoFrameCallback(onFrame);
   }
 
+  look(); // the first frame is shown before anybody can ask to be called
   video.requestVideoFrameCallback(onFrame);
-  try {
-    await video.play();
-  } catch {
-    return times; // it may not be played here; it can still be looked at step by step
-  }
-  let still = performance.now();
+  let moved = performance.now();
   let before = -1;
-  while (!ended && !failed) {
-    await pause(50);
+  while (!video.ended && !failed) {
     if (signal?.aborted) throw new Problem("stopped");
     if (video.error) throw new Problem("video_unreadable");
-    if (video.currentTime !== before || waiting) still = performance.now();
+    if (video.currentTime !== before || waiting) moved = performance.now();
     before = video.currentTime;
-    if (performance.now() - still > PATIENCE) break;
+    // It may not be played here, or no longer; it can still be looked at step by step.
+    if (performance.now() - moved > PATIENCE) break;
+    if (video.paused && !waiting && !(await plays(video))) break;
+    await pause(20);
   }
   video.pause();
-  ended = true;
   while (waiting && !failed) await pause(10);
   if (failed) throw failed;
   return times;
 }
 
-// Looks at the middle of every stretch that is longer than GAP without a frame.
+function plays(video) {
+  return video.play().then(() => true, () => false);
+}
+
+function frameOf(video) {
+  try {
+    return new VideoFrame(video);
+  } catch {
+    throw new Problem("video_pixels");
+  }
+}
+
+// Looks into every stretch that is longer than GAP without a frame.
 async function filled(video, times, take, onShare, signal) {
+  const seen = new Set(times.map((time) => Math.round(time * 1e6)));
   const missing = gaps(times, video.duration);
   let done = 0;
   for (const time of missing) {
     if (signal?.aborted) throw new Problem("stopped");
-    const shown = await seek(video, time, signal);
-    await take(new VideoFrame(video), shown);
-    done++;
-    onShare(0.8 + (0.2 * done) / missing.length);
+    await seek(video, time, signal);
+    const frame = frameOf(video);
+    // A frame that is shown for long is met again and again.
+    if (seen.has(frame.timestamp)) frame.close();
+    else await take(frame, frame.timestamp / 1e6);
+    seen.add(frame.timestamp);
+    onShare(0.8 + (0.2 * ++done) / missing.length);
   }
 }
 
@@ -112,13 +125,13 @@ export function gaps(times, duration) {
   return missing;
 }
 
-function seek(video, time, signal) {
-  const shown = new Promise((resolve, reject) => {
-    video.requestVideoFrameCallback((now, { mediaTime }) => resolve(mediaTime));
-    setTimeout(() => reject(new Problem("video_unreadable")), PATIENCE);
-  });
+// Until the frame at a time is there to be taken. Nobody is called where it is the one before.
+async function seek(video, time, signal) {
+  const shown = new Promise((resolve) => { video.requestVideoFrameCallback(resolve); });
+  const sought = happened(video, "seeked", signal);
   video.currentTime = time;
-  return Promise.all([shown, happened(video, "seeked", signal)]).then(([at]) => at);
+  await sought;
+  await Promise.race([shown, pause(SETTLED)]);
 }
 
 function happened(video, name, signal) {

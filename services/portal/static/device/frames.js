@@ -5,8 +5,9 @@
 
 import { hash } from "./pdq.js";
 import { Problem } from "./problems.js";
+import { hashedSize, shrinker } from "./shrink.js";
 
-export const PRUNED_WITHIN = 8;
+const ALIKE = 8;
 
 // Planar formats whose first plane is Y, with the bits of a sample.
 const PLANAR = {
@@ -34,7 +35,7 @@ export async function lumaOfFrame(frame) {
         }
       }
     }
-    return turned(plane, width, height, frame.rotation ?? 0, frame.flip ?? false);
+    return turned(...smaller(plane, width, height), frame.rotation ?? 0, frame.flip ?? false);
   } finally {
     frame.close();
   }
@@ -44,6 +45,22 @@ export async function lumaOfFrame(frame) {
 export function hashFrame({ luma, width, height }) {
   const whole = { slot: 0, left: 0, top: 0, right: width, bottom: height };
   return hash(luma, width, height, [whole])[0] ?? null;
+}
+
+// A plane of more than 16 megapixels is made smaller first, as pictures are.
+function smaller(plane, width, height) {
+  const [newWidth, newHeight] = hashedSize(width, height);
+  if (newWidth === width) return [plane, width, height];
+  const out = new Float32Array(newWidth * newHeight);
+  const push = shrinker(width, height, newWidth, newHeight, (row, y) => {
+    for (let x = 0; x < newWidth; x++) out[y * newWidth + x] = row[x * 3];
+  });
+  const row = new Uint8Array(width * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) row[x * 3] = plane[y * width + x];
+    push(row);
+  }
+  return [out, newWidth, newHeight];
 }
 
 // Turned to the right by a multiple of 90 degrees, after a flip from left to right.
@@ -66,14 +83,22 @@ function turned(plane, width, height, rotation, flip) {
   return { luma: out, width: newWidth, height: newHeight };
 }
 
-// Codes {time, pdq, quality} in order of time, without those within PRUNED_WITHIN bits of the one
-// that was kept last.
-export function pruned(codes) {
-  const kept = [];
-  for (const code of [...codes].sort((one, other) => one.time - other.time)) {
-    if (!kept.length || distance(kept.at(-1).pdq, code.pdq) > PRUNED_WITHIN) kept.push(code);
+// Frames {time, pdq, quality} (`pdq` null where one says too little) to the stretches that
+// pipeline/domain/film.py would keep: the first and the last frame of each.
+export function pruned(frames) {
+  const stretches = [];
+  let open = null;
+  for (const frame of [...frames].sort((one, other) => one.time - other.time)) {
+    if (!frame.pdq) {
+      open = null;
+    } else if (open && distance(open.first.pdq, frame.pdq) <= ALIKE) {
+      open.last = frame;
+    } else {
+      open = { first: frame, last: frame };
+      stretches.push(open);
+    }
   }
-  return kept;
+  return stretches.flatMap(({ first, last }) => first === last ? [first] : [first, last]);
 }
 
 function distance(one, other) {

@@ -43,7 +43,7 @@ const ANSWERS = {
 
   async frame({ frame, time }) {
     const found = hashFrame(await lumaOfFrame(frame));
-    if (found) clip.push({ time, ...found });
+    clip.push({ time, ...(found ?? { pdq: null, quality: 0 }) });
     return null;
   },
 
