@@ -712,6 +712,19 @@ def bench_faces(
     show(from_document("faces", 0, document), as_json=as_json)
 
 
+@bench_app.command("video")
+def bench_video(
+    quick: Annotated[bool, typer.Option(help="Fewer and shorter films.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """How well altered videos are found, where they are placed, and how fast; vpdq beside."""
+    from services.bench import show
+    from services.bench.video import measure
+
+    show(measure(quick=quick, seed=seed, progress=_said).document(), as_json=as_json)
+
+
 @bench_app.command("screen")
 def bench_screen(
     people: Annotated[int, typer.Option(help="People who are registered.")] = 10_000,

@@ -203,12 +203,10 @@ class Projector:
         began = time.perf_counter()
         file.seek(0)
         same = digests(iter(lambda: file.read(_CHUNK), b""))
-        watch = Watch(
-            self._signal, self._bank, self._policy, self._live, self._budget, self._wide_codes
-        )
+        watch = self.watch()
         sequence = self._live.applied
         try:
-            self._watch(watch, file, progress, certain)
+            self.look(watch, file, progress, certain)
             codes = self._codes(watch, file, same)
             faces = self._faces(film, file, lambda: progress(Step(1.0, watch.frames)))
         except Refused as refused:
@@ -266,13 +264,20 @@ class Projector:
             self._blobs.destroy(film.medium)
         return answered
 
-    def _watch(
+    def watch(self) -> Watch:
+        """Nothing seen yet."""
+        return Watch(
+            self._signal, self._bank, self._policy, self._live, self._budget, self._wide_codes
+        )
+
+    def look(
         self,
         watch: Watch,
         file: BinaryIO,
-        progress: Callable[[Step], None],
-        certain: Callable[[Sequence[Answer]], None],
+        progress: Callable[[Step], None] = lambda _: None,
+        certain: Callable[[Sequence[Answer]], None] = lambda _: None,
     ) -> None:
+        """Look at all of a video, and densely at what came near. Raises ``Refused``."""
         near, told = 0, False
         for moment in self._read(file, self._sampling):
             near += watch.look(moment)

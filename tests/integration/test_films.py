@@ -15,6 +15,8 @@ from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import RefusalReason
 from pipeline.journeys.register import register
 from pipeline.journeys.screen_film import ATTEMPTS, Projector, accept
+from pipeline.journeys.withdraw import ask, finish
+from services.wiring import alive
 from tests.films import OTHERS, SCENES, film, scenes, still
 from tests.world import Town, jpeg
 
@@ -94,6 +96,30 @@ def test_unrelated_films_and_her_film_after_she_left_raise_nothing(town, hers):
     person = town.query("SELECT id FROM persons")[0][0]
     with town.world.store.transaction() as unit:
         unit.registry.stop_matches(person, town.clock())
+    assert screened(town, hers).verdict is Verdict.CLEAR
+
+
+def test_a_withdrawal_destroys_all_that_was_kept_of_a_video(town, hers):
+    world = town.world
+    done = register(
+        world.store, world.pins, town.clock, world.decode, world.signals, (), world.generic,
+        videos=[("film", io.BytesIO(hers))], filmer=world.filmer,
+    )  # fmt: skip
+    town.live.catch_up()
+    assert {row[0] for row in town.query("SELECT layout FROM entries")} == {
+        "frames",
+        "moment",
+        "bytes",
+    }
+    found = screened(town, film(scenes(SCENES[:4], fps=FPS), fps=FPS, crf="30"))
+    receipt = ask(world.store, world.pins, town.clock, done.case_number, done.pin)
+    town.live.catch_up()
+    finish(world.store, world.blobs, town.clock, alive, receipt)
+    assert town.query("SELECT count(*) FROM entries") == [(0,)]
+    assert town.query("SELECT stretches FROM case_hits") == [([],)]
+    assert town.query("SELECT count(*) FROM vault_keys WHERE kind IN ('person', 'media')") == [(0,)]
+    assert not [path for path in world.settings.blob_folder.rglob("*") if path.is_file()]
+    assert found.case is not None
     assert screened(town, hers).verdict is Verdict.CLEAR
 
 

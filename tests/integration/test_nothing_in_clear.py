@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +14,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pipeline.domain.media import Side
+from pipeline.domain.media import Side, Upload
 from pipeline.domain.notice import Notice
 from pipeline.journeys.notice import give
 from pipeline.journeys.register import register
 from pipeline.journeys.register_codes import Clip, add_codes
+from pipeline.journeys.screen_film import accept
 from pipeline.media.features import INDEXED, describe
+from pipeline.media.video import EVERY_FRAME
 from pipeline.storage import embedded
+from tests.films import film, scenes
 from tests.integration.test_following import enter, gauge_of, join, still
 from tests.world import Town, jpeg, picture
 
@@ -96,6 +101,7 @@ def _live_a_little(town: Town) -> list[bytes]:
             for code in signal.compute(town.world.decode(body).frames, Side.QUERY).codes
         ]
         + _features(town)
+        + _film(town)
     )
 
 
@@ -116,6 +122,45 @@ def _from_a_device(town: Town) -> list[bytes]:
     assert all(len(text) % WINDOW == 0 for text in secrets)
     kept = [one.codes[0][1], one.codes[20][1], *(code for _, code, _ in clip.frames)]
     return kept + [text.encode() for text in secrets]
+
+
+def _film(town: Town) -> list[bytes]:
+    """A registered video and an upheld copy of it: frames, crops, digests."""
+    world, fps = town.world, 6.0
+    hers = film(scenes(("coffee", "chelsea"), 2.0, fps), fps)
+    copy = film(scenes(("coffee", "chelsea"), 2.0, fps), fps, crf="30")
+    register(
+        world.store, world.pins, town.clock, world.decode, world.signals, (), world.generic,
+        videos=[("film", io.BytesIO(hers))], filmer=world.filmer,
+    )  # fmt: skip
+    town.live.catch_up()
+    sent = accept(
+        world.store, world.blobs, town.clock, town.platform("films"), Upload("film"), [copy],
+        "video/mp4",
+    )  # fmt: skip
+    assert world.projector(town.live).work(lambda _: 0.0)
+    with world.store.transaction() as unit:
+        answered = unit.screenings.get(sent.id, sent.platform)
+    assert answered is not None
+    assert answered.case is not None
+    for file in world.settings.blob_folder.rglob("*"):
+        assert not file.is_file() or copy[2000:2032] not in file.read_bytes()
+    town.uphold(answered.case, town.reviewer("eve"))
+    pdq = world.filmer.signal
+    signs = world.filmer.signs(io.BytesIO(hers))
+    assert signs.moments
+    digests = [hashlib.sha256(body).digest() for body in (hers, copy)]
+    return [
+        *digests,
+        hashlib.md5(hers, usedforsecurity=False).digest(),
+        *(code.tobytes() for code in signs.frames.codes[::6]),
+        *(code.tobytes() for _, crops in signs.moments[:1] for code in crops.codes[::8]),
+        *(
+            code.tobytes()
+            for moment in list(world.film(io.BytesIO(copy), EVERY_FRAME))[::8]
+            for code in pdq.compute([moment.frame], Side.REGISTERED).codes
+        ),
+    ]
 
 
 def _features(town: Town) -> list[bytes]:
