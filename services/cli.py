@@ -676,6 +676,11 @@ def bench_robustness(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a report with plots.")] = None,
     calibrate: Annotated[bool, typer.Option(help="Set thresholds on one half first.")] = False,
+    policy: Annotated[
+        Path | None, typer.Option(help="Write the thresholds as a file for CONSENTRY_POLICY_FILE.")
+    ] = None,
+    view_families: Annotated[int, typer.Option(min=0, max=9, help="The budget of views.")] = 6,
+    strangers: Annotated[int, typer.Option(min=0, help="Unrelated uploads to screen.")] = 3000,
     quick: Annotated[bool, typer.Option(help="A few pictures and alterations.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
     as_json: Json = False,
@@ -685,8 +690,11 @@ def bench_robustness(
     from services.bench.robustness import measure
 
     document = measure(
-        images, seed=seed, calibrate=calibrate, quick=quick, progress=_said, html=html
-    )
+        images, seed=seed, calibrate=calibrate, quick=quick, progress=_said, html=html,
+        families=view_families, strangers=strangers,
+    )  # fmt: skip
+    if policy is not None:
+        policy.write_text(json.dumps(document["policy"], indent=1) + "\n", encoding="utf-8")
     show(from_document("robustness", seed, document), as_json=as_json)
 
 

@@ -51,6 +51,7 @@ from pipeline.media.generic import generic_frames
 from pipeline.media.limits import ImageLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
 from pipeline.media.video import Sampling, VideoLimits
+from pipeline.media.views import budget_of
 from pipeline.packs import FaceModel
 from pipeline.packs._manifest import Manifest
 from pipeline.ports import Blobs, Follower, Pins, Store
@@ -106,7 +107,13 @@ class World:
 
     def screener(self, live: LiveIndexes) -> Screener:
         """A screener over this process's indexes."""
-        eye = Eye(self.signals, self.generic, self.policy, wide_codes=self.settings.wide_codes)
+        eye = Eye(
+            self.signals,
+            self.generic,
+            self.policy,
+            budget_of(self.settings.view_families),
+            wide_codes=self.settings.wide_codes,
+        )
         return Screener(
             self.store,
             live,

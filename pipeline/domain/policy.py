@@ -72,11 +72,16 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """Hits of one signal in one bank count up to a distance, the edge included."""
+    """Hits of one signal in one bank count up to a distance, the edge included.
+
+    ``false_positive_rate`` is the share of unrelated pairs of codes within it, as it was measured
+    when the distance was chosen; it is told, and decides nothing.
+    """
 
     signal: str
     bank: str
     distance: float
+    false_positive_rate: float | None = None
 
     def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
         """See ``Rule``."""
@@ -91,7 +96,7 @@ class Within:
 
     def document(self) -> dict[str, Any]:
         """See ``Rule``."""
-        return {"within": {"signal": self.signal, "bank": self.bank, "distance": self.distance}}
+        return {"within": _leaf(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Witnessed:
     signal: str
     bank: str
     distance: float
+    false_positive_rate: float | None = None
 
     def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
         """See ``Rule``."""
@@ -112,7 +118,7 @@ class Witnessed:
 
     def document(self) -> dict[str, Any]:
         """See ``Rule``."""
-        return {"witnessed": {"signal": self.signal, "bank": self.bank, "distance": self.distance}}
+        return {"witnessed": _leaf(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +262,9 @@ def _rule(document: Any, where: str) -> Rule:
     ((kind, body),) = document.items()
     if kind in ("within", "witnessed"):
         leaf = _within(body, f"{where}.{kind}")
-        return leaf if kind == "within" else Witnessed(leaf.signal, leaf.bank, leaf.distance)
+        if kind == "within":
+            return leaf
+        return Witnessed(leaf.signal, leaf.bank, leaf.distance, leaf.false_positive_rate)
     if kind in ("any_of", "all_of"):
         if not isinstance(body, list):
             raise Invalid(f"{where}.{kind} is a list of rules")
@@ -268,8 +276,9 @@ def _rule(document: Any, where: str) -> Rule:
 
 
 def _within(body: Any, where: str) -> Within:
-    if not isinstance(body, Mapping) or set(body) != {"signal", "bank", "distance"}:
-        raise Invalid(f"{where} has signal, bank and distance")
+    needed, told = {"signal", "bank", "distance"}, "false_positive_rate"
+    if not isinstance(body, Mapping) or set(body) - {told} != needed:
+        raise Invalid(f"{where} has signal, bank, distance and, if measured, {told}")
     for name in ("signal", "bank"):
         if not isinstance(body[name], str) or not body[name]:
             raise Invalid(f"{where}.{name} is a word")
@@ -277,7 +286,18 @@ def _within(body: Any, where: str) -> Within:
     number = isinstance(distance, int | float) and not isinstance(distance, bool)
     if not number or not math.isfinite(distance) or distance < 0:
         raise Invalid(f"{where}.distance is a number from 0 up")
-    return Within(body["signal"], body["bank"], distance)
+    rate = body.get(told)
+    share = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate <= 1
+    if rate is not None and not share:
+        raise Invalid(f"{where}.{told} is a share from 0 to 1")
+    return Within(body["signal"], body["bank"], distance, rate)
+
+
+def _leaf(rule: Within | Witnessed) -> dict[str, Any]:
+    told = {"signal": rule.signal, "bank": rule.bank, "distance": rule.distance}
+    if rule.false_positive_rate is None:
+        return told
+    return {**told, "false_positive_rate": rule.false_positive_rate}
 
 
 def _order(match: Match) -> tuple[tuple[bool, float], int]:
@@ -321,12 +341,12 @@ DEFAULT = Policy(
     version="default-1",
     review=AnyOf(
         (
-            Within("pdq", "registered", 31),
-            Within("pdq", "upheld", 31),
-            Within("phash", "registered", 20),
-            Within("phash", "upheld", 20),
-            Witnessed("pdq", "registered", 47),
-            Witnessed("pdq", "upheld", 47),
+            Within("pdq", "registered", 31, 1e-8),
+            Within("pdq", "upheld", 31, 1e-8),
+            Within("phash", "registered", 20, 1.2e-6),
+            Within("phash", "upheld", 20, 1.2e-6),
+            Witnessed("pdq", "registered", 47, 3e-7),
+            Witnessed("pdq", "upheld", 47, 3e-7),
             # Local features, of people who opted in: with a code that agrees, or, whatever the
             # code says, where very many features do (``witness.acceptance``).
             Witnessed("orb", "registered", 64),
@@ -347,4 +367,5 @@ DEFAULT = Policy(
         )
     ),
 )
-"""PDQ within 31 bits is the field's own threshold; the rates of the others are in ``witness``."""
+"""PDQ within 31 bits is the field's own threshold. Rates are shares of unrelated pairs of codes:
+PDQ's as in ``witness``; pHash's is what none in 2,549,280 pairs leaves possible."""

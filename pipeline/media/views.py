@@ -77,6 +77,15 @@ class ViewBudget:
         return replace(self, families=kept)
 
 
+def budget_of(families: int) -> ViewBudget:
+    """The first so many families of ``ORDER``; raises ``Invalid`` when there are not as many."""
+    if not 0 <= families <= len(ORDER):
+        raise Invalid(f"there are {len(ORDER)} families of views; take from 0 to that many")
+    usual = ViewBudget()
+    most = usual.most if families <= len(usual.families) else THOROUGH.most
+    return ViewBudget(ORDER[:families], most if families else 1)
+
+
 USUAL = ViewBudget()
 THOROUGH = ViewBudget(families=ORDER, most=64)
 WHOLE_ONLY = ViewBudget(families=(), most=1)

@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 
 from pipeline import plugins
 from pipeline.domain.media import Frame, Side
+from pipeline.domain.policy import DEFAULT, AnyOf, Policy, Rule, Within, Witnessed
 from pipeline.domain.witness import Calibrated, Thresholds, Witness, asks_wide
-from pipeline.media.views import USUAL, query_views
+from pipeline.media.views import USUAL, budget_of, query_views
 from pipeline.signals import SignalType
 from services.bench import Target
 from services.bench._corpus import Corpus, corpus
 from services.bench._gallery import Asked, Eye, Gallery
 from services.bench._page import page
 from services.bench._peers import Peer, SegmentPeer, peers
+from services.bench._unrelated import screened
 from services.bench.alterations import Alteration, Picture, catalogue
 
 Progress = Callable[[str], None]
@@ -78,18 +80,21 @@ def measure(
     quick: bool = False,
     progress: Progress = lambda _: None,
     html: Path | None = None,
+    families: int = len(USUAL.families),
+    strangers: int = 3000,
 ) -> dict[str, Any]:
     """The whole measurement as a document with rows, methods, notes, thresholds and targets.
 
     ``images`` is a folder of an operator's own pictures; without it the bundled ones serve.
-    ``quick`` takes four pictures a half and every fourth alteration. Raises ``Misconfigured``
-    when there are too few pictures.
+    ``quick`` takes four pictures a half and every fourth alteration; ``families`` is the budget of
+    views; ``strangers`` generated uploads that concern nobody are screened besides. Raises
+    ``Misconfigured`` when there are too few pictures.
     """
     cv2.setNumThreads(1)
     signal: SignalType = plugins.build("signals", "pdq")
     pictures = corpus(images, seed, most=4 if quick else None)
     alterations = catalogue()[:: 4 if quick else 1]
-    eye = Eye(signal)
+    eye = Eye(signal, budget_of(families))
     halves = [
         Gallery(eye, [eye.register(name, picture) for name, picture in half])
         for half in (pictures.tuned, pictures.reported)
@@ -106,6 +111,26 @@ def measure(
     names = [alteration.name for alteration in alterations]
     document = _document(tallies, names, alterations, rivals, segments, cost, pictures, copies)
     document["thresholds"] = thresholds.document()
+    if strangers:
+        unrelated = screened(
+            eye,
+            [entry for half in halves for entry in half.entries],
+            thresholds,
+            uploads=strangers // 20 if quick else strangers,
+            seed=seed,
+            progress=progress,
+        ).document()
+        document["unrelated"] = unrelated
+        document["targets"] += [
+            Target(
+                f"unrelated uploads to a person, {name}, at most (95%)",
+                unrelated[f"bound_{key}"],
+                0.001,
+                at_least=False,
+            ).document()
+            for name, key in ((_HASHES, "by_hashes"), (_FEATURES, "with_features"))
+        ]
+    document["policy"] = policy_of(thresholds).document()
     document["witnesses"] = witnesses
     if html is not None:
         html.write_text(page(document), encoding="utf-8")
@@ -136,6 +161,21 @@ def calibrated(gallery: Gallery, strangers: Sequence[Copy], start: Thresholds) -
         wide=Calibrated(wide, rate(wide)),
         part=Calibrated(part, rate(part)),
     )
+
+
+def policy_of(thresholds: Thresholds, version: str = "calibrated") -> Policy:
+    """The default policy with these thresholds, each rule with its false-positive rate."""
+    bits = {Within: thresholds.near, Witnessed: thresholds.wide}
+
+    def moved(rule: Rule) -> Rule:
+        if isinstance(rule, AnyOf):
+            return AnyOf(tuple(moved(part) for part in rule.rules))
+        if isinstance(rule, Within | Witnessed) and rule.signal == "pdq":
+            told = bits[type(rule)]
+            return replace(rule, distance=told.bits, false_positive_rate=told.false_positive_rate)
+        return rule
+
+    return replace(DEFAULT, version=version, review=moved(DEFAULT.review), witness=thresholds)
 
 
 def _copies(
@@ -266,7 +306,7 @@ def _cost(
     for warm in (False, True, True):
         for scene in scenes:
             marks = [process_time()]
-            views = query_views(Frame(scene), USUAL)
+            views = query_views(Frame(scene), eye.budget)
             marks.append(process_time())
             asked = signal.compute(views, Side.QUERY)
             marks.append(process_time())

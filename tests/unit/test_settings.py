@@ -186,6 +186,7 @@ def test_the_table_shows_variables_that_are_really_read(read):
             "CONSENTRY_LOG_LEVEL": "debug",
             "CONSENTRY_SECOND_FACTOR": "optional",
             "CONSENTRY_EXIT_URL": "https://weather.example/",
+            "CONSENTRY_VIEW_FAMILIES": "3",
         }
         value = words.get(name, "x" if name in path_like else "17")
         changed = read(**{name: value})
