@@ -68,6 +68,7 @@ def measure(
                 add_platform(world, name, None, 1000)
             progress(f"making {cases} cases")
             filled = _fill(url, cases)
+            _analyse(url)  # a table that has just been filled has no statistics yet
             progress("placing them")
             began = time.perf_counter()
             rules = {
