@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -17,6 +18,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Error, Page, Request, Route, expect, sync_playwright
 
+from pipeline.domain.evidence import Stretch
 from pipeline.domain.ids import CaseId
 from services.accounts import add_reviewer
 from services.console import create_app
@@ -373,6 +375,38 @@ def test_the_claim_is_renewed_while_somebody_works_and_only_then(
     ada.page.clock.run_for(900_000)
     assert renewals() == 1
     expect(ada.page.get_by_text("Your claim on this case has ended.")).to_be_visible()
+
+
+def test_matched_stretches_of_a_video_are_walked_through_by_keys(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId]
+) -> None:
+    case = make_case()
+    ada = visit()
+    stretches = [
+        Stretch((at, at + 5.0), (at + 80.0, at + 85.0), 5, 5, 12.0).document()
+        for at in (6.0, 40.0, 90.0)
+    ]
+    ada.site.town.query(
+        "UPDATE case_hits SET stretches = %s::jsonb WHERE case_id = %s", json.dumps(stretches), case
+    )
+    start(ada)
+    ranges = ada.page.locator("[data-range]")
+
+    def chosen() -> list[int]:
+        pressed = ranges.evaluate_all("all => all.map(one => one.ariaPressed)")
+        return [at for at, one in enumerate(pressed) if one == "true"]
+
+    walked = []
+    for key in "jjjjkk":
+        ada.page.keyboard.press(key)
+        walked += chosen()
+    count = ranges.count()
+    assert count % 3 == 0
+    forward = [at % count for at in range(4)]
+    assert walked == [*forward, forward[-2], forward[-3]]
+    ranges.nth(1).click()
+    assert chosen() == [1]
+    assert not ada.complaints
 
 
 def test_a_refused_look_says_why(

@@ -34,6 +34,9 @@ export function decideByKeys(form) {
     does.set(button.dataset.key.toLowerCase(), () => form.requestSubmit(button));
   }
   does.set(reason.dataset.key.toLowerCase(), () => reason.focus());
+  for (const [key, step] of [[form.dataset.rangeNext, 1], [form.dataset.rangeBefore, -1]]) {
+    does.set(key.toLowerCase(), () => document.dispatchEvent(new CustomEvent("walk", { detail: step })));
+  }
   const skip = document.querySelector("[data-skip]");
   if (skip) {
     does.set(skip.querySelector("[data-key-of]").textContent.toLowerCase(), () => skip.requestSubmit());

@@ -17,5 +17,6 @@ export function walkRanges(page) {
   }
 
   for (const [place, button] of buttons.entries()) button.addEventListener("click", () => go(place));
-  page.addEventListener("walk", (event) => go(at + event.detail));
+  // The key for the one before leads, at first, to the last.
+  page.addEventListener("walk", (event) => go(at < 0 && event.detail < 0 ? -1 : at + event.detail));
 }
