@@ -655,6 +655,9 @@ def bench_index(
     fuzz: Annotated[
         float, typer.Option(help="Instead: fuzz every code path for so many seconds.")
     ] = 0.0,
+    faces: Annotated[
+        int, typer.Option(help="Instead: so many face vectors beside FAISS's flat index.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Exact Hamming search beside FAISS, one thread; or a fuzz against the oracle."""
@@ -664,6 +667,13 @@ def bench_index(
     if fuzz:
         for path, done in fuzz_all(fuzz, seed, _said).items():
             _line({"path": path, **done}) if as_json else out.print(path, done)
+        return
+    if faces:
+        from services.bench.vectors import measure_vectors
+
+        vectors = measure_vectors(faces, seed=seed, progress=_said)
+        times = [{"search": name, "ms_a_vector": ms} for name, ms in vectors["ms"].items()]
+        show(from_document("index", seed, {**vectors, "rows": times}), as_json=as_json)
         return
     document = measure(number or [100_000, 1_000_000], seed=seed, progress=_said)
     show(from_document("index", seed, document), as_json=as_json)
