@@ -60,10 +60,12 @@ def town(
     """A deployment with so many people and codes, and its API process, until the block ends."""
     home = Path(tempfile.mkdtemp(prefix="consentry-bench-"))
     home.chmod(0o711)
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, gone at the end
+    segments = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else home))
     try:
         settings = Settings(
-            home=home, api_port=_free_port(), log_level="error", faces=tuple(faces),
-            rate_per_minute=100_000_000,
+            home=home, segments=segments, api_port=_free_port(), log_level="error",
+            faces=tuple(faces), rate_per_minute=100_000_000,
         )  # fmt: skip
         if packs is not None and faces:
             (home / "packs").symlink_to(packs)
@@ -76,6 +78,7 @@ def town(
             with _served(settings, server.url, progress) as (process, url):
                 yield Town(world, settings, url, platform.api_key, process, _postmaster(settings))
     finally:
+        shutil.rmtree(segments, ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -152,6 +155,7 @@ def _served(settings: Settings, database: str, progress: Progress) -> Iterator[t
         **os.environ,
         "DATABASE_URL": database,
         "CONSENTRY_HOME": str(settings.home),
+        "CONSENTRY_SEGMENTS": str(settings.segments),
         "CONSENTRY_API_PORT": str(settings.api_port),
         "CONSENTRY_LOG_LEVEL": "error",
         "CONSENTRY_FACES": ",".join(settings.faces),

@@ -148,7 +148,7 @@ def peers(codes: Codes, progress: Progress) -> Iterator[Searcher]:
     try:
         exchange_index = import_module("threatexchange.signal_type.pdq.pdq_index").PDQIndex
     except ImportError:
-        progress("threatexchange is not installed; its PDQ index is left out")
+        progress("threatexchange (extra oracle) is not installed; its PDQ index is left out")
         return
     progress("building threatexchange's PDQIndex")
     with resources() as used:

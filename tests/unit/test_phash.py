@@ -21,6 +21,15 @@ def test_codes_are_those_of_imagehash(kind: str, size: tuple[int, int]) -> None:
     assert code.tobytes().hex() == str(imagehash.phash(Image.fromarray(rgb), hash_size=16))
 
 
+@pytest.mark.parametrize("size", [(1600, 1004), (1411, 1411), (700, 2000)])
+def test_an_upload_of_any_size_is_within_two_bits_of_imagehash(size: tuple[int, int]) -> None:
+    for seed in range(3):
+        rgb = pictures.textured(*size, seed)
+        code = PHASH.compute([Frame(rgb)], Side.QUERY).codes[0]
+        reference = imagehash.phash(Image.fromarray(rgb), hash_size=16)
+        assert bits(code, np.packbits(reference.hash.ravel())) <= 2
+
+
 def test_the_eight_codes_undo_what_their_words_say() -> None:
     worst = 0
     for seed in range(4):
