@@ -74,6 +74,9 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CONSENTRY_CI"):
             pytest.fail("in CI the browser is mandatory: apt-get install chromium libatomic1")
         pytest.skip("Chromium is not installed: apt-get install chromium libatomic1")
+    expect.set_options(
+        timeout=30_000
+    )  # the machine may be busy, and the first look starts decoders
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
@@ -159,9 +162,16 @@ def make_case(site: Site) -> Callable[..., CaseId]:
     return make
 
 
+def at_work(page: Page) -> None:
+    """Wait until the page's scripts listen: a key that is pressed earlier is heard by nobody."""
+    expect(page.get_by_role("heading", name="Decision")).to_be_visible()
+    expect(page.locator("[data-unscripted]")).to_be_hidden()
+
+
 def start(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Start reviewing").click()
     expect(visit.page.get_by_role("heading", name="The upload")).to_be_visible()
+    at_work(visit.page)
     blurred = visit.page.locator("img.blurred")
     expect(blurred).to_be_visible()
     assert blurred.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
