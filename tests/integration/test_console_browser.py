@@ -165,7 +165,7 @@ def make_case(site: Site) -> Callable[..., CaseId]:
 def at_work(page: Page) -> None:
     """Wait until the page's scripts listen: a key that is pressed earlier is heard by nobody."""
     expect(page.get_by_role("heading", name="Decision")).to_be_visible()
-    expect(page.locator("[data-unscripted]")).to_be_hidden()
+    expect(page.locator("html[data-listening]")).to_be_attached()
 
 
 def start(visit: Visit) -> None:

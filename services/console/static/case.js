@@ -18,3 +18,4 @@ for (const picture of document.querySelectorAll("[data-reveal]")) {
 }
 walkRanges(document);
 decideByKeys(document.querySelector("[data-decision]"));
+document.documentElement.dataset.listening = ""; // from now on keys are heard
