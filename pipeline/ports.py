@@ -30,6 +30,7 @@ from pipeline.domain.consent import Consent
 from pipeline.domain.enrolment import Enrolment
 from pipeline.domain.entry import Layout
 from pipeline.domain.erasure import Receipt
+from pipeline.domain.erasures import Erasure
 from pipeline.domain.evidence import Owner, Source, Stretch
 from pipeline.domain.grant import Grant
 from pipeline.domain.house import HouseRules, Standing
@@ -1630,8 +1631,31 @@ class Figures(Protocol):
         ...
 
 
+class Erasures(Protocol):
+    """What was erased, for lists that outlive the database; see ``domain.erasures``."""
+
+    def after(self, seq: int, limit: int) -> list[Erasure]:
+        """Number what was committed, and give what follows a number, in order. Holds the list."""
+        ...
+
+    def kinds(self, owners: Iterable[UUID]) -> dict[UUID, str]:
+        """Of these keys, those that are there, with the kind of their owner."""
+        ...
+
+    def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, PersonId]:
+        """Of these entries, those that are there, with whose they are."""
+        ...
+
+    def leave_room(self, listed: int, room: int) -> None:
+        """After a restore: no number of the lost history is given again, no process follows it."""
+        ...
+
+
 class Unit(Protocol):
     """One transaction and its parts."""
+
+    @property
+    def erasures(self) -> Erasures: ...
 
     @property
     def exchanges(self) -> Exchanges: ...

@@ -1,9 +1,6 @@
 """Media under review as sealed files in a folder; clear bytes never touch the disk.
 
-A blob is a version byte, 7 random bytes, then chunks of 64 KiB, each sealed with AES-256-GCM
-under a nonce of the random bytes, the chunk's number and whether it is the last: the STREAM
-construction (Hoang, Reyhanitabar, Rogaway, Vizar 2015), so that chunks cannot be dropped,
-reordered or added unnoticed. The key is derived from the medium's own for this blob alone.
+A blob is a stream sealed under its medium's own key (``streams``).
 
 Destroying unlinks the file. Overwriting it first would promise nothing on a journaled file system
 or a solid-state disk: what makes the bytes unreadable is that the medium's key is shredded.
@@ -18,23 +15,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-
 from pipeline.domain.ids import MediaId
-from pipeline.errors import NotFound, Tampered, Unavailable
+from pipeline.errors import NotFound, Unavailable
+from pipeline.storage.streams import open_stream, seal_stream
 
-CHUNK = 64 * 1024
-"""Clear bytes in every chunk but the last, which has 0 to this many."""
-
-_VERSION = 1
-_PREFIX = 7
-_TAG = 16
 _SEALED = ".sealed"
 _PART = ".part"
 
@@ -58,7 +44,7 @@ class FolderBlobs:
             place.parent.mkdir(mode=0o700, exist_ok=True)
             handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(handle, "wb") as file:
-                size = _seal_into(file, name, key, chunks)
+                size = seal_stream(file, key, "blob", str(name), chunks)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(place)
@@ -80,17 +66,7 @@ class FolderBlobs:
         """
         try:
             with self._place(name).open("rb") as file:
-                head = file.read(1 + _PREFIX)
-                if len(head) < 1 + _PREFIX or head[0] != _VERSION:
-                    raise Tampered(f"the blob of medium {name} has no known form")
-                sealer = _Sealer(name, key, head[1:])
-                sealed = file.read(CHUNK + _TAG)
-                while True:
-                    following = file.read(CHUNK + _TAG)
-                    yield sealer.open(sealed, last=not following)
-                    if not following:
-                        return
-                    sealed = following
+                yield from open_stream(file, key, "blob", str(name))
         except FileNotFoundError:
             raise NotFound(f"there is no blob of medium {name}") from None
         except OSError as error:
@@ -125,59 +101,6 @@ class FolderBlobs:
     def _place(self, name: MediaId) -> Path:
         # The last digits: those of a time-ordered id are random, its first ones are not.
         return self._root / name.hex[-2:] / f"{name}{_SEALED}"
-
-
-class _Sealer:
-    """Seals or opens the chunks of one blob, in order."""
-
-    def __init__(self, name: MediaId, key: bytes, prefix: bytes) -> None:
-        info = f"consentry/1/blob/{name}".encode()
-        self._cipher = AESGCM(HKDFExpand(SHA256(), 32, info).derive(key))
-        self._name = name
-        self._prefix = prefix
-        self._number = 0
-
-    def seal(self, clear: bytes, *, last: bool) -> bytes:
-        return self._cipher.encrypt(self._nonce(last=last), clear, self._bound())
-
-    def open(self, sealed: bytes, *, last: bool) -> bytes:
-        try:
-            return self._cipher.decrypt(self._nonce(last=last), sealed, self._bound())
-        except (InvalidTag, ValueError):
-            raise Tampered(
-                f"the blob of medium {self._name} does not open: it was changed, cut short,"
-                " or sealed under another key"
-            ) from None
-
-    def _nonce(self, *, last: bool) -> bytes:
-        number = self._number.to_bytes(4, "big")
-        self._number += 1
-        return self._prefix + number + bytes((last,))
-
-    def _bound(self) -> bytes:
-        return f"blob|{self._name}|{_VERSION}".encode()
-
-
-def _cut(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """The stream in pieces of ``CHUNK`` bytes, and whether each is the last. Never none at all."""
-    held = bytearray()
-    for chunk in chunks:
-        held += chunk
-        while len(held) > CHUNK:  # a full piece is held back until it is known not to be the last
-            yield bytes(held[:CHUNK]), False
-            del held[:CHUNK]
-    yield bytes(held), True
-
-
-def _seal_into(file: BinaryIO, name: MediaId, key: bytes, chunks: Iterable[bytes]) -> int:
-    prefix = secrets.token_bytes(_PREFIX)
-    sealer = _Sealer(name, key, prefix)
-    file.write(bytes((_VERSION,)) + prefix)
-    size = 0
-    for clear, last in _cut(chunks):
-        size += len(clear)
-        file.write(sealer.seal(clear, last=last))
-    return size
 
 
 def _sync_folder(folder: Path) -> None:

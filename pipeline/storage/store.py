@@ -11,6 +11,7 @@ from pipeline.ports import (
     AuditLog,
     Cases,
     Enrolments,
+    Erasures,
     Events,
     Exchanges,
     Figures,
@@ -37,6 +38,7 @@ from pipeline.storage.attempts import PgAttempts
 from pipeline.storage.audit import PgAudit
 from pipeline.storage.cases import PgCases
 from pipeline.storage.enrolments import PgEnrolments, PgGrants
+from pipeline.storage.erasures import PgErasures
 from pipeline.storage.events import PgEvents
 from pipeline.storage.exchanges import PgExchanges
 from pipeline.storage.features import PgFeatures
@@ -65,6 +67,7 @@ class PgUnit:
         vault = PgVault(queries, keyring, secrets)
         self.queries = queries
         self.vault: Vault = vault
+        self.erasures: Erasures = PgErasures(queries)
         self.registry: Registry = PgRegistry(queries, vault)
         self.enrolments: Enrolments = PgEnrolments(queries)
         self.grants: Grants = PgGrants(queries)

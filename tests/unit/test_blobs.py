@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.domain.ids import MediaId
 from pipeline.errors import NotFound, Tampered, Unavailable
-from pipeline.storage.blobs import CHUNK, FolderBlobs
+from pipeline.storage.blobs import FolderBlobs
+from pipeline.storage.streams import CHUNK
 
 KEY = b"k" * 32
 NAME = MediaId(UUID("01890000-0000-7000-8000-0000000000aa"))

@@ -1,0 +1,100 @@
+"""Streams sealed piece by piece, so that what is large is never whole in memory.
+
+A sealed stream is a version byte, 7 random bytes, then chunks of 64 KiB, each sealed with
+AES-256-GCM under a nonce of the random bytes, the chunk's number and whether it is the last: the
+STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizar 2015), so that chunks cannot be dropped,
+reordered or added unnoticed. The key is derived from the given one for this stream alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from pipeline.errors import Tampered
+
+CHUNK = 64 * 1024
+"""Clear bytes in every chunk but the last, which has 0 to this many."""
+
+_VERSION = 1
+_PREFIX = 7
+_TAG = 16
+
+
+def seal_stream(file: BinaryIO, key: bytes, kind: str, name: str, chunks: Iterable[bytes]) -> int:
+    """Seal a stream into a file under a 32-byte key; the number of clear bytes."""
+    prefix = secrets.token_bytes(_PREFIX)
+    sealer = _Sealer(key, kind, name, prefix)
+    file.write(bytes((_VERSION,)) + prefix)
+    size = 0
+    for clear, last in _cut(chunks):
+        size += len(clear)
+        file.write(sealer.seal(clear, last=last))
+    return size
+
+
+def open_stream(file: BinaryIO, key: bytes, kind: str, name: str) -> Iterator[bytes]:
+    """The clear bytes, up to 64 KiB at a time, read from where the file stands.
+
+    A chunk comes out once it has proved itself, the end once everything has: whoever cannot use
+    half of it must wait for the end. Raises ``Tampered``.
+    """
+    head = file.read(1 + _PREFIX)
+    if len(head) < 1 + _PREFIX or head[0] != _VERSION:
+        raise Tampered(f"the sealed {kind} {name} has no known form")
+    sealer = _Sealer(key, kind, name, head[1:])
+    sealed = file.read(CHUNK + _TAG)
+    while True:
+        following = file.read(CHUNK + _TAG)
+        yield sealer.open(sealed, last=not following)
+        if not following:
+            return
+        sealed = following
+
+
+class _Sealer:
+    """Seals or opens the chunks of one stream, in order."""
+
+    def __init__(self, key: bytes, kind: str, name: str, prefix: bytes) -> None:
+        info = f"consentry/1/{kind}/{name}".encode()
+        self._cipher = AESGCM(HKDFExpand(SHA256(), 32, info).derive(key))
+        self._kind, self._name = kind, name
+        self._prefix = prefix
+        self._number = 0
+
+    def seal(self, clear: bytes, *, last: bool) -> bytes:
+        return self._cipher.encrypt(self._nonce(last=last), clear, self._bound())
+
+    def open(self, sealed: bytes, *, last: bool) -> bytes:
+        try:
+            return self._cipher.decrypt(self._nonce(last=last), sealed, self._bound())
+        except (InvalidTag, ValueError):
+            raise Tampered(
+                f"the sealed {self._kind} {self._name} does not open: it was changed, cut short,"
+                " or sealed under another key"
+            ) from None
+
+    def _nonce(self, *, last: bool) -> bytes:
+        number = self._number.to_bytes(4, "big")
+        self._number += 1
+        return self._prefix + number + bytes((last,))
+
+    def _bound(self) -> bytes:
+        return f"{self._kind}|{self._name}|{_VERSION}".encode()
+
+
+def _cut(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The stream in pieces of ``CHUNK`` bytes, and whether each is the last. Never none at all."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) > CHUNK:  # a full piece is held back until it is known not to be the last
+            yield bytes(held[:CHUNK]), False
+            del held[:CHUNK]
+    yield bytes(held), True
