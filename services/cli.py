@@ -374,6 +374,7 @@ def register(
         done = join(
             world.store, world.pins, now, world.decode, world.signals, bodies,
             generic=world.generic, consent_text=world.settings.consent_text, features=features,
+            copies=world.copies().models if features else (),
             videos=[*films, *hashes], filmer=world.filmer,
             progress=lambda name, share: bar.update(bars[name], completed=share),
         )  # fmt: skip

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pipeline import plugins
 from pipeline.gates import _nsfwjs as gate_model
+from pipeline.packs import _copies as copies
 from pipeline.packs import _install as packs
 from services.settings import Settings
 
@@ -46,12 +47,18 @@ def list_packs() -> None:
         gate_model.NAME, gate_model.VERSION if there_too else "-", "yes",
         "a gate: whether an upload is intimate, where a platform gives no rating",
     )  # fmt: skip
+    for name, pack in copies.installed(home()).items():
+        table.add_row(
+            name, pack.version, "yes" if pack.licence.commercial_use else "no", pack.title
+        )
     out.print(table)
 
 
 @app.command()
 def install(
-    name: str,
+    name: Annotated[
+        str, typer.Argument(help="A pack, or the folder of a copy-detection pack of your own.")
+    ],
     source: Annotated[
         str | None, typer.Option("--from", help="A folder or https address with the files.")
     ] = None,
@@ -66,6 +73,9 @@ def install(
     """Fetch, check, convert and try a pack; nothing half-installed is left behind."""
     if name == gate_model.NAME:
         _install_gate(source)
+        return
+    if Path(name).is_dir():
+        _install_copies(Path(name), allow_noncommercial=allow_noncommercial)
         return
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=err, transient=True) as bar:
@@ -88,14 +98,22 @@ def install(
 @app.command()
 def verify(name: str) -> None:
     """Check an installed pack's digests and its answer for the test picture."""
-    gate = name == gate_model.NAME
-    apart = gate_model.check(gate_home() / name) if gate else packs.verify(name, home())
+    if name == gate_model.NAME:
+        apart = gate_model.check(gate_home() / name)
+    elif copies.is_copies(home() / name):
+        apart = copies.verify(name, home())
+    else:
+        apart = packs.verify(name, home())
     out.print(f"{name} is what was installed; its answer is {apart:.1e} from the known one")
 
 
 @app.command()
 def show(name: str) -> None:
     """A pack's licence, sources, networks and calibration."""
+    if copies.is_copies(home() / name):
+        told = copies.told(home() / name)
+        out.print_json(told.model_dump_json(by_alias=True, exclude_none=True))
+        return
     manifest = packs.installed(home()).get(name) or packs.recipe(name)
     if manifest is None:
         packs.opened(name, home())  # says what to do
@@ -116,6 +134,20 @@ def _install_gate(source: str | None) -> None:
     out.print(f"{gate_model.NAME} {gate_model.VERSION} is installed", highlight=False)
     out.print(f"licence: {gate_model.LICENCE}", highlight=False)
     out.print(f"use it with: CONSENTRY_GATES_FILE={file}", highlight=False, soft_wrap=True)
+
+
+def _install_copies(folder: Path, *, allow_noncommercial: bool) -> None:
+    pack = copies.install(folder, home(), allow_noncommercial=allow_noncommercial)
+    out.print(f"{pack.name} {pack.version} is installed", highlight=False)
+    out.print(f"licence {pack.licence.spdx}: {pack.licence.weights}", highlight=False)
+    out.print(f"use it with: CONSENTRY_COPIES={pack.name}", highlight=False, soft_wrap=True)
+    if pack.rule is None:
+        out.print(
+            "It is not calibrated: add a rule to your policy's review rules, such as"
+            f' {{"alike": {{"signal": "{pack.name}", "bank": "registered", "similarity": 0.75}}}}',
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _licence(name: str) -> None:

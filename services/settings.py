@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         description="Installed face packs to look with, by name (`consentry packs list`). Without"
         " one, faces are not looked at.",
     )
+    copies: Names = Field(
+        default=(),
+        description="Installed copy-detection packs to look at whole pictures with, for people who"
+        " opted in to local features (`consentry packs install FOLDER`).",
+    )
     max_faces: int = Field(
         default=32, gt=0, description="Faces looked at in one picture, the largest first."
     )
@@ -173,7 +178,7 @@ class Settings(BaseSettings):
         default="info", description="debug, info, warning or error."
     )
 
-    @field_validator("signals", "faces", mode="before")
+    @field_validator("signals", "faces", "copies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

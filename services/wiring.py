@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import structlog
@@ -42,6 +42,7 @@ from pipeline.journeys.restore_index import LiveIndexes, Me, follow
 from pipeline.journeys.screen_film import Projector
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
+from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import FaceEye
 from pipeline.journeys.share_index import BETWEEN, Sharing
 from pipeline.journeys.sync_exchange import Lists
@@ -52,7 +53,7 @@ from pipeline.media.limits import ImageLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
 from pipeline.media.video import Sampling, VideoLimits
 from pipeline.media.views import budget_of
-from pipeline.packs import FaceModel
+from pipeline.packs import CopyModel, FaceModel
 from pipeline.packs._manifest import Manifest
 from pipeline.ports import Blobs, Follower, Pins, Store
 from pipeline.signals import SignalType
@@ -66,6 +67,9 @@ from pipeline.storage.store import PgStore
 from pipeline.storage.vault import Pins as PinDigests
 from pipeline.storage.vault import Secrets, signature_holds
 from services.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.packs._copies import CopyManifest
 
 log = structlog.get_logger()
 
@@ -104,6 +108,9 @@ class World:
     """The configured packs, loaded when they are first asked for and then kept."""
     faces: Callable[[], FaceEye]
     """What looks at faces in uploads; the same way."""
+    copy_spaces: tuple[Space, ...]
+    copies: Callable[[], CopyEye]
+    """What looks at whole pictures with copy-detection packs; the same way."""
 
     def screener(self, live: LiveIndexes) -> Screener:
         """A screener over this process's indexes."""
@@ -124,6 +131,7 @@ class World:
             now,
             self.faces(),
             self.sketch,
+            self.copies(),
         )
 
     @property
@@ -167,7 +175,7 @@ class World:
     def spaces(self) -> tuple[Space, ...]:
         """Everything that this deployment compares in."""
         hashes = (signal.space for signal in self.signals)
-        return (*hashes, features.SPACE, BYTES, *self.face_spaces)
+        return (*hashes, features.SPACE, BYTES, *self.face_spaces, *self.copy_spaces)
 
     def lists(self) -> Lists:
         """What following partners' lists needs."""
@@ -306,7 +314,9 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
     store = PgStore(database, ring, deployment)
     blobs = FolderBlobs(settings.blob_folder)
     packs = _manifests(settings)
+    whole = _copy_manifests(settings)
     policy = _policy(settings.policy_file).with_likeness(_calibrated(packs))
+    policy = policy.with_copies(pack.rule for pack in whole if pack.rule is not None)
     models = functools.cache(lambda: _models(settings))
     signals = tuple(cast(SignalType, plugins.build("signals", name)) for name in settings.signals)
     return World(
@@ -331,6 +341,8 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         face_spaces=tuple(pack.space for pack in packs),
         face_models=models,
         faces=functools.cache(lambda: FaceEye(models(), _gates(settings.gates_file), policy)),
+        copy_spaces=tuple(pack.space for pack in whole),
+        copies=functools.cache(lambda: CopyEye(_copy_models(settings), policy)),
         desk=Desk(
             store,
             blobs,
@@ -366,6 +378,24 @@ def _manifests(settings: Settings) -> tuple[Manifest, ...]:
     from pipeline.packs._install import told
 
     return tuple(told(name, settings.home / "packs") for name in settings.faces)
+
+
+def _copy_manifests(settings: Settings) -> tuple[CopyManifest, ...]:
+    """What the configured copy-detection packs say of themselves; their networks stay closed."""
+    if not settings.copies:
+        return ()
+    from pipeline.packs import _copies
+
+    home = settings.home / "packs"
+    return tuple(_copies.opened(name, home)[0] for name in settings.copies)
+
+
+def _copy_models(settings: Settings) -> tuple[CopyModel, ...]:
+    if not settings.copies:
+        return ()
+    from pipeline.packs import _copies
+
+    return tuple(_copies.build(name, settings.home / "packs") for name in settings.copies)
 
 
 def _calibrated(packs: Iterable[Manifest]) -> dict[str, Likeness]:

@@ -21,7 +21,7 @@ class Purpose(StrEnum):
     FACE = "face"
     """Templates of the face are held and compared with faces in intimate uploads."""
     FEATURES = "features"
-    """Local features of images are held, from which a likeness could be rebuilt."""
+    """Local features and vectors of images are held, from which a likeness could be rebuilt."""
 
 
 class ConsentState(StrEnum):
@@ -41,8 +41,8 @@ NEXT: dict[ConsentState, frozenset[ConsentState]] = {
 HASHES_TEXT = "hashes-2026-11"
 """The version of the text that is shown before hashes are registered (see the README)."""
 
-FEATURES_TEXT = "features-2026-11"
-"""The version of the text that is shown before local features are kept (see the README)."""
+FEATURES_TEXT = "features-2026-11-2"
+"""The version of the text that is shown before features and vectors are kept (see the README)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ class Layout(StrEnum):
     """Crops of one moment of a video, by ``media.crops``."""
     FRAMES = "frames"
     """Stretches of a video in order of time."""
+    VECTOR = "vector"
+    """A copy-detection pack's vector of a whole picture, in slot 0."""
     BYTES = "bytes"
     """Digests of a file: SHA-256 in slot 0, MD5 twice over in slot 1."""
 

@@ -81,11 +81,12 @@ def read_stretch(document: Mapping[str, Any]) -> Stretch:
 class Hit:
     """One code of an upload near one code of an entry.
 
-    ``distance`` is in bits for Hamming signals and falls with likeness; for faces it is the cosine,
-    which rises with it: sort by ``rank``. ``view`` says which part and orientation of the upload
-    matched, ``slot`` which code of the entry (0: the whole registered image, or the first photo of
-    a face). ``witness`` says in words why the entry is believed to be in the upload; None while
-    nothing says so. ``stretches`` say when, in the upload's order, where the upload is a video.
+    ``distance`` is in bits for Hamming signals and falls with likeness; for faces and vectors of
+    whole pictures it is the cosine, which rises with it: sort by ``rank``. ``view`` says which
+    part and orientation of the upload matched, ``slot`` which code of the entry (0: the whole
+    registered image, or the first photo of a face). ``witness`` says in words why the entry is
+    believed to be in the upload; None while nothing says so. ``stretches`` say when, in the
+    upload's order, where the upload is a video.
     """
 
     signal: str
@@ -108,9 +109,9 @@ class Hit:
 
     @property
     def rank(self) -> tuple[bool, float]:
-        """Sorts the nearest first: copies by their bits, then faces by how alike they are."""
-        face = self.metric is Metric.INNER_PRODUCT
-        return (face, -self.distance if face else self.distance)
+        """Sorts the nearest first: copies by their bits, then what networks call alike."""
+        alike = self.metric is Metric.INNER_PRODUCT
+        return (alike, -self.distance if alike else self.distance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,37 @@ class Witnessed:
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """Pictures that a copy-detection pack calls alike count from a similarity (cosine) on.
+
+    Only for review: a network's opinion is shown to a person, always.
+    """
+
+    signal: str
+    bank: str
+    similarity: float
+    false_positive_rate: float | None = None
+
+    def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
+        """See ``Rule``."""
+        return tuple(
+            Match(hit, self.similarity)
+            for hit in hits
+            if hit.signal == self.signal
+            and hit.metric is Metric.INNER_PRODUCT
+            and hit.owner.bank == self.bank
+            and hit.distance >= self.similarity
+        )
+
+    def document(self) -> dict[str, Any]:
+        """See ``Rule``."""
+        told = {"signal": self.signal, "bank": self.bank, "similarity": self.similarity}
+        if self.false_positive_rate is not None:
+            told["false_positive_rate"] = self.false_positive_rate
+        return {"alike": told}
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
     """Holds when at least one of its rules holds."""
 
@@ -170,6 +201,10 @@ class Policy:
     witness: Thresholds = field(default_factory=Thresholds)
     faces: FaceRules = field(default_factory=FaceRules)
 
+    def __post_init__(self) -> None:
+        if any(isinstance(leaf, Alike) for leaf in _leaves((self.known,))):
+            raise Invalid("known: what a network calls alike is for review, a person decides")
+
     def judge(self, evidence: Iterable[Evidence]) -> Decision:
         """Known before Review before Clear; a decision never depends on the order of evidence."""
         people = tuple(evidence)
@@ -206,6 +241,20 @@ class Policy:
         """The policy with packs' own thresholds where the document names none."""
         merged = {**calibrated, **self.faces.thresholds}
         return replace(self, faces=replace(self.faces, thresholds=merged))
+
+    def with_copies(self, calibrated: Iterable[Alike]) -> Policy:
+        """The policy with copy-detection packs' own rules where the document has none for them."""
+        new = [rule for rule in calibrated if self.alike(rule.signal) is None]
+        return replace(self, review=AnyOf((self.review, *new))) if new else self
+
+    def alike(self, signal: str) -> float | None:
+        """From which similarity on a copy-detection pack's hits matter; None when never."""
+        found = [
+            leaf.similarity
+            for leaf in _leaves((self.review,))
+            if isinstance(leaf, Alike) and leaf.signal == signal
+        ]
+        return min(found) if found else None
 
     def radius(self, signal: str) -> float | None:
         """The widest distance at which any rule asks for a signal; None when none does."""
@@ -258,13 +307,15 @@ def parse(document: Mapping[str, Any]) -> Policy:
 
 def _rule(document: Any, where: str) -> Rule:
     if not isinstance(document, Mapping) or len(document) != 1:
-        raise Invalid(f"{where}: a rule is one of within, witnessed, any_of or all_of")
+        raise Invalid(f"{where}: a rule is one of within, witnessed, alike, any_of or all_of")
     ((kind, body),) = document.items()
     if kind in ("within", "witnessed"):
         leaf = _within(body, f"{where}.{kind}")
         if kind == "within":
             return leaf
         return Witnessed(leaf.signal, leaf.bank, leaf.distance, leaf.false_positive_rate)
+    if kind == "alike":
+        return _alike(body, f"{where}.alike")
     if kind in ("any_of", "all_of"):
         if not isinstance(body, list):
             raise Invalid(f"{where}.{kind} is a list of rules")
@@ -272,25 +323,40 @@ def _rule(document: Any, where: str) -> Rule:
             raise Invalid(f"{where}.{kind} has no rules; it would decide about everything")
         rules = tuple(_rule(part, f"{where}.{kind}[{at}]") for at, part in enumerate(body))
         return AnyOf(rules) if kind == "any_of" else AllOf(rules)
-    raise Invalid(f"{where}: no rule {kind!r}; there are: within, witnessed, any_of, all_of")
+    raise Invalid(f"{where}: no rule {kind!r}; there are: within, witnessed, alike, any_of, all_of")
 
 
 def _within(body: Any, where: str) -> Within:
-    needed, told = {"signal", "bank", "distance"}, "false_positive_rate"
+    signal, bank, distance, rate = _fields(body, where, "distance")
+    if distance < 0:
+        raise Invalid(f"{where}.distance is a number from 0 up")
+    return Within(signal, bank, distance, rate)
+
+
+def _alike(body: Any, where: str) -> Alike:
+    signal, bank, similarity, rate = _fields(body, where, "similarity")
+    if not 0 < similarity <= 1:
+        raise Invalid(f"{where}.similarity is a cosine above 0, up to 1")
+    return Alike(signal, bank, similarity, rate)
+
+
+def _fields(body: Any, where: str, measure: str) -> tuple[str, str, float, float | None]:
+    """Signal, bank, the measure and the rate of a leaf; raises ``Invalid`` for anything else."""
+    needed, told = {"signal", "bank", measure}, "false_positive_rate"
     if not isinstance(body, Mapping) or set(body) - {told} != needed:
-        raise Invalid(f"{where} has signal, bank and distance; it may have {told}")
+        raise Invalid(f"{where} has signal, bank and {measure}; it may have {told}")
     for name in ("signal", "bank"):
         if not isinstance(body[name], str) or not body[name]:
             raise Invalid(f"{where}.{name} is a word")
-    distance = body["distance"]
-    number = isinstance(distance, int | float) and not isinstance(distance, bool)
-    if not number or not math.isfinite(distance) or distance < 0:
-        raise Invalid(f"{where}.distance is a number from 0 up")
+    value = body[measure]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
+        raise Invalid(f"{where}.{measure} is a number from 0 up")
     rate = body.get(told)
     share = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate <= 1
     if rate is not None and not share:
         raise Invalid(f"{where}.{told} is a share from 0 to 1")
-    return Within(body["signal"], body["bank"], distance, rate)
+    return body["signal"], body["bank"], value, rate
 
 
 def _leaf(rule: Within | Witnessed) -> dict[str, Any]:
@@ -304,9 +370,9 @@ def _order(match: Match) -> tuple[tuple[bool, float], int]:
     return (match.hit.rank, match.hit.entry)
 
 
-def _leaves(rules: Iterable[Rule]) -> Iterable[Within | Witnessed]:
+def _leaves(rules: Iterable[Rule]) -> Iterable[Within | Witnessed | Alike]:
     for rule in rules:
-        if isinstance(rule, Within | Witnessed):
+        if isinstance(rule, Within | Witnessed | Alike):
             yield rule
         elif isinstance(rule, AnyOf | AllOf):
             yield from _leaves(rule.rules)
@@ -327,9 +393,14 @@ def _unique(matches: Iterable[Match]) -> tuple[Match, ...]:
     narrowest: dict[Hit, Match] = {}
     for match in matches:
         kept = narrowest.get(match.hit)
-        if kept is None or match.threshold < kept.threshold:
+        if kept is None or _strictness(match) > _strictness(kept):
             narrowest[match.hit] = match
     return tuple(narrowest.values())
+
+
+def _strictness(match: Match) -> float:
+    """A smaller distance is stricter, and a larger cosine."""
+    return match.threshold if match.hit.metric is Metric.INNER_PRODUCT else -match.threshold
 
 
 def _not_empty(name: str, rules: tuple[Rule, ...]) -> None:

@@ -18,16 +18,18 @@ from pipeline.domain.consent import FEATURES_TEXT, HASHES_TEXT, Consent, Consent
 from pipeline.domain.evidence import Source
 from pipeline.domain.film import FilmCodes
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import PersonId
+from pipeline.domain.ids import EntryId, PersonId
 from pipeline.domain.media import Frame, Media, Side
 from pipeline.domain.signal import Signals, pack
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.align_features import sealed
 from pipeline.journeys.register_film import Filmer, FilmSigns
+from pipeline.journeys.see_copies import sealed_vector, vectors_of
 from pipeline.journeys.sign_in import Credentials, grouped, new_credentials, plain, recovery_print
 from pipeline.media.crops import registered_crops, slot_of_view
 from pipeline.media.features import Described, describe
-from pipeline.ports import Clock, NewEntry, Pins, Store, Unit
+from pipeline.packs import CopyModel
+from pipeline.ports import Clock, NewEntry, Pins, Store, StoredFeatures, Unit
 from pipeline.signals import SignalType
 
 BANK = "registered"
@@ -63,6 +65,7 @@ def register(
     consent_text: str = HASHES_TEXT,
     *,
     features: bool = False,
+    copies: Sequence[CopyModel] = (),
     videos: Iterable[tuple[str, BinaryIO | FilmCodes]] = (),
     filmer: Filmer | None = None,
     progress: Callable[[str, float], None] = lambda _name, _done: None,
@@ -70,12 +73,13 @@ def register(
     """Register a person's images, given as (name, bytes), and videos, as (name, open file).
 
     A video may also be stretches that were hashed elsewhere.
-    ``features`` says that she opted in to local features, which is a consent of its own.
+    ``features`` says that she opted in to local features, which is a consent of its own and goes
+    for the vectors of ``copies``, the deployment's copy-detection packs, too.
     An image that cannot be read, or says too little to be told from others, is named with its
     reason; the rest goes on. Raises ``Invalid`` when nothing is left to register.
     """
     outcomes: list[Outcome] = []
-    items: list[tuple[list[Signals], Described | None]] = []
+    items: list[tuple[list[Signals], Traces]] = []
     films: list[FilmSigns] = []
     for name, body in images:
         try:
@@ -93,7 +97,7 @@ def register(
         if not found:
             outcomes.append(Outcome(name, problem=f"{problems[0]}; not registered"))
             continue
-        items.append((found, describe(media.frames[0]) if features else None))
+        items.append((found, traces_of(media.frames[0], copies) if features else NO_TRACES))
         outcomes.append(Outcome(name, tuple(one.space.name for one in found)))
     if filmer is not None:
         films = list(_films(filmer, videos, progress, outcomes))
@@ -108,8 +112,8 @@ def register(
         if features:
             opted = Consent(Purpose.FEATURES, FEATURES_TEXT).to(ConsentState.GIVEN, clock())
             unit.registry.put_consent(person, opted)
-        for found, described in items:
-            add_item(unit, person, found, described)
+        for found, traces in items:
+            add_item(unit, person, found, traces)
         if filmer is not None:
             for signs in films:
                 filmer.add(unit, person, signs)
@@ -154,10 +158,45 @@ def join(unit: Unit, given: Credentials, pin_digest: str, consent: Consent) -> P
     return person
 
 
-def add_item(
-    unit: Unit, person: PersonId, found: Sequence[Signals], described: Described | None = None
+@dataclass(frozen=True, slots=True, eq=False)
+class Traces:
+    """What is kept of a picture beyond its hashes, for people who opted in: features, vectors."""
+
+    described: Described | None = field(default=None, repr=False)
+    vectors: tuple[Signals, ...] = field(default=(), repr=False)
+
+
+NO_TRACES = Traces()
+
+
+def traces_of(frame: Frame, copies: Sequence[CopyModel]) -> Traces:
+    """A picture's local features, and its vector by each copy-detection pack."""
+    return Traces(describe(frame), vectors_of(copies, frame))
+
+
+def sealed_traces(
+    unit: Unit, person: PersonId, traces: Traces
+) -> list[tuple[NewEntry, StoredFeatures | None]]:
+    """The entries that a picture's traces become, with what an alignment needs beside."""
+    features = sealed(unit, person, traces.described) if traces.described is not None else []
+    return [*features, *((sealed_vector(unit, person, one), None) for one in traces.vectors)]
+
+
+def keep_beside(
+    unit: Unit,
+    ids: Sequence[EntryId],
+    kept: Sequence[tuple[NewEntry, StoredFeatures | None]],
 ) -> None:
-    """Seal one item's codes, and its features if any, under the person's key; put them in force."""
+    """Keep what alignments need of entries that have just been added."""
+    for entry, (_, rest) in zip(ids, kept, strict=True):
+        if rest is not None:
+            unit.features.add(entry, rest)
+
+
+def add_item(
+    unit: Unit, person: PersonId, found: Sequence[Signals], traces: Traces = NO_TRACES
+) -> None:
+    """Seal one item's codes, and its traces if any, under the person's key; put them in force."""
     entries = [
         NewEntry(
             signals.space.key,
@@ -170,12 +209,11 @@ def add_item(
         )
         for signals in found
     ]
-    kept = sealed(unit, person, described) if described is not None else []
+    kept = sealed_traces(unit, person, traces)
     _, ids = unit.registry.add_item(
         person, BANK, Source.REGISTERED, [*entries, *(entry for entry, _ in kept)]
     )
-    for entry, (_, rest) in zip(ids[len(entries) :], kept, strict=True):
-        unit.features.add(entry, rest)
+    keep_beside(unit, ids[len(entries) :], kept)
 
 
 normal_case_number = plain

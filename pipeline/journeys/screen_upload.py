@@ -28,14 +28,16 @@ from pipeline.domain.ids import (
     ScreeningId,
     uuid7,
 )
+from pipeline.domain.likeness import FACES
 from pipeline.domain.media import WHOLE, Media, Upload
 from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
-from pipeline.domain.signal import Metric, Signals, pack_all
+from pipeline.domain.signal import Signals, pack_all
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see import Eye, Found, Seen
+from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
 
@@ -91,12 +93,17 @@ class Screener:
         clock: Clock,
         faces: FaceEye,
         sketch: Callable[[bytes], Media] | None = None,
+        copies: CopyEye | None = None,
     ) -> None:
-        """``sketch`` decodes large pictures at a fraction of their size, for a quick first look."""
+        """``sketch`` decodes large pictures at a fraction of their size, for a quick first look.
+
+        ``copies`` looks with copy-detection packs; most deployments have none.
+        """
         self._store, self._live, self._eye = store, live, eye
         self._ledger = Ledger(store)
         self._decode, self._policy, self._blobs = decode, policy, blobs
         self._clock, self._faces = clock, faces
+        self._copies = copies if copies is not None else CopyEye((), policy)
         # Small faces need every pixel there is.
         self._sketch = sketch if sketch is not None and not faces.spaces else decode
 
@@ -174,7 +181,8 @@ class Screener:
         asked = subject.asked or self._ask(subject.seen)
         sequence, found = asked.sequence, asked.found
         alike = self._faces.search(self._live, subject.faces)
-        truncated = found.truncated or alike.truncated
+        copies = self._copies.search(self._live, subject.seen.frame)
+        truncated = found.truncated or alike.truncated or copies.truncated
         base = Screening(
             id=ScreeningId(self._fresh(received)),
             platform=platform,
@@ -191,11 +199,15 @@ class Screener:
         )
 
         def believed(unit: Unit) -> tuple[Hit, ...]:
-            owners = unit.registry.owners(found.entries | alike.entries)
+            owners = unit.registry.owners(found.entries | alike.entries | copies.entries)
             hits = self._eye.believe(unit, subject.seen, found, owners)
-            return hits + self._faces.believe(alike, owners)
+            return (
+                *hits,
+                *self._faces.believe(alike, owners),
+                *self._copies.believe(copies, owners),
+            )
 
-        if not found.entries and not alike.batches:
+        if not found.entries and not alike.batches and not copies.batches:
             return self._recorded(base, began)
         with self._store.transaction() as unit:
             return self.conclude(unit, base, subject, believed, began, truncated=truncated)
@@ -410,7 +422,7 @@ def _granted(unit: Unit, screening: Screening, matches: Sequence[Match]) -> tupl
 
 def _urgency(matches: Sequence[Match]) -> tuple[CaseKind, int]:
     """What a case of these matches is about; one that everybody in it allowed can wait."""
-    face = all(match.hit.metric is Metric.INNER_PRODUCT for match in matches)
+    face = all(match.hit.owner.bank == FACES for match in matches)
     allowed = all(match.hit.grant is not None for match in matches)
     return CaseKind.FACE if face else CaseKind.HASH, UNDER_GRANT if allowed else ORDINARY
 

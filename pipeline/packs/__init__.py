@@ -1,5 +1,8 @@
 """The family of model packs: networks that turn faces into templates, and their licences.
 
+Copy-detection packs, which turn whole pictures into vectors, are the operator's own folders and
+no members of the family: see ``_copies``.
+
 A pack is a folder with a ``manifest.json`` (``_manifest``) and the ONNX files it names, made by
 ``_install`` from pinned sources. A member is one file with ``RECIPE`` (how the pack is made),
 ``make`` and ``build(home)``, which returns the ``FaceModel`` of the installed pack. Nothing of an
@@ -105,6 +108,23 @@ class FaceModel(Protocol):
 
     def templates(self, frames: Sequence[Frame]) -> Sequence[Faces]:
         """The faces of each frame, one ``Faces`` a frame, in the frames' order."""
+        ...
+
+    def words(self, similarity: float) -> str:
+        """A cosine in words a reviewer understands, by the pack's calibration."""
+        ...
+
+
+class CopyModel(Protocol):
+    """Turns whole pictures into vectors that are alike when one is a copy of the other."""
+
+    @property
+    def space(self) -> Space:
+        """Where the vectors live: the pack's name and version, compared by inner product."""
+        ...
+
+    def vectors(self, frames: Sequence[Frame]) -> NDArray[np.float32]:
+        """float32 (n, width), rows of length one, a row a frame. Intimate data, like templates."""
         ...
 
     def words(self, similarity: float) -> str:

@@ -47,13 +47,18 @@ def check(manifest: Manifest, folder: Path) -> float:
             f"the pack {manifest.name} was made for another test picture; install it anew"
         )
     said = OnnxEmbedder(folder, manifest.recogniser).embed([picture])[0]
+    return compared(manifest.name, said, golden)
+
+
+def compared(name: str, said: NDArray[np.float32], golden: Golden) -> float:
+    """How far an answer is from what is expected, at the worst place; ``Tampered`` if too far."""
     unit = said / np.linalg.norm(said)
     if unit.shape != golden.vector.shape or not np.isfinite(unit).all():
-        raise Tampered(f"the pack {manifest.name} answers in another form; install it anew")
+        raise Tampered(f"the pack {name} answers in another form; install it anew")
     distance = float(np.abs(unit - golden.vector).max())
     if distance > golden.tolerance:
         raise Tampered(
-            f"the pack {manifest.name} differs by {distance:.2g} from what it must answer for the "
+            f"the pack {name} differs by {distance:.2g} from what it must answer for the "
             f"test picture ({golden.tolerance:g} is allowed); install it anew"
         )
     return distance

@@ -101,7 +101,7 @@ def opened(name: str, home: Path) -> tuple[Manifest, Path]:
     if missing := set(manifest.networks) - set(manifest.files):
         raise Tampered(f"the pack {name} has no digest of {', '.join(sorted(missing))}")
     for file, digest in manifest.files.items():
-        if _digest_of(folder / file) != digest:
+        if digest_of(folder / file) != digest:
             raise Tampered(
                 f"{file} of the pack {name} is missing or is not what was installed; run: "
                 f"consentry packs install {name}"
@@ -168,7 +168,8 @@ def _write(made: Made, folder: Path) -> Manifest:
     return manifest
 
 
-def _digest_of(path: Path) -> str | None:
+def digest_of(path: Path) -> str | None:
+    """The file's SHA-256 as hexadecimal digits; None where there is no such file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ NOT_CALIBRATED = "this pack is not calibrated; the similarity says nothing about
 Point = tuple[float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha384 = Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")]
+Kind = TypeVar("Kind", bound=BaseModel)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -228,9 +229,14 @@ class Manifest(_Part):
 
 
 def read(path: Path) -> Manifest:
-    """A manifest from its file; raises ``Misconfigured`` naming the part that is wrong."""
+    """A face pack's manifest from its file; ``Misconfigured`` naming the part that is wrong."""
+    return parsed(Manifest, path)
+
+
+def parsed(kind: type[Kind], path: Path) -> Kind:
+    """A manifest of some kind from its file; ``Misconfigured`` naming the part that is wrong."""
     try:
-        return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError:
         raise Misconfigured(f"there is no readable {path.name} in {path.parent}") from None
     except ValueError as wrong:
