@@ -33,6 +33,7 @@ from pipeline.domain.erasure import Receipt
 from pipeline.domain.erasures import Erasure
 from pipeline.domain.evidence import Owner, Source, Stretch
 from pipeline.domain.grant import Grant
+from pipeline.domain.happening import KINDS
 from pipeline.domain.house import HouseRules, Standing
 from pipeline.domain.ids import (
     CaseId,
@@ -888,6 +889,11 @@ class Event:
     """None where it tells of a screening that has no case."""
     kind: str
     body: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Every type of event is described in ``pipeline.domain.happening``."""
+        if self.kind not in KINDS:
+            raise ValueError(f"no event is called {self.kind!r}; describe it in domain/happening")
 
 
 @dataclass(frozen=True, slots=True)

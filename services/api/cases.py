@@ -7,17 +7,16 @@ from uuid import UUID
 import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from pipeline.domain.case import State
 from pipeline.domain.ids import CaseId, PlatformId
 from pipeline.errors import NotFound
 from pipeline.journeys.appeal import by_uploader
 from pipeline.ports import Store
-from services.api.bodies import LARGEST_JSON, receive_whole
-from services.api.description import APPEAL_BODY, problems
+from services.api.description import APPEAL_BODY, REPLAYED, problems
 from services.api.door import Called, door_of
-from services.api.problems import Declined, field_errors
+from services.api.posts import made
 from services.api.schemas import (
     AppealAnswered,
     AppealAsked,
@@ -25,8 +24,11 @@ from services.api.schemas import (
     EventAnswered,
     UploadAnswered,
 )
+from services.api.screenings import IdempotencyKey
 
 router = APIRouter(prefix="/v1/cases", tags=["cases"])
+
+_appeal = TypeAdapter(AppealAsked)
 
 _DECIDED = frozenset({State.UPHELD, State.DISMISSED, State.REPORTED})
 
@@ -55,37 +57,24 @@ async def read(request: Request, caller: Called, case: UUID) -> Response:
     "/{case}/appeals",
     status_code=201,
     response_model=AppealAnswered,
-    responses=problems(401, 404, 408, 409, 413, 415, 422, 429, 500, 503),
+    responses={201: REPLAYED, **problems(401, 404, 408, 409, 413, 415, 422, 429, 500, 503)},
     openapi_extra={"requestBody": APPEAL_BODY},
     summary="Pass on an uploader's appeal",
 )
-async def appeal(request: Request, caller: Called, case: UUID) -> Response:
+async def appeal(
+    request: Request, caller: Called, case: UUID, idempotency_key: IdempotencyKey = None
+) -> Response:
     """An uploader disagrees with an upheld case: somebody else decides again.
 
     The answer comes as the webhook ``case.overturned`` or ``case.appeal_stands``.
     """
     door = door_of(request)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Declined(415, "unsupported_media_type", "send application/json")
-    with door.budget.share() as share:
-        body = await receive_whole(request, LARGEST_JSON, share, door.limits.patience)
-    try:
-        asked = AppealAsked.model_validate_json(body)
-    except ValidationError as error:
-        raise Declined(
-            422,
-            "invalid",
-            "fields are not as they must be; see errors",
-            errors=field_errors(error.errors(include_input=False), "body"),
-        ) from None
 
-    def work() -> AppealAnswered:
-        made = by_uploader(door.desk, caller.platform, CaseId(case), asked.statement)
-        return AppealAnswered(appeal=made, case=case)
+    def work(asked: AppealAsked) -> AppealAnswered:
+        opened = by_uploader(door.desk, caller.platform, CaseId(case), asked.statement)
+        return AppealAnswered(appeal=opened, case=case)
 
-    answered = await anyio.to_thread.run_sync(work, limiter=door.questions)
-    return JSONResponse(answered.model_dump(mode="json"), 201)
+    return await made(request, caller, idempotency_key, _appeal, work, status=201)
 
 
 def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:

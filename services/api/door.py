@@ -24,6 +24,7 @@ from services.api.auth import Caller, Keys, Pace
 from services.api.bodies import SLACK, Budget, Patience
 from services.api.line import Line, cores
 from services.api.metrics import Metrics
+from services.api.paging import Cursors
 from services.api.problems import Declined
 from services.api.pulse import Pulses
 from services.api.replay import Replay
@@ -68,6 +69,7 @@ class Door:
         self.quick = Line(QUICK_WORKERS, 4 * limits.waiting)
         self.budget = Budget(limits.bytes)
         self.replay = Replay(Idempotency(world.database), world.secrets)
+        self.cursors = Cursors(world.secrets)
         self.pulse = Pulses(world.store, now)
         self.metrics = Metrics(live, self.line, self.budget, self.pulse)
         # Short questions to the database must not wait behind pictures, nor the other way round.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import structlog
 
@@ -34,21 +35,39 @@ class Replay:
         request: Callable[[], Iterable[bytes]],
         screen: Callable[[], Screening],
     ) -> tuple[ScreeningAnswered, bool]:
-        """The answer, and whether it was given before.
+        """The answer to an upload, and whether it was given before.
 
-        ``request`` yields all that makes the request what it is. A process that dies between
-        screening and remembering lets the same request be screened again, once its claim has aged:
-        it joins the case that the first one opened.
+        A process that dies between screening and remembering lets the same request be screened
+        again, once its claim has aged: it joins the case that the first one opened.
         """
         if key is None:
             return _answer(screen()), False
+        said, replayed = self.document(
+            platform, key, request, lambda: _answer(screen()).model_dump(mode="json")
+        )
+        return ScreeningAnswered.model_validate(said), replayed
+
+    def document(
+        self,
+        platform: PlatformId,
+        key: str | None,
+        request: Callable[[], Iterable[bytes]],
+        work: Callable[[], Mapping[str, Any]],
+        status: int = 200,
+    ) -> tuple[Mapping[str, Any], bool]:
+        """What is kept of an answer, and whether it was given before.
+
+        ``request`` yields all that makes the request what it is.
+        """
+        if key is None:
+            return work(), False
         claim = self._idempotency.claim(
             platform,
             self._secrets.digest("idempotency-key", key.encode()).hex(),
             self._secrets.digest("idempotency-request", _digest(request())),
         )
         if isinstance(claim, Earlier):
-            return ScreeningAnswered.model_validate(claim.answer), True
+            return claim.answer, True
         if claim is Taken.OTHER_REQUEST:
             raise IdempotencyMismatch(
                 "this idempotency key came with another request; use a new key for a new request"
@@ -61,15 +80,15 @@ class Replay:
                 headers=retry_after(1),
             )
         try:
-            answered = _answer(screen())
+            said = work()
         except BaseException:
             self._give_up(claim)
             raise
         try:
-            self._idempotency.answer(claim, 200, answered.model_dump(mode="json"))
+            self._idempotency.answer(claim, status, said)
         except Unavailable:  # the answer stands and is recorded; only its memory is lost
             log.warning("idempotency.not_remembered")
-        return answered, False
+        return said, False
 
     def _give_up(self, claim: Claim) -> None:
         try:

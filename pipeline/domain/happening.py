@@ -1,0 +1,30 @@
+"""What platforms are told of: every type of event there is, each with its sentence.
+
+The one list: the API's description, the README and the choice of events that a webhook makes are
+made from it. A new type is one line here; telling of a type that is not here is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEST = "webhook.test"
+"""Sent when a platform presses the test button, to that one address, whatever it has chosen."""
+
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "case.upheld": "A person upheld the case: take the named uploads down.",
+        "case.dismissed": "A person looked and dismissed it: the named uploads may stay.",
+        "case.withdrawn": "Nobody asks for this any more: undecided uploads may stay.",
+        "case.reported": "The case was reported to the authorities; the uploads stay down.",
+        "case.overturned": "An appeal turned the decision round: restore the named uploads.",
+        "case.appeal_stands": "Somebody else decided again, and the decision stands.",
+        "screening.early": "A video matches already, while it is still being looked at.",
+        "screening.completed": "A video has been looked at: its answer.",
+        TEST: "A test that you asked for; nothing happened.",
+    }
+)
+
+CHOSEN = tuple(kind for kind in KINDS if kind != TEST)
+"""What a webhook may choose from."""
