@@ -1652,10 +1652,6 @@ class Erasures(Protocol):
         """Of these entries, those that are there, with whose they are."""
         ...
 
-    def leave_room(self, listed: int, room: int) -> None:
-        """After a restore: no number of the lost history is given again, no process follows it."""
-        ...
-
 
 class Unit(Protocol):
     """One transaction and its parts."""

@@ -22,6 +22,7 @@ from rich.table import Table
 from pipeline.domain.media import Rating
 from pipeline.domain.roles import Role
 from pipeline.errors import ConsentryError, Invalid, Refused
+from services.backups import add_to as add_backups_to
 from services.calibrate import calibrate
 from services.desk import add_to as add_desk_to
 from services.exchanges import app as exchange_app
@@ -53,6 +54,7 @@ for name, sub in (
 app.add_typer(packs_app, name="packs")
 app.add_typer(exchange_app, name="exchange")
 add_faces_to(app)
+add_backups_to(app)
 add_desk_to(app, reviewers_app)
 packs_app.command("calibrate")(calibrate)
 

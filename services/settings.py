@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         description="Where keys, sealed media and the embedded database lie. Back it up apart"
         " from the database: whoever has both can read what is held.",
     )
+    erasures: Path | None = Field(
+        default=None,
+        description="The list of what was erased, which a restore replays; by default"
+        " erasures.jsonl under CONSENTRY_HOME. Keep it apart from the database and its backups.",
+    )
     kek: SecretStr | None = Field(
         default=None,
         description="Key-encryption keys as id:base64[,id:base64], the first is current."
@@ -189,6 +194,11 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """Where key-encryption keys lie unless they come from elsewhere (0600)."""
         return self.home / "keys" / "kek.json"
+
+    @property
+    def erasure_list(self) -> Path:
+        """The list of what was erased."""
+        return self.erasures or self.home / "erasures.jsonl"
 
     @property
     def blob_folder(self) -> Path:

@@ -18,11 +18,13 @@ import structlog
 from pipeline.errors import ConsentryError, Unavailable
 from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.enrol_face import expire
+from pipeline.journeys.forget_again import list_erasures
 from pipeline.journeys.notice import retire_notices
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.review import settle_due
 from pipeline.journeys.sync_exchange import sync
 from pipeline.journeys.withdraw import finish
+from pipeline.storage.erasures import ErasureList
 from pipeline.storage.idempotency import Idempotency
 from pipeline.storage.jobs import backoff
 from services.wiring import World, alive, now
@@ -64,6 +66,9 @@ def duties(world: World) -> list[Duty]:
             finish(world.store, world.blobs, now, alive, receipt, patience=timedelta(0))
         return len(pending)
 
+    def list_what_was_erased() -> int:
+        return list_erasures(world.store, ErasureList(world.settings.erasure_list))
+
     def retire() -> int:
         window = world.desk.appeal_window
         return retire_due(world.store, world.blobs, now) + retire_notices(world.store, now, window)
@@ -86,6 +91,7 @@ def duties(world: World) -> list[Duty]:
         Duty("deliver", 0.25, deliver),
         Duty("seal_audit", 1.0, seal_audit),
         Duty("finish_withdrawals", 2.0, finish_withdrawals),
+        Duty("list_erasures", 1.0, list_what_was_erased),
         Duty("retire_media", 60.0, retire),
         Duty("expire_faces", 600.0, expire_faces),
         Duty("sweep", 600.0, sweep),

@@ -45,12 +45,6 @@ class PgErasures:
         rows = self._queries.all("erasures_owners", entries=list(entries))
         return {EntryId(row["id"]): row["person"] for row in rows}
 
-    def leave_room(self, listed: int, room: int) -> None:
-        """See the port."""
-        self._queries.run("erasures_after_restore", listed=listed, room=room)
-        self._queries.run("changes_after_restore", room=room)
-        self._queries.run("followers_after_restore")
-
 
 class ErasureList:
     """A file (0600) of lines of JSON, appended to under a lock; each line is tied to those before.

@@ -20,6 +20,8 @@ from psycopg.rows import tuple_row
 from pipeline.errors import Misconfigured, UnknownSchema
 
 SCHEMA = "consentry"
+RESTORING = "consentry_restoring"
+"""A schema of this name bars a database to services: a backup is being restored into it."""
 _LOCK = 0x636F6E73656E7472  # "consentr": any constant that nobody else uses on this server
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
@@ -87,6 +89,11 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None) -> list[
 
 def require_current(connection: psycopg.Connection[Any]) -> None:
     """Refuse to work on a schema that this code does not know; says what to do."""
+    if _rows(connection, f"SELECT to_regnamespace('{RESTORING}')") != [(None,)]:
+        raise UnknownSchema(
+            "a backup is being restored into this database, and people who have left since are in"
+            " it until that ends; if it was interrupted, run consentry restore again"
+        )
     if _rows(connection, "SELECT to_regclass('consentry.schema_migrations')") == [(None,)]:
         raise UnknownSchema("this database has no Consentry schema yet; run: consentry migrate")
     applied = _applied(connection)
