@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from pipeline.domain.action import ActionKind, PlatformAction
 from pipeline.domain.audit import Break, Head, Record
 from pipeline.domain.case import (
     ORDINARY,
@@ -748,8 +749,20 @@ class Screenings(Protocol):
         """Keep an answer; one without its own audit record is audited with the next batch."""
         ...
 
-    def get(self, screening: ScreeningId, platform: PlatformId) -> Screening | None:
-        """A platform's own screening."""
+    def get(
+        self, screening: ScreeningId, platform: PlatformId, *, lock: bool = False
+    ) -> Screening | None:
+        """A platform's own screening; ``lock`` holds it until the transaction ends."""
+        ...
+
+    def add_action(self, action: PlatformAction, sealed: bytes | None) -> None:
+        """Keep what a platform did, with its note as it is sealed."""
+        ...
+
+    def actions(
+        self, screening: ScreeningId, platform: PlatformId
+    ) -> list[tuple[PlatformAction, bytes | None]]:
+        """What a platform told of an upload of its own, oldest first, each with its sealed note."""
         ...
 
     def mentions(self, case: CaseId, platform: PlatformId) -> bool:
@@ -1301,6 +1314,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Acted:
+    """What a platform says it did with an upload of a case."""
+
+    case: CaseId
+    platform: str
+    kind: ActionKind
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """Copies of upheld content that were recognised at once on a platform."""
 
@@ -1450,6 +1473,10 @@ class Following(Protocol):
         """Whom upheld cases made ask for removal."""
         ...
 
+    def acted(self, cases: Sequence[CaseId]) -> list[Acted]:
+        """What platforms say they did with the uploads of upheld cases, oldest first."""
+        ...
+
     def repeats(self, cases: Sequence[CaseId]) -> list[Repeat]:
         """What was known at once because of upheld cases."""
         ...
@@ -1487,13 +1514,22 @@ class StoredNotice:
     case: CaseId
     received_at: datetime
     sealed: bytes | None = field(repr=False)
+    platform: PlatformId | None = None
+    """The platform that passed it on; None where its writer came to us."""
 
 
 class Notices(Protocol):
     """Notices of content that is online."""
 
-    def add(self, notice: StoredNotice, code: bytes) -> None:
-        """Keep a notice; ``code`` is the digest of the code that follows it."""
+    def add(self, notice: StoredNotice, code: bytes, reference: bytes | None = None) -> None:
+        """Keep a notice; ``code`` is the digest of the code that follows it.
+
+        ``reference`` is the digest of what the platform that passes it on calls it.
+        """
+        ...
+
+    def by_reference(self, reference: bytes) -> StoredNotice | None:
+        """The notice that a platform passed on under a reference."""
         ...
 
     def of_case(self, case: CaseId) -> StoredNotice | None:

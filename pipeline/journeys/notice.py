@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from pipeline.domain.action import AHEAD
 from pipeline.domain.case import UNDECIDED, CaseKind, CaseUpload, Ground, State
 from pipeline.domain.ids import CaseId, NoticeId, PlatformId, ScreeningId, uuid7
 from pipeline.domain.media import Rating, Upload
@@ -26,6 +27,8 @@ from pipeline.ports import Clock, Store, StoredNotice, Unit
 URGENT = 10
 """Notices come before what waits without a legal clock."""
 
+OLDEST = timedelta(days=30)
+"""How long ago a platform may have received what it passes on."""
 _COLUMN = "notices.sealed"
 
 
@@ -36,6 +39,19 @@ class Receipt:
     code: str = field(repr=False)
     received_at: datetime
     deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """What a platform is told of a notice that it passed on.
+
+    ``code`` is for whoever wrote the notice; it is told once and None when told before.
+    """
+
+    case: CaseId
+    received_at: datetime
+    deadline: datetime
+    code: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +72,46 @@ class Status:
 
 def give(store: Store, clock: Clock, platform: str, notice: Notice) -> Receipt:
     """Take in a notice; raises ``Invalid`` with what is missing, ``NotFound`` for a platform."""
-    if notice.missing:
-        raise Invalid(f"the notice lacks: {', '.join(notice.missing)}")
-    if len(notice.locations) > MOST_LOCATIONS or len(notice.explanation) > LONGEST:
-        raise Invalid(f"at most {MOST_LOCATIONS} addresses and {LONGEST} characters in one notice")
+    _check(notice)
     now, code = clock(), new_recovery()
-    case, identifier = CaseId(_fresh(now)), NoticeId(_fresh(now))
     with store.transaction() as unit:
         at = unit.platforms.by_name(platform)
         if at is None:
             raise NotFound("no platform of this name works with us")
-        unit.cases.open(case, now, kind=CaseKind.NOTICE, deadline=deadline(now), priority=URGENT)
-        sequence = unit.audit.append(
-            "service:portal",
-            "notice.received",
-            f"case:{case}",
-            {"notice": str(identifier), "locations": len(notice.locations)},
-        )
-        for location in dict.fromkeys(notice.locations):
-            _name(unit, case, at, location, now, sequence)
-        unit.vault.create(identifier, kind="notice")
-        unit.notices.add(
-            StoredNotice(
-                identifier,
-                case,
-                now,
-                unit.vault.seal(identifier, _COLUMN, notice.packed()),
-            ),
-            _print(unit, code),
-        )
+        _take_in(unit, at, notice, now, now, code, None)
     return Receipt(code, now, deadline(now))
+
+
+def forward(
+    store: Store,
+    clock: Clock,
+    platform: PlatformId,
+    notice: Notice,
+    reference: str,
+    received_at: datetime | None = None,
+) -> Forwarded:
+    """Take in a notice that a platform received: the law's clock began when it did.
+
+    The same ``reference`` is the same notice, however often it is passed on. Raises ``Invalid``
+    with what is missing.
+    """
+    _check(notice)
+    now = clock()
+    received = received_at or now
+    if received.tzinfo is None or not now - OLDEST <= received <= now + AHEAD:
+        raise Invalid(f"received_at is a moment of the last {OLDEST.days} days, with its time zone")
+    received = min(received.astimezone(UTC), now)
+    code = new_recovery()
+    with store.transaction() as unit:
+        called = unit.vault.fingerprint(
+            b"notice-reference|" + platform.bytes + b"|" + reference.encode()
+        )
+        unit.cases.lock_upload(platform, reference, called)
+        before = unit.notices.by_reference(called)
+        if before is not None:
+            return Forwarded(before.case, before.received_at, deadline(before.received_at), None)
+        case = _take_in(unit, platform, notice, now, received, code, called)
+    return Forwarded(case, received, deadline(received), code)
 
 
 def read(unit: Unit, case: CaseId) -> Notice | None:
@@ -145,12 +171,54 @@ def retire_notices(store: Store, clock: Clock, window: timedelta, limit: int = 1
     return len(due)
 
 
+def _check(notice: Notice) -> None:
+    if notice.missing:
+        raise Invalid(f"the notice lacks: {', '.join(notice.missing)}")
+    if len(notice.locations) > MOST_LOCATIONS or len(notice.explanation) > LONGEST:
+        raise Invalid(f"at most {MOST_LOCATIONS} addresses and {LONGEST} characters in one notice")
+
+
+def _take_in(
+    unit: Unit,
+    platform: PlatformId,
+    notice: Notice,
+    now: datetime,
+    received: datetime,
+    code: str,
+    reference: bytes | None,
+) -> CaseId:
+    """A complete notice's case, with who wrote it sealed."""
+    case, identifier = CaseId(_fresh(now)), NoticeId(_fresh(now))
+    unit.cases.open(case, now, kind=CaseKind.NOTICE, deadline=deadline(received), priority=URGENT)
+    forwarded = reference is not None
+    sequence = unit.audit.append(
+        f"platform:{platform}" if forwarded else "service:portal",
+        "notice.forwarded" if forwarded else "notice.received",
+        f"case:{case}",
+        {"notice": str(identifier), "locations": len(notice.locations)},
+    )
+    for number, location in enumerate(dict.fromkeys(notice.locations)):
+        _name(unit, case, platform, location, now, sequence, number)
+    unit.vault.create(identifier, kind="notice")
+    sealed = unit.vault.seal(identifier, _COLUMN, notice.packed())
+    by = platform if forwarded else None
+    stored = StoredNotice(identifier, case, received, sealed, by)
+    unit.notices.add(stored, _print(unit, code), reference)
+    return case
+
+
 def _name(
-    unit: Unit, case: CaseId, platform: PlatformId, location: str, now: datetime, audited: int
+    unit: Unit,
+    case: CaseId,
+    platform: PlatformId,
+    location: str,
+    now: datetime,
+    audited: int,
+    number: int,
 ) -> None:
-    """One address as an upload that the case is about."""
+    """One address as an upload that the case is about; their ids are in the notice's order."""
     screening = Screening(
-        id=ScreeningId(_fresh(now)),
+        id=ScreeningId(_fresh(now + timedelta(milliseconds=number))),
         platform=platform,
         upload=Upload(location, None, Rating.UNKNOWN),
         form=Form.NOTICE,

@@ -449,12 +449,14 @@ class PgCases:
         if not wanted:
             return []
         rows = self._queries.all("cases_resting_on_entries", entries=wanted)
+        self._queries.run("screening_notes_forget_entries", entries=wanted)
         self._queries.run("case_hits_forget_entries", entries=wanted)
         self._queries.run("dismissals_forget_entries", entries=wanted)
         return [row["id"] for row in rows]
 
     def forget_person(self, person: PersonId) -> None:
         """See the port."""
+        self._queries.run("screening_notes_forget", person=person)
         self._queries.run("case_hits_forget", person=person)
         self._queries.run("dismissals_forget", person=person)
         self._queries.run("appeals_forget", person=person)

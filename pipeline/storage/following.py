@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.domain.action import ActionKind
 from pipeline.domain.case import Ground, State
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
-from pipeline.ports import Asked, Finding, Item, Repeat
+from pipeline.ports import Acted, Asked, Finding, Item, Repeat
 from pipeline.storage import Queries
 
 
@@ -41,6 +42,13 @@ class PgFollowing:
         """See the port."""
         return [Asked(**row) for row in self._queries.all("following_takedowns", cases=list(cases))]
 
+    def acted(self, cases: Sequence[CaseId]) -> list[Acted]:
+        """See the port."""
+        rows = self._queries.all("following_acted", cases=list(cases))
+        return [
+            Acted(row["case"], row["platform"], ActionKind(row["kind"]), row["at"]) for row in rows
+        ]
+
     def repeats(self, cases: Sequence[CaseId]) -> list[Repeat]:
         """See the port."""
         return [Repeat(**row) for row in self._queries.all("following_repeats", cases=list(cases))]
@@ -58,6 +66,7 @@ class PgFollowing:
     def remove(self, person: PersonId, entries: Sequence[EntryId]) -> int:
         """See the port."""
         those = list(entries)
+        self._queries.run("screening_notes_forget_entries", entries=those)
         self._queries.run("following_hits_forget", person=person, entries=those)
         self._queries.run("following_dismissals_forget", entries=those)
         self._queries.run("following_entries_delete", person=person, entries=those)

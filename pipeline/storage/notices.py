@@ -16,7 +16,7 @@ class PgNotices:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
-    def add(self, notice: StoredNotice, code: bytes) -> None:
+    def add(self, notice: StoredNotice, code: bytes, reference: bytes | None = None) -> None:
         """See the port."""
         self._queries.run(
             "notice_add",
@@ -25,7 +25,14 @@ class PgNotices:
             code=code,
             received_at=notice.received_at,
             sealed=notice.sealed,
+            platform=notice.platform,
+            reference=reference,
         )
+
+    def by_reference(self, reference: bytes) -> StoredNotice | None:
+        """See the port."""
+        row = self._queries.one("notice_by_reference", reference=reference)
+        return _notice(row) if row else None
 
     def of_case(self, case: CaseId) -> StoredNotice | None:
         """See the port."""
@@ -48,4 +55,6 @@ class PgNotices:
 
 
 def _notice(row: dict[str, Any]) -> StoredNotice:
-    return StoredNotice(row["id"], row["case_id"], row["received_at"], row["sealed"])
+    return StoredNotice(
+        row["id"], row["case_id"], row["received_at"], row["sealed"], row["platform"]
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from pipeline.domain.action import ActionKind, PlatformAction
 from pipeline.domain.audit import canonical_json
 from pipeline.domain.ids import CaseId, PlatformId, ScreeningId
 from pipeline.domain.media import Rating, Upload
@@ -38,10 +39,43 @@ class PgScreenings:
             # Outside a transaction psycopg sends these as one, which the server keeps or drops.
             self._queries.many("screening_add", [_row(one, None) for one in screenings])
 
-    def get(self, screening: ScreeningId, platform: PlatformId) -> Screening | None:
+    def get(
+        self, screening: ScreeningId, platform: PlatformId, *, lock: bool = False
+    ) -> Screening | None:
         """See the port."""
-        row = self._queries.one("screening_get", id=screening, platform=platform)
+        query = "screening_get_locked" if lock else "screening_get"
+        row = self._queries.one(query, id=screening, platform=platform)
         return _screening(row) if row else None
+
+    def add_action(self, action: PlatformAction, sealed: bytes | None) -> None:
+        """See the port."""
+        self._queries.run(
+            "screening_action_add",
+            screening=action.screening,
+            action=action.kind.value,
+            at=action.at,
+            told_at=action.told_at,
+            note=sealed,
+        )
+
+    def actions(
+        self, screening: ScreeningId, platform: PlatformId
+    ) -> list[tuple[PlatformAction, bytes | None]]:
+        """See the port."""
+        rows = self._queries.all("screening_actions_of", screening=screening, platform=platform)
+        return [
+            (
+                PlatformAction(
+                    row["screening"],
+                    row["platform"],
+                    ActionKind(row["action"]),
+                    row["at"],
+                    row["told_at"],
+                ),
+                row["note"],
+            )
+            for row in rows
+        ]
 
     def mentions(self, case: CaseId, platform: PlatformId) -> bool:
         """See the port."""

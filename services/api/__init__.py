@@ -11,7 +11,16 @@ from fastapi import FastAPI
 
 from pipeline.domain.signal import Metric
 from pipeline.journeys.restore_index import LiveIndexes
-from services.api import cases, description, health, problems, screenings, several
+from services.api import (
+    cases,
+    description,
+    feedback,
+    health,
+    problems,
+    screenings,
+    several,
+    statements,
+)
 from services.api.door import Door, Limits
 from services.api.edge import Edge
 from services.wiring import World
@@ -34,7 +43,7 @@ def create_app(world: World, live: LiveIndexes, limits: Limits | None = None) ->
     door = app.state.door = Door(world, live, limits or Limits.of(world))
     app.add_middleware(Edge, metrics=door.metrics)
     problems.install(app)
-    for part in (several, screenings, cases, health):
+    for part in (several, screenings, feedback, cases, statements, health):
         app.include_router(part.router)
     spaces = (signal.space for signal in world.signals)
     description.install(

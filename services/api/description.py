@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from services.api.feedback_schemas import ActionTold, NoticeTold
 from services.api.problems import MEDIA_TYPE
 from services.api.schemas import (
     UPLOAD_FORM,
@@ -60,6 +61,10 @@ APPEAL_BODY: dict[str, Any] = {
     "required": True,
     "content": {"application/json": {"schema": {"$ref": _REF.format(model="AppealAsked")}}},
 }
+
+_READ_AS_STREAMS = (
+    HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch, AppealAsked, ActionTold, NoticeTold,
+)  # fmt: skip
 
 _SECONDS = {"schema": {"type": "integer", "minimum": 1}}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", **_SECONDS}}
@@ -141,7 +146,7 @@ def _document(app: FastAPI, signals: list[str]) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = document["components"]["schemas"]
-        for model in (Problem, HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch, AppealAsked):
+        for model in (*_READ_AS_STREAMS, Problem):
             schema = model.model_json_schema(ref_template=_REF)
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

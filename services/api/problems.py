@@ -35,6 +35,7 @@ TITLES = {
     "too_large": "The body is too large",
     "unsupported_media_type": "This kind of body is not read here",
     "invalid": "The request cannot be used as it is",
+    "incomplete_notice": "The notice lacks what the law wants of it",
     "idempotency_mismatch": "The idempotency key came with another request",
     "rate_limited": "Too many requests",
     "unreachable": "The file's address was not gone to, or gave nothing",

@@ -85,3 +85,10 @@ SELECT (SELECT count(*) FROM persons p WHERE withdrawn_at IS NULL
        (SELECT count(*) FROM cases WHERE state = 'upheld') AS upheld,
        (SELECT count(*) FROM cases WHERE state = 'dismissed') AS dismissed,
        (SELECT count(*) FROM cases WHERE kind = 'notice') AS notices;
+
+-- name: following_acted
+-- What platforms did with the uploads of upheld cases, and with repeats of them.
+SELECT s.case_id AS "case", p.name AS platform, a.action AS kind, a.at
+FROM screening_actions a JOIN screenings s ON s.id = a.screening
+JOIN platforms p ON p.id = s.platform
+WHERE s.case_id = ANY(%(cases)s::uuid[]) ORDER BY a.at, a.told_at, p.name;

@@ -22,3 +22,30 @@ UPDATE screenings SET audited = %(seq)s WHERE id = ANY(%(ids)s::uuid[]);
 -- name: screening_mentions
 -- Whether a platform was ever answered with a case.
 SELECT FROM screenings WHERE case_id = %(case)s AND platform = %(platform)s LIMIT 1;
+
+-- name: screening_get_locked
+-- A platform's own screening, held until the transaction ends.
+SELECT * FROM screenings WHERE id = %(id)s AND platform = %(platform)s FOR UPDATE;
+
+-- name: screening_action_add
+-- What a platform did with an upload.
+INSERT INTO screening_actions (screening, action, at, told_at, note)
+VALUES (%(screening)s, %(action)s, %(at)s, %(told_at)s, %(note)s);
+
+-- name: screening_actions_of
+-- What a platform told of an upload of its own, oldest first.
+SELECT a.screening, s.platform, a.action, a.at, a.told_at, a.note
+FROM screening_actions a JOIN screenings s ON s.id = a.screening
+WHERE a.screening = %(screening)s AND s.platform = %(platform)s ORDER BY a.at, a.told_at;
+
+-- name: screening_notes_forget
+-- What platforms wrote of uploads that concern somebody who leaves.
+UPDATE screening_actions SET note = NULL WHERE note IS NOT NULL AND screening IN (
+  SELECT s.id FROM screenings s WHERE s.case_id IN (
+    SELECT case_id FROM case_hits WHERE person = %(person)s));
+
+-- name: screening_notes_forget_entries
+-- The same of uploads that hit entries which are destroyed.
+UPDATE screening_actions SET note = NULL WHERE note IS NOT NULL AND screening IN (
+  SELECT s.id FROM screenings s WHERE s.case_id IN (
+    SELECT case_id FROM case_hits WHERE entry = ANY(%(entries)s::bigint[])));
