@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -51,10 +51,12 @@ from pipeline.domain.ids import (
     ReceiptId,
     ReviewerId,
     ScreeningId,
+    SweepId,
 )
 from pipeline.domain.media import Upload
 from pipeline.domain.policy import Match
 from pipeline.domain.screening import Screening
+from pipeline.domain.trace import Rows
 
 KeyOwner = PersonId | PlatformId | MediaId | NoticeId
 """Who a data key may belong to."""
@@ -536,6 +538,20 @@ class Cases(Protocol):
         """Let one transaction at a time decide which case this upload joins."""
         ...
 
+    def entries_of_upload(
+        self,
+        platform: PlatformId,
+        content_id: str,
+        fingerprint: bytes,
+        entries: Iterable[EntryId],
+    ) -> set[EntryId]:
+        """Which of these entries a case of this very upload rests on already, or rested."""
+        ...
+
+    def guarded(self, fingerprint: bytes) -> bool:
+        """Whether these bytes belong to a case of a possible minor."""
+        ...
+
     def undecided_for(
         self, platform: PlatformId, content_id: str, fingerprint: bytes
     ) -> CaseId | None:
@@ -763,6 +779,14 @@ class Screenings(Protocol):
         self, screening: ScreeningId, platform: PlatformId
     ) -> list[tuple[PlatformAction, bytes | None]]:
         """What a platform told of an upload of its own, oldest first, each with its sealed note."""
+        ...
+
+    def of(self, ids: Iterable[ScreeningId]) -> dict[ScreeningId, Screening]:
+        """Some screenings, of any platform."""
+        ...
+
+    def answered(self, case: CaseId, platform: PlatformId, content_id: str) -> bool:
+        """Whether a platform was told of a case for this content."""
         ...
 
     def mentions(self, case: CaseId, platform: PlatformId) -> bool:
@@ -1458,6 +1482,181 @@ class Exchanges(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Earlier uploads against what was registered by some steps of the change log.
+
+    ``after`` to ``upto`` are the steps; before the first of all, ``after`` is negative. ``since``
+    leaves older uploads out. ``radii`` are what each signal was compared within.
+    """
+
+    id: SweepId
+    asked_at: datetime
+    asked_by: str
+    after: int
+    upto: int
+    since: datetime | None
+    radii: Mapping[str, float]
+    planned: bool = False
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepChunk:
+    """A piece of a sweep: a segment, or loose rows of a day that ``after`` could not show."""
+
+    sweep: SweepId
+    number: int
+    day: date
+    segment: UUID | None
+    after: str | None
+    rows: int
+    owner: UUID | None
+    """Whose key opens it; None where its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepProgress:
+    """How far a sweep has come: pieces, rows, comparisons, uploads found, seconds of one core."""
+
+    chunks: int
+    done: int
+    dead: int
+    rows: int
+    rows_done: int
+    compared: float
+    found: int
+    seconds: float
+
+    @property
+    def waiting(self) -> int:
+        """Pieces that somebody will still search."""
+        return self.chunks - self.done - self.dead
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How much earlier uploads have left, in segments, and since when."""
+
+    segments: int
+    rows: int
+    first_day: date | None
+
+
+class Traces(Protocol):
+    """What earlier uploads left, by day; see ``domain.trace``."""
+
+    def press(self, day: date, size: int, *, whole: bool) -> int:
+        """Press loose rows of a day into a segment of ``size`` rows; how many.
+
+        With ``whole`` a segment is made of fewer, too.
+        """
+        ...
+
+    def loose(self, upto: int) -> dict[date, int]:
+        """How many loose rows each day has, counted up to a number."""
+        ...
+
+    def expire(self, before: date) -> int:
+        """Destroy all days before one, with their keys; how many days."""
+        ...
+
+    def read(self, chunk: SweepChunk, upto: int) -> Rows | None:
+        """The rows of a piece; None when their time is over or they lie in a segment now."""
+        ...
+
+    def kept(self) -> Kept:
+        """How much there is in segments."""
+        ...
+
+
+class Sweeps(Protocol):
+    """Searches among what earlier uploads left."""
+
+    def add(self, sweep: Sweep) -> None:
+        """Earlier uploads are to be searched."""
+        ...
+
+    def get(self, sweep: SweepId) -> Sweep | None:
+        """A sweep."""
+        ...
+
+    def latest(self) -> Sweep | None:
+        """The newest one."""
+        ...
+
+    def open(self) -> list[Sweep]:
+        """Those that late uploads may still join, locked."""
+        ...
+
+    def plan(self, sweep: SweepId, kind: str, max_attempts: int) -> int:
+        """Add what this sweep does not know yet, with a job each; how many pieces.
+
+        Again adds nothing, so that whoever planned may be killed and followed by another.
+        """
+        ...
+
+    def chunk(self, sweep: SweepId, number: int) -> SweepChunk | None:
+        """A piece that is not done."""
+        ...
+
+    def done(
+        self, chunk: SweepChunk, now: datetime, compared: float, found: int, seconds: float
+    ) -> None:
+        """A piece was searched."""
+        ...
+
+    def progress(self, sweep: SweepId) -> SweepProgress:
+        """How far a sweep has come."""
+        ...
+
+    def revive(self, sweep: SweepId) -> int:
+        """Give given-up pieces their attempts back; how many."""
+        ...
+
+    def close(self, sweep: SweepId, now: datetime) -> None:
+        """No late upload can join it any more; nothing happens while pieces are waiting."""
+        ...
+
+    def questions(self, sweep: Sweep, spaces: Sequence[str]) -> list[StoredEntry]:
+        """The entries in force that a sweep asks for."""
+        ...
+
+    def anything_new(self, after: int, upto: int, spaces: Sequence[str]) -> bool:
+        """Whether anything in force was added by some steps of the change log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Processes that claim pieces of work from the database: how many, and what each needs."""
+
+    size: int
+    cpus: float = 1.0
+    gpus: float = 0.0
+    batch: int = 1
+    """Pieces that a hand claims at a time: more than one fill a GPU."""
+
+
+class Executor(Protocol):
+    """Where a crew's processes run. It places them; what they do, the database says.
+
+    All run the same pure functions, ``screen_batch(items)`` and ``scan_chunk(chunk, index_file)``.
+    """
+
+    def start(self, crew: Crew) -> None:
+        """Place a crew."""
+        ...
+
+    def tend(self) -> int:
+        """Replace whoever has died; how many hands there are."""
+        ...
+
+    def stop(self) -> None:
+        """Have everybody end what they are at, and go."""
+        ...
+
+
 class Following(Protocol):
     """What a registered person is told of, and takes back item by item."""
 
@@ -1697,6 +1896,10 @@ class Unit(Protocol):
 
     @property
     def exchanges(self) -> Exchanges: ...
+    @property
+    def traces(self) -> Traces: ...
+    @property
+    def sweeps(self) -> Sweeps: ...
     @property
     def vault(self) -> Vault: ...
     @property

@@ -28,6 +28,7 @@ from services.desk import add_to as add_desk_to
 from services.exchanges import app as exchange_app
 from services.faces import add_to as add_faces_to
 from services.packs import app as packs_app
+from services.rescan import add_to as add_rescan_to
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ app.add_typer(exchange_app, name="exchange")
 add_faces_to(app)
 add_backups_to(app)
 add_desk_to(app, reviewers_app)
+add_rescan_to(app, bench_app)
 packs_app.command("calibrate")(calibrate)
 
 # Into a pipe or a file, lines are as long as they are; on a terminal they wrap.

@@ -16,7 +16,8 @@ from pipeline.domain.enrolment import FACE_TEXT, YEARS
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -108,7 +109,7 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=100_000_000, gt=0, description="Largest picture, in pixels.")
     max_side: int = Field(default=30_000, gt=0, description="Longest side, in pixels.")
     decoders: int = Field(
-        default_factory=_cores,
+        default_factory=cores,
         gt=0,
         description="Processes that decode uploads, for each service; by system: as many as cores.",
     )
@@ -129,6 +130,18 @@ class Settings(BaseSettings):
         le=30,
         description="Frames of an uploaded video to look at, a second; long ones are first looked"
         " at by their key frames. Registered videos are hashed frame by frame.",
+    )
+    backscan_days: int = Field(
+        default=90,
+        ge=0,
+        description="Days for which the hashes of screened uploads are kept, sealed, so that they"
+        " are found when somebody registers later; never faces. 0 keeps none.",
+    )
+    rescan_minutes: int = Field(
+        default=60,
+        ge=0,
+        description="How often workers look for earlier uploads of what was registered since, in"
+        " minutes; 0 leaves it to `consentry rescan`.",
     )
     appeal_days: int = Field(
         default=14, ge=0, description="Days for which media outlive a decision."

@@ -35,9 +35,11 @@ from pipeline.errors import Invalid, Misconfigured
 from pipeline.exchanges import Exchange
 from pipeline.gates import Gate
 from pipeline.indexes import Index
+from pipeline.indexes._sweep import QuestionFile, scan_chunk
 from pipeline.journeys.desk import Desk
 from pipeline.journeys.enrol_face import Office
 from pipeline.journeys.register_film import Filmer, Films
+from pipeline.journeys.rescan import Reach, Sweeper
 from pipeline.journeys.restore_index import LiveIndexes, Me, follow
 from pipeline.journeys.screen_film import Projector
 from pipeline.journeys.screen_upload import Screener
@@ -112,19 +114,15 @@ class World:
     copies: Callable[[], CopyEye]
     """What looks at whole pictures with copy-detection packs; the same way."""
 
-    def screener(self, live: LiveIndexes) -> Screener:
-        """A screener over this process's indexes."""
-        eye = Eye(
-            self.signals,
-            self.generic,
-            self.policy,
-            budget_of(self.settings.view_families),
-            wide_codes=self.settings.wide_codes,
-        )
+    def screener(self, live: LiveIndexes, *, remember: bool | None = None) -> Screener:
+        """A screener over this process's indexes.
+
+        ``remember`` says whether uploads leave their hashes; by the settings unless given.
+        """
         return Screener(
             self.store,
             live,
-            eye,
+            self._eye(),
             self.decode,
             self.policy,
             self.blobs,
@@ -132,6 +130,27 @@ class World:
             self.faces(),
             self.sketch,
             self.copies(),
+            remember=self.settings.backscan_days > 0 if remember is None else remember,
+        )
+
+    def _eye(self) -> Eye:
+        return Eye(
+            self.signals,
+            self.generic,
+            self.policy,
+            budget_of(self.settings.view_families),
+            wide_codes=self.settings.wide_codes,
+        )
+
+    @property
+    def reach(self) -> Reach:
+        """What earlier uploads are compared in, and within how many bits."""
+        return self._eye().reach
+
+    def sweeper(self, live: LiveIndexes) -> Sweeper:
+        """What searches earlier uploads, over this process's indexes."""
+        return Sweeper(
+            self.store, live, self.screener(live), self.reach, QuestionFile, scan_chunk, now
         )
 
     @property

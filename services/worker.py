@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from functools import partial
 import structlog
 
 from pipeline.errors import ConsentryError, Unavailable
+from pipeline.journeys import rescan
 from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.enrol_face import expire
 from pipeline.journeys.forget_again import list_erasures
@@ -76,6 +78,13 @@ def duties(world: World) -> list[Duty]:
     def expire_faces() -> int:
         return expire(world.store, world.blobs, now)
 
+    def keep_traces() -> int:
+        gone = rescan.expire(world.store, now, world.settings.backscan_days)
+        return gone + rescan.press(world.store, now)
+
+    def ask_earlier() -> int:
+        return int(rescan.ask(world.store, now, world.reach, "service:worker") is not None)
+
     def sweep() -> int:
         swept = sweep_orphans(world.store, world.blobs)
         with world.store.transaction() as unit:
@@ -95,6 +104,11 @@ def duties(world: World) -> list[Duty]:
         Duty("retire_media", 60.0, retire),
         Duty("expire_faces", 600.0, expire_faces),
         Duty("sweep", 600.0, sweep),
+        Duty("keep_traces", 60.0, keep_traces),
+        Duty("advance_rescans", 30.0, partial(rescan.advance, world.store, now)),
+    ] + [
+        Duty("rescan", 60.0 * world.settings.rescan_minutes, ask_earlier)
+        for _ in range(world.settings.rescan_minutes > 0)
     ]
 
 
@@ -117,6 +131,21 @@ def project(world: World, stop: threading.Event) -> None:
                         stop.wait(duty.every)
         except Exception as error:  # deliveries must go on, and this must come again
             log.error("worker.defect", duty="films", error=type(error).__name__)
+            stop.wait(5)
+
+
+def look_back(world: World, stop: threading.Event) -> None:
+    """Search earlier uploads until ``stop``: in a thread, for a piece can take seconds."""
+    rng = random.SystemRandom()
+    while not stop.is_set():
+        try:
+            with world.live("worker", wait=False) as live, closing(world.sweeper(live)) as sweeper:
+                duty = Duty("rescans", 1.0, partial(sweeper.work, lambda n: backoff(n, rng)))
+                while not stop.is_set():
+                    if not _try(duty):
+                        stop.wait(duty.every)
+        except Exception as error:  # deliveries must go on, and this must come again
+            log.error("worker.defect", duty="rescans", error=type(error).__name__)
             stop.wait(5)
 
 

@@ -18,6 +18,7 @@ ReceiptId = NewType("ReceiptId", UUID)
 NoticeId = NewType("NoticeId", UUID)
 ProcessId = NewType("ProcessId", UUID)
 ExchangeId = NewType("ExchangeId", UUID)
+SweepId = NewType("SweepId", UUID)
 
 EnrolmentId = NewType("EnrolmentId", UUID)
 GrantId = NewType("GrantId", UUID)

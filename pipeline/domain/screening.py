@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from pipeline.domain.evidence import Stretch, read_stretch
 from pipeline.domain.ids import CaseId, PlatformId, ScreeningId
 from pipeline.domain.media import Upload
 from pipeline.domain.policy import Match
+from pipeline.domain.trace import Trace
 from pipeline.errors import RefusalReason
 
 
@@ -145,3 +146,5 @@ class Screening:
     notes: tuple[str, ...] = ()
     case: CaseId | None = None
     progress: Progress | None = None
+    trace: Trace | None = field(default=None, repr=False, compare=False)
+    """What this upload leaves, to be found if somebody registers later; never read back."""

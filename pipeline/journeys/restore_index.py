@@ -65,6 +65,14 @@ class LiveIndexes:
         self._applied = -1
         self._heard = monotonic()
         self._change = threading.Lock()
+        self._listeners: list[Callable[[tuple[EntryId, ...] | None], None]] = []
+
+    def on_removal(self, tell: Callable[[tuple[EntryId, ...] | None], None]) -> None:
+        """Have somebody in this process who holds codes of their own told what to let go of.
+
+        Called before it is reported that nothing is held here any more; None means everything.
+        """
+        self._listeners.append(tell)
 
     @property
     def applied(self) -> int:
@@ -167,6 +175,8 @@ class LiveIndexes:
     def _let_go(self) -> None:
         if self._sharing is not None:
             self._sharing.let_go(lost=True)
+        for tell in self._listeners:
+            tell(None)
         self._indexes, self._applied = None, -1
         self._heard = self._monotonic()
 
@@ -186,6 +196,8 @@ class LiveIndexes:
                     self._add(unit, indexes, unit.registry.entries(change.entries))
                 else:
                     self._remove(indexes, change.entries)
+                    for tell in self._listeners:
+                        tell(change.entries)
                 after = change.seq
                 count += 1
                 if ours:

@@ -182,7 +182,7 @@ class Projector:
                 unit.screenings.add(answered)
                 unit.films.end(film.id)
                 unit.vault.shred(film.medium)
-                _tell(unit, answered, "screening.completed", self._clock())
+                tell_answer(unit, answered, "screening.completed", self._clock())
         for film in films:
             self._blobs.destroy(film.medium)
         return len(films)
@@ -414,12 +414,12 @@ class Projector:
                 if unit.films.early(film.id, documents):
                     early = replace(film, early=tuple(documents))
                     told = waiting(early, self._policy.version, self._live.applied)
-                    _tell(unit, told, "screening.early", self._clock())
+                    tell_answer(unit, told, "screening.early", self._clock())
 
         def end(unit: Unit, screening: Screening) -> None:
             if not (unit.films.end(film.id) and unit.jobs.done(job)):
                 raise Lost
-            _tell(unit, screening, "screening.completed", self._clock())
+            tell_answer(unit, screening, "screening.completed", self._clock())
 
         self.screen(film, file, progress, certain, end)
 
@@ -463,7 +463,7 @@ def clear_copy(chunks: Iterable[bytes]) -> Iterator[BinaryIO]:
         yield file
 
 
-def _tell(unit: Unit, screening: Screening, kind: str, now: datetime) -> None:
+def tell_answer(unit: Unit, screening: Screening, kind: str, now: datetime) -> None:
     """Keep an event for the platform, and the job that delivers it where it has an address."""
     event = Event(
         id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",

@@ -1,9 +1,9 @@
 """An upload is decoded, compared and judged; what a person must see becomes a case.
 
-Every upload gets an answer: clear, review, known, or a refusal by name. Nothing of a clear upload
-is kept but the fact that it was clear. Hits are believed only after the database has confirmed
-that their entries are in force at this moment, so that a withdrawal stops matches at once even
-where an index has not heard of it yet.
+Every upload gets an answer: clear, review, known, or a refusal by name. Of a clear upload is kept
+that it was clear and, for a while, its hashes (``domain.trace``). Hits are believed only after the
+database has confirmed that their entries are in force at this moment, so that a withdrawal stops
+matches at once even where an index has not heard of it yet.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,10 +29,11 @@ from pipeline.domain.ids import (
     uuid7,
 )
 from pipeline.domain.likeness import FACES
-from pipeline.domain.media import WHOLE, Media, Upload
+from pipeline.domain.media import WHOLE, Media, Turn, Upload
 from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Signals, pack_all
+from pipeline.domain.trace import Trace, in_all_turns
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
@@ -40,6 +41,7 @@ from pipeline.journeys.see import Eye, Found, Seen
 from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
+from pipeline.signals import SignalType
 
 _CHUNK = 1 << 20
 
@@ -77,6 +79,17 @@ class Subject:
     """What joins a person's bank if a case is upheld, where ``seen`` is not what says it."""
     held: tuple[MediaId, int] | None = None
     """The blob in which the upload lies sealed already, and its size."""
+    fingerprint: bytes | None = None
+    """The keyed digest of an earlier upload, whose ``digest`` nobody knows any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An upload of which only what it left is there: how it was answered, and its codes."""
+
+    screening: Screening
+    fingerprint: bytes
+    codes: tuple[Signals, ...] = field(repr=False)
 
 
 class Screener:
@@ -94,15 +107,18 @@ class Screener:
         faces: FaceEye,
         sketch: Callable[[bytes], Media] | None = None,
         copies: CopyEye | None = None,
+        *,
+        remember: bool = False,
     ) -> None:
         """``sketch`` decodes large pictures at a fraction of their size, for a quick first look.
 
-        ``copies`` looks with copy-detection packs; most deployments have none.
+        ``copies`` looks with copy-detection packs; most deployments have none. With ``remember``
+        an upload leaves its hashes, so that it is found if somebody registers later.
         """
         self._store, self._live, self._eye = store, live, eye
         self._ledger = Ledger(store)
         self._decode, self._policy, self._blobs = decode, policy, blobs
-        self._clock, self._faces = clock, faces
+        self._clock, self._faces, self._remember = clock, faces, remember
         self._copies = copies if copies is not None else CopyEye((), policy)
         # Small faces need every pixel there is.
         self._sketch = sketch if sketch is not None and not faces.spaces else decode
@@ -111,6 +127,11 @@ class Screener:
     def faces(self) -> FaceEye:
         """What looks at faces."""
         return self._faces
+
+    @property
+    def signals(self) -> tuple[SignalType, ...]:
+        """What is computed of an upload."""
+        return self._eye.signals
 
     def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
         """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
@@ -196,6 +217,7 @@ class Screener:
             bytes=len(subject.body) if subject.body is not None else None,
             mime=subject.mime,
             notes=subject.seen.notes + subject.faces.notes + ("truncated",) * truncated,
+            trace=Trace(subject.digest, subject.seen.own) if self._remember else None,
         )
 
         def believed(unit: Unit) -> tuple[Hit, ...]:
@@ -212,6 +234,49 @@ class Screener:
         with self._store.transaction() as unit:
             return self.conclude(unit, base, subject, believed, began, truncated=truncated)
 
+    def screen_again(self, unit: Unit, earlier: Earlier) -> Screening | None:
+        """Screen an earlier upload by what it left, as if it had just arrived.
+
+        What its cases rest on already counts no more. None when there is nothing new to say:
+        then nothing is recorded. Raises ``IndexNotReady``.
+        """
+        began, received, was = time.perf_counter(), self._clock(), earlier.screening
+        asked = tuple(_turned(signals) for signals in earlier.codes)
+        seen = Seen(asked, earlier.codes, ("rescan",))
+        answer = self._ask(seen)
+        subject = Subject(
+            was.upload, was.form, b"", seen, mime=was.mime, fingerprint=earlier.fingerprint
+        )
+        base = Screening(
+            id=ScreeningId(self._fresh(received)),
+            platform=was.platform,
+            upload=replace(was.upload, uploader=None),
+            form=Form.HASHES,
+            verdict=Verdict.CLEAR,
+            policy=self._policy.version,
+            index_seq=answer.sequence,
+            received_at=received,
+            milliseconds=0.0,
+            notes=seen.notes + ("truncated",) * answer.found.truncated,
+        )
+
+        def believed(unit: Unit) -> tuple[Hit, ...]:
+            owners = unit.registry.owners(answer.found.entries)
+            hits = self._eye.believe(unit, seen, answer.found, owners)
+            if not hits or unit.cases.guarded(earlier.fingerprint):
+                return ()
+            known = unit.cases.entries_of_upload(
+                was.platform, was.upload.content_id, earlier.fingerprint,
+                {hit.entry for hit in hits},
+            )  # fmt: skip
+            return without(hits, known)
+
+        if not answer.found.entries:
+            return None
+        truncated = answer.found.truncated
+        answered = self.conclude(unit, base, subject, believed, began, truncated=truncated)
+        return None if answered.verdict is Verdict.CLEAR else answered
+
     def conclude(
         self,
         unit: Unit,
@@ -227,15 +292,19 @@ class Screener:
         ``believed`` is asked behind the upload's lock: only entries that are in force now count,
         and none that was dismissed for this very upload.
         """
-        fingerprint = unit.vault.fingerprint(subject.digest)
+        fingerprint = subject.fingerprint or unit.vault.fingerprint(subject.digest)
         unit.cases.lock_upload(base.platform, subject.upload.content_id, fingerprint)
         hits = believed(unit)
         hits = without(hits, unit.cases.dismissed(fingerprint, {hit.entry for hit in hits}))
         decision = self._judge(unit, hits, truncated)
+        earlier = subject.fingerprint is not None
         if isinstance(decision, Clear):
-            return self._record(unit, base, began)
+            return base if earlier else self._record(unit, base, began)
         base = replace(base, upload=subject.upload)
         if isinstance(decision, Known):
+            content_id = subject.upload.content_id
+            if earlier and unit.screenings.answered(decision.case, base.platform, content_id):
+                return base
             return self._answer_known(unit, base, decision, began)
         return self._open_case(unit, base, decision, subject, fingerprint, began)
 
@@ -355,6 +424,7 @@ class Screener:
             case=known.case,
             matches=tuple(Answer.of(match, known.case) for match in known.matches),
             milliseconds=_since(began),
+            trace=None,  # it was found
         )
         sequence = unit.audit.append(
             f"platform:{screening.platform}",
@@ -404,6 +474,16 @@ class Screener:
     @staticmethod
     def _fresh(now: datetime) -> Any:
         return uuid7(now, secrets.token_bytes(10))
+
+
+def _turned(signals: Signals) -> Signals:
+    """One picture's code as it was, then as it would be in the seven other ways to lay it."""
+    if signals.space.width != 256 or signals.space.name != "pdq":
+        return signals
+    codes = in_all_turns(signals.codes)
+    views = tuple(replace(view, turn=turn) for turn in Turn for view in signals.views)
+    quality = np.tile(signals.quality, len(Turn))
+    return Signals(signals.space, codes.reshape(-1, codes.shape[-1]), quality, views)
 
 
 def _granted(unit: Unit, screening: Screening, matches: Sequence[Match]) -> tuple[Match, ...]:

@@ -19,7 +19,7 @@ from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import SLOTS, EntryId, ItemId, entry_of, slot_of
 from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
 from pipeline.domain.policy import Policy
-from pipeline.domain.signal import Metric, Signals, unpack
+from pipeline.domain.signal import Metric, Signals, Space, unpack
 from pipeline.domain.witness import Witness, asks_wide, candidates, decide
 from pipeline.indexes import Hits
 from pipeline.journeys.align_features import NOBODY, Nominated, alignments, hit_of, nominated
@@ -90,6 +90,19 @@ class Eye:
         # A policy finds these by reading all its rules, and every upload asks for them.
         self._near = {name: policy.radius(name) for name in names}
         self._wide = {name: policy.wide(name) for name in names}
+
+    @property
+    def reach(self) -> dict[Space, tuple[float, float]]:
+        """Within how many bits each Hamming signal that finds by itself is asked: near and wide.
+
+        A signal without a wide radius is asked within the near one alone.
+        """
+        found = {}
+        for signal in self.signals:
+            near, wide = self._near[signal.space.name], self._wide[signal.space.name]
+            if near is not None and signal.space.metric is Metric.HAMMING:
+                found[signal.space] = (near, max(near, wide or 0))
+        return found
 
     def look(self, frames: Sequence[Frame]) -> Seen:
         """Compute everything that is asked of an upload; codes that say nothing are left out."""

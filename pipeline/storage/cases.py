@@ -42,6 +42,27 @@ class PgCases:
         for what in sorted((f"content|{platform}|{content_id}", f"print|{fingerprint.hex()}")):
             self._queries.one("upload_lock", what=what)
 
+    def entries_of_upload(
+        self,
+        platform: PlatformId,
+        content_id: str,
+        fingerprint: bytes,
+        entries: Iterable[EntryId],
+    ) -> set[EntryId]:
+        """See the port."""
+        rows = self._queries.all(
+            "case_entries_of_upload",
+            platform=platform,
+            content_id=content_id,
+            fingerprint=fingerprint,
+            entries=sorted(entries),
+        )
+        return {EntryId(row["entry"]) for row in rows}
+
+    def guarded(self, fingerprint: bytes) -> bool:
+        """See the port."""
+        return self._queries.one("upload_guarded", fingerprint=fingerprint) is not None
+
     def undecided_for(
         self, platform: PlatformId, content_id: str, fingerprint: bytes
     ) -> CaseId | None:

@@ -6,7 +6,7 @@ its number of rows and their digest. What opened or joined a case has a record o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -19,25 +19,32 @@ from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.errors import RefusalReason
 from pipeline.storage import Queries
 from pipeline.storage.audit import screenings_digest
+from pipeline.storage.traces import Days
 
 
 class PgScreenings:
     """See ``pipeline.ports.Screenings``."""
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+    def __init__(self, queries: Queries, days: Days) -> None:
+        self._queries, self._days = queries, days
 
     def add(self, screening: Screening, *, audited: int | None = None) -> None:
         """See the port."""
         self._queries.run("screening_add", **_row(screening, audited))
+        if left := self._days.sealed([screening]):
+            self._queries.run("trace_add", **left[0])
 
     def add_all(self, screenings: Sequence[Screening]) -> None:
         """Answers that a batch of the audit trail will cover, all or none of them."""
-        if len(screenings) == 1:
-            self.add(screenings[0])
-        else:
-            # Outside a transaction psycopg sends these as one, which the server keeps or drops.
+        left = self._days.sealed(screenings)
+        if len(screenings) == 1 and not left:
+            self._queries.run("screening_add", **_row(screenings[0], None))
+            return
+        # One pipeline, one way to the server: it keeps all of it or nothing.
+        with self._queries.connection.pipeline(), self._queries.connection.transaction():
             self._queries.many("screening_add", [_row(one, None) for one in screenings])
+            if left:
+                self._queries.many("trace_add", left)
 
     def get(
         self, screening: ScreeningId, platform: PlatformId, *, lock: bool = False
@@ -76,6 +83,18 @@ class PgScreenings:
             )
             for row in rows
         ]
+
+    def of(self, ids: Iterable[ScreeningId]) -> dict[ScreeningId, Screening]:
+        """See the port."""
+        rows = self._queries.all("screenings_of", ids=list(ids))
+        return {row["id"]: _screening(row) for row in rows}
+
+    def answered(self, case: CaseId, platform: PlatformId, content_id: str) -> bool:
+        """See the port."""
+        row = self._queries.one(
+            "screening_answered", case=case, platform=platform, content_id=content_id
+        )
+        return row is not None
 
     def mentions(self, case: CaseId, platform: PlatformId) -> bool:
         """See the port."""

@@ -28,6 +28,8 @@ from pipeline.ports import (
     Registry,
     Reviewers,
     Screenings,
+    Sweeps,
+    Traces,
     Unit,
     Vault,
     Visits,
@@ -54,6 +56,7 @@ from pipeline.storage.platforms import PgPlatforms
 from pipeline.storage.registry import PgFollowers, PgRegistry
 from pipeline.storage.reviewers import PgReviewers
 from pipeline.storage.screenings import PgScreenings
+from pipeline.storage.traces import Days, PgSweeps, PgTraces
 from pipeline.storage.vault import PgVault, Secrets
 from pipeline.storage.visits import PgVisits
 from pipeline.storage.withdrawals import PgWithdrawals
@@ -62,7 +65,9 @@ from pipeline.storage.withdrawals import PgWithdrawals
 class PgUnit:
     """See ``pipeline.ports.Unit``."""
 
-    def __init__(self, connection: Connection, keyring: KeyRing, secrets: Secrets) -> None:
+    def __init__(
+        self, connection: Connection, keyring: KeyRing, secrets: Secrets, days: Days
+    ) -> None:
         queries = Queries(connection)
         vault = PgVault(queries, keyring, secrets)
         self.queries = queries
@@ -74,7 +79,9 @@ class PgUnit:
         self.features: LocalFeatures = PgFeatures(queries)
         self.followers: Followers = PgFollowers(queries)
         self.cases: Cases = PgCases(queries)
-        self.screenings: Screenings = PgScreenings(queries)
+        self.screenings: Screenings = PgScreenings(queries, days)
+        self.traces: Traces = PgTraces(queries, vault)
+        self.sweeps: Sweeps = PgSweeps(queries)
         self.films: Films = PgFilms(queries)
         self.media: MediaStore = PgMedia(queries)
         self.jobs: Jobs = PgJobs(queries)
@@ -97,14 +104,15 @@ class PgStore:
 
     def __init__(self, database: Database, keyring: KeyRing, secrets: Secrets) -> None:
         self._database, self._keyring, self._secrets = database, keyring, secrets
+        self._days = Days(database, keyring, secrets)
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Iterator[Unit]:
         """See the port."""
         with self._database.transaction(snapshot=snapshot) as connection:
-            yield PgUnit(connection, self._keyring, self._secrets)
+            yield PgUnit(connection, self._keyring, self._secrets, self._days)
 
     def record(self, screenings: Sequence[Screening]) -> None:
         """See the port."""
         with self._database.connection() as connection:
-            PgScreenings(Queries(connection)).add_all(screenings)
+            PgScreenings(Queries(connection), self._days).add_all(screenings)

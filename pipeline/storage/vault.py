@@ -76,6 +76,12 @@ def _private(key: str) -> Ed25519PrivateKey:
         raise Invalid("this is not a private key as `consentry vouch` makes them") from None
 
 
+def sealed_by(key: bytes, owner: UUID, column: str, clear: bytes) -> bytes:
+    """Version byte, 12 bytes of nonce, AES-256-GCM ciphertext with its 16-byte tag."""
+    nonce = secrets.token_bytes(_NONCE)
+    return bytes((_VERSION,)) + nonce + AESGCM(key).encrypt(nonce, clear, _bound(owner, column))
+
+
 class Secrets:
     """What a deployment keeps for good: its fingerprint key, pepper and signing key.
 
@@ -186,9 +192,7 @@ class PgVault:
 
     def seal(self, owner: KeyOwner, column: str, clear: bytes) -> bytes:
         """Version byte, 12 bytes of nonce, AES-256-GCM ciphertext with its 16-byte tag."""
-        nonce = secrets.token_bytes(_NONCE)
-        sealed = AESGCM(self.key(owner)).encrypt(nonce, clear, _bound(owner, column))
-        return bytes((_VERSION,)) + nonce + sealed
+        return sealed_by(self.key(owner), owner, column, clear)
 
     def unseal(self, owner: KeyOwner, column: str, sealed: bytes) -> bytes:
         """The clear bytes; ``Tampered`` when they are not what was sealed there.
