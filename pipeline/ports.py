@@ -1328,6 +1328,18 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Appealed:
+    """A decision that somebody wants to be made again, and what came of that."""
+
+    case: CaseId
+    """The case that was decided first."""
+    side: Side
+    made_at: datetime
+    state: State
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A platform that was asked to take something down, and when it confirmed that it knows."""
 
@@ -1676,6 +1688,10 @@ class Following(Protocol):
         """What platforms say they did with the uploads of upheld cases, oldest first."""
         ...
 
+    def appeals(self, cases: Sequence[CaseId]) -> list[Appealed]:
+        """What was said against decisions, oldest first."""
+        ...
+
     def repeats(self, cases: Sequence[CaseId]) -> list[Repeat]:
         """What was known at once because of upheld cases."""
         ...
@@ -1745,6 +1761,30 @@ class Notices(Protocol):
 
     def destroyed(self, notice: NoticeId, now: datetime) -> None:
         """What it said is gone."""
+        ...
+
+
+class Answers(Protocol):
+    """What was answered to messages, for whoever lost it and asks again; gone with the person."""
+
+    def alone(self, message: bytes) -> None:
+        """Let one transaction at a time answer this message."""
+        ...
+
+    def keep(self, person: PersonId, message: bytes, answer: bytes, until: datetime) -> None:
+        """Keep an answer, locked by its message (32 bytes, kept nowhere) and under her key."""
+        ...
+
+    def get(self, message: bytes, now: datetime) -> bytes | None:
+        """What was answered to this message."""
+        ...
+
+    def forget(self, person: PersonId) -> None:
+        """Destroy what was answered to her."""
+        ...
+
+    def purge(self, now: datetime) -> int:
+        """Remove what can be asked for no more; how many."""
         ...
 
 
@@ -1938,6 +1978,8 @@ class Unit(Protocol):
     def following(self) -> Following: ...
     @property
     def visits(self) -> Visits: ...
+    @property
+    def answers(self) -> Answers: ...
     @property
     def notices(self) -> Notices: ...
     @property

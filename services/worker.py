@@ -73,6 +73,8 @@ def duties(world: World) -> list[Duty]:
 
     def retire() -> int:
         window = world.desk.appeal_window
+        with world.store.transaction() as unit:
+            unit.answers.purge(now())
         return retire_due(world.store, world.blobs, now) + retire_notices(world.store, now, window)
 
     def expire_faces() -> int:

@@ -72,6 +72,8 @@ def _open(
         raise Conflict(f"this case was not {_AGAINST[side]}; there is nothing to appeal against")
     if now - earlier.verdict.at > desk.appeal_window:
         raise Conflict("the time in which this decision could be appealed against has passed")
+    if any(one.state is State.OVERTURNED for one in unit.following.appeals([about])):
+        raise Conflict("somebody else has decided again already; look at your case")
     case = fresh_case(now)
     unit.cases.open(case, now, kind=CaseKind.APPEAL, about=about)
     owner = platform or person

@@ -11,9 +11,10 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from uuid import UUID
 
 from pipeline.domain import photos as quality
 from pipeline.domain import voucher as vouchers
@@ -43,6 +44,7 @@ from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Signals, pack_all, rows_of, split_all, unpack
 from pipeline.domain.voucher import Voucher
 from pipeline.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Refused
+from pipeline.journeys.answer_again import Answer, answered, answered_in, keep
 from pipeline.journeys.register import join
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see_faces import signals_of
@@ -112,11 +114,13 @@ def submit(
     voucher: Voucher | None = None,
     actor: str = "person",
     least: int = LEAST,
+    message: bytes | None = None,
 ) -> Submitted:
     """Ask for a face to be recognised. ``person`` is None for somebody new.
 
     ``consented_to`` is the version of the text that the person was shown and explicitly agreed
-    to, for templates alone. Photos are (name, bytes); they are kept nowhere. Raises
+    to, for templates alone. Photos are (name, bytes); they are kept nowhere. ``message`` stands
+    for what her device sent (``answer_again``): sent twice it is one request. Raises
     ``PhotosRefused`` with what to do, ``Invalid`` for another text than today's, ``Denied`` for a
     voucher that proves nothing.
     """
@@ -136,6 +140,9 @@ def submit(
     consent = Consent(Purpose.FACE, consented_to).to(ConsentState.GIVEN, now)
     closed: list[MediaId] = []
     with office.store.transaction() as unit:
+        told = answered_in(unit, office.clock, message)
+        if told is not None:
+            return _submitted(told)
         unit.enrolments.alone()
         if given is not None:
             person = join(unit, given, digest, consent)
@@ -175,16 +182,33 @@ def submit(
         if enrolment.state is EnrolmentState.APPROVED and voucher is not None:
             vouched = f"organisation:{voucher.organisation}"
             unit.audit.append(vouched, "enrolment.approved", f"enrolment:{enrolment.id}", {})
+        done = Submitted(
+            enrolment.id,
+            enrolment.state,
+            outcomes,
+            given.case_number if given else None,
+            given.pin if given else None,
+            given.recovery if given else None,
+        )
+        keep(
+            unit, office.clock, person, message, {**asdict(done), "enrolment": str(done.enrolment)}
+        )
     for medium in closed:
         office.blobs.destroy(medium)
-    return Submitted(
-        enrolment.id,
-        enrolment.state,
-        outcomes,
-        given.case_number if given else None,
-        given.pin if given else None,
-        given.recovery if given else None,
-    )
+    return done
+
+
+def submitted(store: Store, clock: Clock, message: bytes) -> Submitted | None:
+    """What was answered to this message already, where its answer may have been lost."""
+    earlier = answered(store, clock, message)
+    return None if earlier is None else _submitted(earlier)
+
+
+def _submitted(answer: Answer) -> Submitted:
+    told = dict(answer)
+    enrolment, state = EnrolmentId(UUID(told.pop("enrolment"))), EnrolmentState(told.pop("state"))
+    outcomes = tuple(Outcome(**outcome) for outcome in told.pop("outcomes"))
+    return Submitted(enrolment, state, outcomes, **told)
 
 
 def approve(

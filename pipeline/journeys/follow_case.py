@@ -1,23 +1,28 @@
 """A registered person reads what became of each thing she registered.
 
 Until a person has decided, she learns that something is being looked at, and nothing else: not
-where it was, not how much it resembles hers. A platform is named only once a reviewer has upheld
-the case, so that nobody can use a registration to look for somebody.
+where it was, not how much it resembles hers. A platform is named only once a reviewer has decided
+that it must go, so that nobody can use a registration to look for somebody.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
-from pipeline.domain.case import Ground, State
-from pipeline.domain.ids import ItemId, PersonId
-from pipeline.ports import Store
+from pipeline.domain.case import UNDECIDED, Ground, State
+from pipeline.domain.ids import CaseId, ItemId, PersonId
+from pipeline.journeys.desk import Desk
+from pipeline.ports import Appealed, Asked, Finding, Repeat
+
+_Told = TypeVar("_Told", Appealed, Asked, Repeat)
 
 
 class What(StrEnum):
-    """What can happen to an item."""
+    """What can happen to an item; of the same moment, in this order."""
 
     RECEIVED = "received"
     """Its codes were registered."""
@@ -29,14 +34,26 @@ class What(StrEnum):
     """Something that may be a copy waits for a person's decision."""
     UPHELD = "upheld"
     """A person decided that it is a copy and must go."""
+    REPORTED = "reported"
+    """A person decided that it must go and reported it, as the law asks."""
+    LEFT = "left"
+    """A person decided that what was found stays where it is."""
+    OBJECTED = "objected"
+    """She objected to that."""
+    CONTESTED = "contested"
+    """Whoever uploaded it objected to its removal."""
+    STANDS = "stands"
+    """Somebody else looked again, and the decision stands."""
+    MUST_GO = "must_go"
+    """Somebody else looked again: it must go after all."""
+    MAY_STAY = "may_stay"
+    """Somebody else looked again: it was no copy that must go, after all."""
     ASKED = "asked"
     """A platform was asked to take it down."""
     CONFIRMED = "confirmed"
     """The platform has confirmed that the demand arrived."""
     REFUSED_AGAIN = "refused_again"
     """A further copy was recognised at once."""
-    LEFT = "left"
-    """A person decided that what was found stays where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,30 @@ class Happening:
     count: int = 1
 
 
+class Next(StrEnum):
+    """What comes next, the most important of all that is open about an item."""
+
+    DECISION = "decision"
+    """A person decides."""
+    OBJECTION = "objection"
+    """She can object to a decision."""
+    ANSWERED = "answered"
+    """What was found was decided."""
+    STOPPED = "stopped"
+    """What was found must go, and a further copy of it is stopped at once."""
+    NOTHING = "nothing"
+    """Nothing has been found so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A decision that she can object to, and until when."""
+
+    case: CaseId
+    until: datetime
+    ground: Ground | None
+
+
 @dataclass(frozen=True, slots=True)
 class Followed:
     """One item, and what happened to it, oldest first."""
@@ -58,6 +99,8 @@ class Followed:
     kind: str
     """``picture``, ``clip`` or ``face``."""
     happenings: tuple[Happening, ...]
+    next: Next
+    objections: tuple[Open, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -65,54 +108,131 @@ class Followed:
         return any(one.what is What.ACTIVE for one in self.happenings)
 
     @property
-    def added_at(self) -> datetime:
-        """When it was registered."""
-        return self.happenings[0].at
-
-    @property
     def quiet(self) -> bool:
         """Whether nothing has been found so far."""
-        return all(
-            one.what in (What.RECEIVED, What.ACTIVE, What.WAITING) for one in self.happenings
-        )
+        return self.next is Next.NOTHING
 
 
-def follow_case(store: Store, person: PersonId) -> tuple[Followed, ...]:
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """A case that rests on an item, with all that followed from it."""
+
+    finding: Finding
+    appeals: tuple[Appealed, ...]
+    asked: tuple[Asked, ...]
+    repeats: tuple[Repeat, ...]
+
+    @property
+    def overturned(self) -> bool:
+        return any(one.state is State.OVERTURNED for one in self.appeals)
+
+    @property
+    def known(self) -> bool:
+        """Whether a repeat of it is answered at once."""
+        wanted = State.DISMISSED if self.overturned else State.UPHELD
+        return self.finding.state is wanted
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a person must still decide, about it or about what was said against that."""
+        appealed = any(one.side in _SIDES and one.state in UNDECIDED for one in self.appeals)
+        return self.finding.state in UNDECIDED or appealed
+
+    def objection(self, now: datetime, window: timedelta) -> Open | None:
+        """Whether she can object: once, in time, to what nobody has turned round yet."""
+        at = self.finding.decided_at
+        if self.finding.state is not State.DISMISSED or at is None or self.overturned:
+            return None
+        if any(one.side == "registered" for one in self.appeals) or now - at > window:
+            return None
+        return Open(self.finding.case, at + window, self.finding.ground)
+
+    def lines(self) -> Iterator[Happening]:
+        """What she is told of it."""
+        finding = self.finding
+        if finding.state in UNDECIDED:
+            yield Happening(What.UNDER_REVIEW, finding.opened_at)
+            return
+        if finding.decided_at is None:  # it was withdrawn: nothing was decided
+            return
+        first = _FIRST[finding.state]
+        ground = finding.ground if first is What.LEFT else None
+        yield Happening(first, finding.decided_at, ground=ground)
+        for told in self.asked:
+            yield Happening(What.ASKED, told.asked_at, told.platform)
+            if told.confirmed_at:
+                yield Happening(What.CONFIRMED, told.confirmed_at, told.platform)
+        for again in self.repeats:
+            yield Happening(What.REFUSED_AGAIN, again.last_at, again.platform, count=again.count)
+        yield from self._appealed()
+
+    def _appealed(self) -> Iterator[Happening]:
+        turned = What.MUST_GO if self.finding.state is State.DISMISSED else What.MAY_STAY
+        for one in self.appeals:
+            # A third person whom we asked ourselves is spoken of where that changed something.
+            if one.side in _SIDES:
+                yield Happening(_SIDES[one.side], one.made_at)
+            if one.decided_at is None:
+                continue
+            if one.state is State.OVERTURNED:
+                yield Happening(turned, one.decided_at)
+            elif one.state is State.STANDS and one.side in _SIDES:
+                yield Happening(What.STANDS, one.decided_at)
+
+
+_FIRST = {
+    State.UPHELD: What.UPHELD,
+    State.REPORTED: What.REPORTED,
+    State.DISMISSED: What.LEFT,
+}
+_SIDES = {"registered": What.OBJECTED, "uploader": What.CONTESTED}
+_ORDER = {what: place for place, what in enumerate(What)}
+
+
+def follow_case(desk: Desk, person: PersonId) -> tuple[Followed, ...]:
     """All that this person has registered, oldest first."""
-    with store.transaction(snapshot=True) as unit:
+    now = desk.clock()
+    with desk.store.transaction(snapshot=True) as unit:
         items = unit.following.items(person)
         found = unit.following.findings(person)
-        upheld = sorted({one.case for one in found if one.state == State.UPHELD}, key=str)
-        takedowns = unit.following.takedowns(upheld)
-        repeats = unit.following.repeats(upheld)
+        decided = sorted({one.case for one in found if one.state in _FIRST}, key=str)
+        appeals = unit.following.appeals(decided)
+        asked = unit.following.takedowns(decided)
+        repeats = unit.following.repeats(decided)
     followed = []
     for item in items:
-        lines = [Happening(What.RECEIVED, item.added_at)]
-        lines.append(Happening(What.ACTIVE if item.active else What.WAITING, item.added_at))
-        later: list[Happening] = []
-        for one in found:
-            if one.item != item.item:
-                continue
-            if one.state == State.UPHELD:
-                assert one.decided_at is not None
-                later.append(Happening(What.UPHELD, one.decided_at))
-                for told in takedowns:
-                    if told.case == one.case:
-                        later.append(Happening(What.ASKED, told.asked_at, told.platform))
-                        if told.confirmed_at:
-                            later.append(
-                                Happening(What.CONFIRMED, told.confirmed_at, told.platform)
-                            )
-                later += [
-                    Happening(What.REFUSED_AGAIN, again.last_at, again.platform, count=again.count)
-                    for again in repeats
-                    if again.case == one.case
-                ]
-            elif one.state == State.DISMISSED:
-                assert one.decided_at is not None
-                later.append(Happening(What.LEFT, one.decided_at, ground=one.ground))
-            elif one.state != State.WITHDRAWN:
-                later.append(Happening(What.UNDER_REVIEW, one.opened_at))
-        lines += sorted(later, key=lambda line: line.at)
-        followed.append(Followed(item.item, item.kind, tuple(lines)))
+        stories = [
+            _Story(one, _of(one, appeals), _of(one, asked), _of(one, repeats))
+            for one in found
+            if one.item == item.item and one.state is not State.WITHDRAWN
+        ]
+        lines = [
+            Happening(What.RECEIVED, item.added_at),
+            Happening(What.ACTIVE if item.active else What.WAITING, item.added_at),
+            *sorted((line for story in stories for line in story.lines()), key=_place),
+        ]
+        objections = tuple(
+            may for story in stories if (may := story.objection(now, desk.appeal_window))
+        )
+        followed.append(
+            Followed(item.item, item.kind, tuple(lines), _next(stories, objections), objections)
+        )
     return tuple(followed)
+
+
+def _next(stories: list[_Story], objections: tuple[Open, ...]) -> Next:
+    if not stories:
+        return Next.NOTHING
+    if any(story.undecided for story in stories):
+        return Next.DECISION
+    if objections:
+        return Next.OBJECTION
+    return Next.STOPPED if any(story.known for story in stories) else Next.ANSWERED
+
+
+def _place(line: Happening) -> tuple[datetime, int]:
+    return line.at, _ORDER[line.what]
+
+
+def _of(finding: Finding, told: Iterable[_Told]) -> tuple[_Told, ...]:
+    return tuple(one for one in told if one.case == finding.case)

@@ -68,6 +68,13 @@ class Status:
     confirmed_at: datetime | None
     held: bool
     """Whether name and contact are still held."""
+    turned_at: datetime | None = None
+    """When somebody else decided the opposite."""
+
+    @property
+    def must_go(self) -> bool:
+        """What the first decision says."""
+        return self.state in (State.UPHELD, State.REPORTED)
 
 
 def give(store: Store, clock: Clock, platform: str, notice: Notice) -> Receipt:
@@ -129,6 +136,7 @@ def follow(store: Store, code: str) -> Status:
         case = unit.cases.get(found.case)
         assert case is not None  # a notice's case is opened with it
         asked = unit.following.takedowns([found.case])
+        appeals = unit.following.appeals([found.case])
     told = asked[0] if asked else None
     decided = case.verdict if case.state not in UNDECIDED else None
     return Status(
@@ -140,6 +148,7 @@ def follow(store: Store, code: str) -> Status:
         told_at=told.asked_at if told else None,
         confirmed_at=told.confirmed_at if told else None,
         held=found.sealed is not None,
+        turned_at=next((one.decided_at for one in appeals if one.state is State.OVERTURNED), None),
     )
 
 

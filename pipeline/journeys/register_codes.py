@@ -7,7 +7,7 @@ name, codes are sealed under her key, and nothing else is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -18,6 +18,7 @@ from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import PersonId
 from pipeline.domain.signal import Signals
 from pipeline.errors import Conflict, Invalid
+from pipeline.journeys.answer_again import Answer, answered, answered_in, keep
 from pipeline.journeys.register import add_item, join
 from pipeline.journeys.register_film import add_film, telling
 from pipeline.journeys.sign_in import Credentials, new_credentials
@@ -110,14 +111,22 @@ def register_codes(
     gauge: Gauge,
     items: Sequence[Still | Clip],
     consent_text: str,
+    message: bytes | None = None,
 ) -> Joined:
-    """A new person with the items that can be protected; ``Invalid`` when there is none."""
+    """A new person with the items that can be protected; ``Invalid`` when there is none.
+
+    ``message`` stands for what her device sent (``answer_again``): sent twice it is one person.
+    """
     judged = [gauge.judge(checked(item, gauge)) for item in items]
     if all(found is None for _, found in judged):
         raise Invalid("none of these can be protected; choose others and try again")
     given = new_credentials()
     digest = pins.digest(given.pin)
+    fates = tuple(fate for fate, _ in judged)
     with store.transaction() as unit:
+        earlier = answered_in(unit, clock, message)
+        if earlier is not None:
+            return _joined(earlier)
         consent = Consent(Purpose.HASHES, consent_text).to(ConsentState.GIVEN, clock())
         person = join(unit, given, digest, consent)
         added = _add(unit, person, gauge, [found for _, found in judged])
@@ -127,22 +136,44 @@ def register_codes(
             f"person:{person}",
             {"items": added, "consent": consent_text},
         )
-    return Joined(given, tuple(fate for fate, _ in judged))
+        keep(unit, clock, person, message, {**asdict(given), "fates": fates})
+    return Joined(given, fates)
+
+
+def registered(store: Store, clock: Clock, message: bytes) -> Joined | None:
+    """What was answered to this message already, where its answer may have been lost."""
+    earlier = answered(store, clock, message)
+    return None if earlier is None else _joined(earlier)
+
+
+def _joined(answer: Answer) -> Joined:
+    given = Credentials(answer["case_number"], answer["pin"], answer["recovery"])
+    return Joined(given, tuple(Fate(fate) for fate in answer["fates"]))
 
 
 def add_codes(
-    store: Store, gauge: Gauge, person: PersonId, items: Sequence[Still | Clip]
+    store: Store,
+    clock: Clock,
+    gauge: Gauge,
+    person: PersonId,
+    items: Sequence[Still | Clip],
+    message: bytes | None = None,
 ) -> tuple[Fate, ...]:
     """More items for somebody who is registered; raises ``Conflict`` when she has left."""
     judged = [gauge.judge(checked(item, gauge)) for item in items]
+    fates = tuple(fate for fate, _ in judged)
     with store.transaction() as unit:
+        earlier = answered_in(unit, clock, message)
+        if earlier is not None:
+            return tuple(Fate(fate) for fate in earlier["fates"])
         if not unit.registry.hold(person):
             raise Conflict("this case has been withdrawn; nothing can be added to it")
         if len(unit.following.items(person)) + len(items) > MOST_ITEMS:
             raise Invalid(f"one case has at most {MOST_ITEMS} items")
         added = _add(unit, person, gauge, [found for _, found in judged])
         unit.audit.append("person", "items.added", f"person:{person}", {"items": added})
-    return tuple(fate for fate, _ in judged)
+        keep(unit, clock, person, message, {"fates": fates})
+    return fates
 
 
 def checked(item: Still | Clip, gauge: Gauge) -> Still | Clip:

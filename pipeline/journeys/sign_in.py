@@ -77,6 +77,7 @@ def sign_in(
         raise Denied("this case number and PIN do not belong together; check both and try again")
     with store.transaction() as unit:
         unit.attempts.cleared(subject)
+        unit.answers.forget(known.id)  # she has her numbers
     return known.id
 
 
@@ -97,6 +98,7 @@ def recover(store: Store, pins: Pins, recovery: str) -> Credentials:
         unit.registry.set_credentials(person, digest, recovery_print(unit.vault.fingerprint, fresh))
         for share in range(SHARES):
             unit.attempts.cleared(unit.vault.fingerprint(b"pin|%d|" % share + case_number.encode()))
+        unit.answers.forget(person)
         unit.audit.append("person", "person.recovered", f"person:{person}", {})
     return Credentials(case_number, pin, fresh)
 

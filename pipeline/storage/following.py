@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipeline.domain.action import ActionKind
 from pipeline.domain.case import Ground, State
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
-from pipeline.ports import Acted, Asked, Finding, Item, Repeat
+from pipeline.ports import Acted, Appealed, Asked, Finding, Item, Repeat
 from pipeline.storage import Queries
 
 
@@ -47,6 +47,15 @@ class PgFollowing:
         rows = self._queries.all("following_acted", cases=list(cases))
         return [
             Acted(row["case"], row["platform"], ActionKind(row["kind"]), row["at"]) for row in rows
+        ]
+
+    def appeals(self, cases: Sequence[CaseId]) -> list[Appealed]:
+        """See the port."""
+        return [
+            Appealed(
+                row["case"], row["side"], row["made_at"], State(row["state"]), row["decided_at"]
+            )
+            for row in self._queries.all("following_appeals", cases=list(cases))
         ]
 
     def repeats(self, cases: Sequence[CaseId]) -> list[Repeat]:

@@ -57,6 +57,7 @@ class PgRegistry:
         """See the port."""
         self._queries.run("person_credentials", person=person, pin=pin, recovery=recovery)
         self._queries.run("visits_end", person=person)
+        self._queries.run("answers_forget", person=person)
 
     def lock(self, person: PersonId) -> bool:
         """See the port."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from pipeline.domain.screening import Screening
 from pipeline.ports import (
+    Answers,
     Attempts,
     AuditLog,
     Cases,
@@ -36,6 +37,7 @@ from pipeline.ports import (
     Withdrawals,
 )
 from pipeline.storage import Connection, Database, Queries
+from pipeline.storage.answers import PgAnswers
 from pipeline.storage.attempts import PgAttempts
 from pipeline.storage.audit import PgAudit
 from pipeline.storage.cases import PgCases
@@ -93,6 +95,7 @@ class PgUnit:
         self.reviewers: Reviewers = PgReviewers(queries)
         self.following: Following = PgFollowing(queries)
         self.visits: Visits = PgVisits(queries)
+        self.answers: Answers = PgAnswers(queries, vault)
         self.exchanges: Exchanges = PgExchanges(queries)
         self.notices: Notices = PgNotices(queries)
         self.house: House = PgHouse(queries)

@@ -29,6 +29,7 @@ from services.portal import (
     info_pages,
     journey_pages,
     notice_page,
+    objection_page,
     refusals,
     sign_in_page,
 )
@@ -42,8 +43,8 @@ from services.web.guard import Guard
 from services.wiring import World
 
 _PARTS = (
-    journey_pages, add_page, sign_in_page, case_page, check_page, notice_page, face_page,
-    info_pages,
+    journey_pages, add_page, sign_in_page, case_page, objection_page, check_page, notice_page,
+    face_page, info_pages,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -9,7 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from pipeline.errors import Invalid
-from pipeline.journeys.register_codes import Fate, Gauge, add_codes, register_codes
+from pipeline.journeys.answer_again import message_of
+from pipeline.journeys.register_codes import Fate, Gauge, add_codes, register_codes, registered
 from pipeline.journeys.sign_in import grouped
 from services.portal import words
 from services.portal.paces import paces_of
@@ -46,7 +48,15 @@ def choose_more(request: Request, world: WorldOf, visit: VisitOf) -> Response:
     )
 
 
-async def read_sent(request: Request) -> Sent:
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A device's message, and what stands for it where its answer is lost on the way."""
+
+    sent: Sent
+    message: bytes = field(repr=False)
+
+
+async def read_sent(request: Request) -> Received:
     """The device's message, checked; nothing of it is repeated in a refusal."""
     require_same_site(request.headers, frozenset({None}))
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -57,24 +67,33 @@ async def read_sent(request: Request) -> Sent:
         if len(body) > LARGEST:
             raise HTTPException(413)
     try:
-        return Sent.model_validate_json(bytes(body))
+        sent = Sent.model_validate_json(bytes(body))
     except ValidationError:
         raise Invalid("this message does not have the form that our page sends") from None
+    asked = "more items" if request.url.path.endswith("/case/items") else "items"
+    return Received(sent, message_of(asked, bytes(body)))
 
 
-SentBy = Annotated[Sent, Depends(read_sent)]
+SentBy = Annotated[Received, Depends(read_sent)]
 
 
 @router.post("/items")
-def register(request: Request, world: WorldOf, sent: SentBy) -> Response:
-    """A new case. Case number, PIN and recovery code are in this answer and nowhere else."""
+def register(request: Request, world: WorldOf, received: SentBy) -> Response:
+    """A new case. Case number, PIN and recovery code are in this answer and nowhere else.
+
+    The very same message, sent again soon because the answer did not arrive, is answered the same.
+    """
+    sent, message = received.sent, received.message
     if sent.consent != world.settings.consent_text or not sent.answers.all_yes:
         raise Invalid("the questions before must be answered with yes")
-    paces_of(request).cases.spend(address_of(request))
-    with HASHING:
-        joined = register_codes(
-            world.store, world.pins, world.desk.clock, gauge_of(world), sent.taken(), sent.consent
-        )
+    joined = registered(world.store, world.desk.clock, message)
+    if joined is None:
+        paces_of(request).cases.spend(address_of(request))
+        with HASHING:
+            joined = register_codes(
+                world.store, world.pins, world.desk.clock, gauge_of(world), sent.taken(),
+                sent.consent, message,
+            )  # fmt: skip
     given = joined.given
     return JSONResponse(
         {
@@ -88,10 +107,13 @@ def register(request: Request, world: WorldOf, sent: SentBy) -> Response:
 
 
 @router.post("/case/items")
-def add(request: Request, world: WorldOf, sent: SentBy, visit: VisitOf) -> Response:
+def add(request: Request, world: WorldOf, received: SentBy, visit: VisitOf) -> Response:
     """More items for the case that is signed in."""
     csrf.require(request.headers.get(csrf.HEADER, ""), visit.csrf)
-    fates = add_codes(world.store, gauge_of(world), visit.person, sent.taken())
+    fates = add_codes(
+        world.store, world.desk.clock, gauge_of(world), visit.person, received.sent.taken(),
+        received.message,
+    )  # fmt: skip
     return JSONResponse({"fates": _fates(request, fates)}, 201)
 
 

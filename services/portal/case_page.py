@@ -102,7 +102,7 @@ def download(world: WorldOf, number: UUID) -> Response:
 def _case(request: Request, world: World, visit: Visit, receipt: str = "") -> Response:
     """The page; ``receipt`` is that of something just taken back."""
     return pages_of(request).answer(
-        request, "case.html", visit=visit, items=follow_case(world.store, visit.person),
+        request, "case.html", visit=visit, items=follow_case(world.desk, visit.person),
         receipt=receipt, face=standing(world, visit.person), face_ends=ends(world, visit.person),
     )  # fmt: skip
 

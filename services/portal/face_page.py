@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -16,12 +17,14 @@ from pipeline.domain.photos import LEAST, MOST, Outcome
 from pipeline.domain.voucher import parse
 from pipeline.errors import Denied, Invalid, NotFound
 from pipeline.journeys import enrol_face
+from pipeline.journeys.answer_again import message_of
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.sign_in import grouped
 from services.portal import words
 from services.portal.paces import paces_of
 from services.portal.pages import language_of, say
 from services.portal.refusals import pages_of
+from services.portal.schemas import Key
 from services.portal.visits import HASHING, MaybeVisit, PostedBy, WorldOf, address_of
 from services.web import csrf
 from services.web.guard import require_same_site
@@ -38,6 +41,7 @@ class Photographed(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    key: Key = Field(repr=False)
     consent: str = Field(max_length=100)
     adult: bool
     photos: list[str] = Field(min_length=1, max_length=MOST, repr=False)
@@ -53,7 +57,15 @@ def show(request: Request, world: WorldOf, visit: MaybeVisit) -> Response:
     )  # fmt: skip
 
 
-async def read_photos(request: Request) -> Photographed:
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message with photos, and what stands for it where its answer is lost on the way."""
+
+    sent: Photographed
+    message: bytes = field(repr=False)
+
+
+async def read_photos(request: Request) -> Received:
     """The message with its photos, in memory only."""
     require_same_site(request.headers, frozenset({None}))
     body = bytearray()
@@ -62,17 +74,22 @@ async def read_photos(request: Request) -> Photographed:
         if len(body) > LARGEST:
             raise HTTPException(413)
     try:
-        return Photographed.model_validate_json(bytes(body))
+        sent = Photographed.model_validate_json(bytes(body))
     except ValidationError:
         raise Invalid("this message does not have the form that our page sends") from None
+    return Received(sent, message_of("a face", bytes(body)))
 
 
-PhotosBy = Annotated[Photographed, Depends(read_photos)]
+PhotosBy = Annotated[Received, Depends(read_photos)]
 
 
 @router.post("/photo")
-def enrol(request: Request, world: WorldOf, sent: PhotosBy, visit: MaybeVisit) -> Response:
-    """Ask for a face to be protected; for a new person, case number and PIN are in the answer."""
+def enrol(request: Request, world: WorldOf, received: PhotosBy, visit: MaybeVisit) -> Response:
+    """Ask for a face to be protected; for a new person, case number and PIN are in the answer.
+
+    The very same message, sent again soon because the answer did not arrive, is answered the same.
+    """
+    sent = received.sent
     if visit is not None:
         csrf.require(request.headers.get(csrf.HEADER, ""), visit.csrf)
     if not sent.adult:
@@ -80,6 +97,9 @@ def enrol(request: Request, world: WorldOf, sent: PhotosBy, visit: MaybeVisit) -
     live = cast(LiveIndexes | None, request.app.state.live)
     if live is None:
         raise NotFound("faces are not protected here")
+    done = enrol_face.submitted(world.store, world.desk.clock, received.message)
+    if done is not None:
+        return _answer(request, done)
     paces_of(request).enrolments.spend(address_of(request))
     photos = [(str(at), _bytes(one)) for at, one in enumerate(sent.photos)]
     try:
@@ -90,11 +110,16 @@ def enrol(request: Request, world: WorldOf, sent: PhotosBy, visit: MaybeVisit) -
                 photos,
                 consented_to=sent.consent,
                 voucher=parse(sent.voucher) if sent.voucher else None,
+                message=received.message,
             )
     except enrol_face.PhotosRefused as refused:
         return JSONResponse({"photos": _said(request, refused.outcomes)}, 422)
     except Denied:
         return JSONResponse({"photos": [], "voucher": False}, 403)
+    return _answer(request, done)
+
+
+def _answer(request: Request, done: enrol_face.Submitted) -> Response:
     answer: dict[str, object] = {
         "photos": _said(request, done.outcomes),
         "said": say(request, words.ENROLMENTS[done.state]),

@@ -21,6 +21,7 @@ class Paces:
     cases: Pace = field(default_factory=lambda: _hourly(20))
     enrolments: Pace = field(default_factory=lambda: _hourly(20))
     reports: Pace = field(default_factory=lambda: _hourly(20))
+    objections: Pace = field(default_factory=lambda: _hourly(20))
     looks: Pace = field(default_factory=lambda: _hourly(120))
     recoveries: Pace = field(default_factory=lambda: _hourly(30))
     sign_ins: Pace = field(default_factory=lambda: _hourly(60))

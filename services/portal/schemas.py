@@ -47,9 +47,14 @@ class Answers(_Strict):
         return self.adult and self.mine and self.intimate
 
 
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
+"""32 random bytes of the device's: whoever sends them again is answered again (see ``Message``)."""
+
+
 class Sent(_Strict):
     """One message from a device."""
 
+    key: Key = Field(repr=False)
     consent: str = Field(max_length=100)
     answers: Answers
     items: list[Annotated[Picture | Film, Field(discriminator="kind")]] = Field(

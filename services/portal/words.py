@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pipeline.domain.case import Ground
 from pipeline.domain.enrolment import EnrolmentState
 from pipeline.domain.erasure import Step
-from pipeline.journeys.follow_case import What
+from pipeline.journeys.follow_case import Next, What
 from pipeline.journeys.register_codes import Fate
 
 
@@ -30,7 +30,30 @@ HAPPENINGS: Mapping[What, str] = {
     What.CONFIRMED: N_("%(platform)s answered that it got our message."),
     What.REFUSED_AGAIN: N_("Stopped again on %(platform)s: %(count)s more uploads of it."),
     What.LEFT: N_("A person looked at something that was found and decided to leave it."),
+    What.REPORTED: N_(
+        "A person decided: it must go. It was passed on to the authorities, as the law asks."
+    ),
+    What.OBJECTED: N_("You objected. Somebody else looks at it and decides again."),
+    What.CONTESTED: N_(
+        "Whoever uploaded it objected. Somebody else looks at it and decides again."
+    ),
+    What.STANDS: N_("Somebody else looked again. The decision stays as it was."),
+    What.MUST_GO: N_("Somebody else looked again and decided: it is a copy, and it must go."),
+    What.MAY_STAY: N_(
+        "Somebody else looked again and decided: it may stay. We no longer stop uploads of it at"
+        " once."
+    ),
 }
+
+NEXTS: Mapping[Next, str] = {
+    Next.NOTHING: N_("Nothing found so far. We keep looking."),
+    Next.DECISION: N_("Next: a person decides. You will see it here."),
+    Next.OBJECTION: N_("If you think that this was wrong, you can object. We keep looking."),
+    Next.ANSWERED: N_("If you think that this was wrong, a help line can tell you more. We keep"
+                      " looking for other copies."),
+    Next.STOPPED: N_("We keep looking. New copies of it are stopped at once."),
+}  # fmt: skip
+"""What comes next for an item."""
 
 GROUNDS: Mapping[Ground, str] = {
     Ground.WRONG_MATCH: N_("It was a different picture."),

@@ -7,12 +7,15 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from pipeline.domain.case import Ground, State
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import CaseId, PersonId
+from pipeline.domain.ids import CaseId, PersonId, ReviewerId
 from pipeline.domain.media import Side
+from pipeline.domain.roles import Role
 from pipeline.domain.screening import Verdict
-from pipeline.errors import Denied, Invalid, NotFound, TooManyAttempts
-from pipeline.journeys.follow_case import What, follow_case
+from pipeline.errors import Conflict, Denied, Invalid, NotFound, TooManyAttempts
+from pipeline.journeys import appeal, review
+from pipeline.journeys.follow_case import Next, What, follow_case
 from pipeline.journeys.register_codes import Clip, Fate, Gauge, Still, add_codes, register_codes
 from pipeline.journeys.sign_in import SHARES, grouped, recover, share_of, sign_in
 from pipeline.journeys.withdraw import leave
@@ -37,10 +40,10 @@ def still(town: Town, body: bytes) -> Still:
     )
 
 
-def join(town: Town, *seeds: int):
+def join(town: Town, *seeds: int, message: bytes | None = None):
     done = register_codes(
         town.world.store, town.world.pins, town.clock, gauge_of(town),
-        [still(town, jpeg(picture(seed))) for seed in seeds], "hashes-test",
+        [still(town, jpeg(picture(seed))) for seed in seeds], "hashes-test", message,
     )  # fmt: skip
     town.live.catch_up()
     return done.given
@@ -53,7 +56,7 @@ def enter(town: Town, given, address: str = "192.0.2.1") -> PersonId:
 
 
 def follow(town: Town, person: PersonId):
-    return follow_case(town.world.store, person)
+    return follow_case(town.world.desk, person)
 
 
 def whats(item) -> list[What]:
@@ -90,6 +93,105 @@ def test_what_a_person_dismissed_is_told_without_where_it_was(town: Town) -> Non
     (item,) = follow(town, enter(town, given))
     assert whats(item)[-1] is What.LEFT
     assert all(one.platform is None for one in item.happenings)
+
+
+def test_what_was_decided_again_is_told_as_it_stands_now(town: Town) -> None:
+    town.rules(undo_seconds=0)
+    person = enter(town, join(town, 1, 2))
+    board, ada, ben = town.platform("Board"), town.reviewer("ada"), town.reviewer("ben")
+    body = jpeg(picture(1), 50)
+    case = town.screen(board, body, "post-1").case
+    assert case is not None
+    town.uphold(case, ada)
+    town.clock.forward(minutes=1)
+    appeal.by_uploader(town.world.desk, board, CaseId(case), "It is my own cat.")
+    first, _ = follow(town, person)
+    assert whats(first)[2:] == [What.UPHELD, What.ASKED, What.CONTESTED]
+    assert first.next is Next.DECISION
+    town.clock.forward(minutes=1)
+    again(town, ben, State.OVERTURNED, Ground.DECISION_WRONG)
+    first, second = follow(town, person)
+    assert whats(first)[2:] == [What.UPHELD, What.ASKED, What.CONTESTED, What.MAY_STAY]
+    assert first.next is Next.ANSWERED
+    assert not first.objections
+    assert second.quiet
+    town.live.catch_up()
+    assert town.screen(board, body, "post-2").verdict is Verdict.REVIEW
+
+
+def test_an_objection_to_a_dismissal_is_made_once_in_time_and_told_to_its_end(town: Town) -> None:
+    town.rules(undo_seconds=0)
+    person = enter(town, join(town, 1))
+    board, ada, ben = town.platform("Board"), town.reviewer("ada"), town.reviewer("ben")
+    case = town.screen(board, jpeg(picture(1), 50)).case
+    town.dismiss(case, ada)
+    (item,) = follow(town, person)
+    (may,) = item.objections
+    assert (may.case, may.ground, item.next) == (case, Ground.WRONG_MATCH, Next.OBJECTION)
+    town.clock.forward(days=town.world.settings.appeal_days, minutes=1)
+    (late,) = follow(town, person)
+    assert not late.objections
+    assert late.next is Next.ANSWERED
+    town.clock.forward(days=-1)
+    appeal.by_registered(town.world.desk, person, may.case, "That is my kitchen.")
+    (item,) = follow(town, person)
+    assert whats(item)[2:] == [What.LEFT, What.OBJECTED]
+    assert item.next is Next.DECISION
+    assert not item.objections
+    assert all(one.platform is None for one in item.happenings), "not where it was"
+    again(town, ben, State.OVERTURNED, Ground.DECISION_WRONG)
+    (item,) = follow(town, person)
+    assert whats(item)[2:] == [What.LEFT, What.OBJECTED, What.MUST_GO, What.ASKED]
+    assert item.next is Next.STOPPED
+    with pytest.raises(Conflict):
+        appeal.by_registered(town.world.desk, person, may.case, "Once more.")
+
+
+def test_an_objection_that_changes_nothing_is_answered_and_goes_with_its_item(town: Town) -> None:
+    town.rules(undo_seconds=0)
+    person = enter(town, join(town, 1, 2))
+    board, ada, ben = town.platform("Board"), town.reviewer("ada"), town.reviewer("ben")
+    for seed in (1, 2):
+        case = town.screen(board, jpeg(picture(seed), 50)).case
+        town.dismiss(case, ada)
+        assert case is not None
+        appeal.by_registered(town.world.desk, person, CaseId(case), "Look again.")
+        town.clock.forward(seconds=1)
+    again(town, ben, State.STANDS, Ground.DECISION_RIGHT)
+    first, second = follow(town, person)
+    assert whats(first)[2:] == [What.LEFT, What.OBJECTED, What.STANDS]
+    assert first.next is Next.ANSWERED
+    withdraw_items(town.world.store, town.world.blobs, town.clock, person, [second.item])
+    assert review.claim_next(town.world.desk, ben) is None, "nothing to decide any more"
+    states = town.query("SELECT state FROM cases WHERE kind = 'appeal' ORDER BY id")
+    assert states == [("stands",), ("withdrawn",)]
+
+
+def test_what_was_reported_is_not_said_to_be_under_review(town: Town) -> None:
+    town.rules(undo_seconds=0)
+    person = enter(town, join(town, 1))
+    guard = town.reviewer("zoe", "protected")
+    case = town.screen(town.platform("Board"), jpeg(picture(1), 50)).case
+    assert case is not None
+    claim = review.claim(town.world.desk, case, town.reviewer("ada"))
+    review.escalate(town.world.desk, case, claim.token, Ground.POSSIBLE_MINOR, "Looks young.")
+    (item,) = follow(town, person)
+    assert whats(item)[2:] == [What.UNDER_REVIEW]
+    claim = review.claim(town.world.desk, case, guard, role=Role.PROTECTED)
+    review.decide(
+        town.world.desk, case, claim.token, State.REPORTED, Ground.APPARENT_MINOR, "A child."
+    )
+    (item,) = follow(town, person)
+    assert whats(item)[2:] == [What.REPORTED, What.ASKED]
+    assert item.next is Next.ANSWERED
+
+
+def again(town: Town, reviewer: ReviewerId, to: State, ground: Ground) -> None:
+    """Somebody else decides the appeal that comes first."""
+    claim = review.claim_next(town.world.desk, reviewer)
+    assert claim is not None
+    review.decide(town.world.desk, claim.case, claim.token, to, ground, "I looked again.")
+    town.live.catch_up()
 
 
 def test_an_item_taken_back_stops_matching_with_its_upheld_copies_and_the_rest_stays(
@@ -140,13 +242,13 @@ def test_an_open_case_that_rested_on_the_item_alone_is_closed_and_its_upload_des
 def test_more_can_be_added_until_she_leaves(town: Town) -> None:
     person = enter(town, join(town, 1))
     gauge = gauge_of(town)
-    fates = add_codes(town.world.store, gauge, person, [still(town, jpeg(picture(4)))])
+    fates = add_codes(town.world.store, town.clock, gauge, person, [still(town, jpeg(picture(4)))])
     assert fates == (Fate.PROTECTED,)
     town.live.catch_up()
     assert town.screen(town.platform(), jpeg(picture(4), 60)).verdict is Verdict.REVIEW
     leave(town.world.store, town.clock, person)
     with pytest.raises(Exception, match="withdrawn"):
-        add_codes(town.world.store, gauge, person, [still(town, jpeg(picture(5)))])
+        add_codes(town.world.store, town.clock, gauge, person, [still(town, jpeg(picture(5)))])
 
 
 def test_a_clip_is_an_item_too_and_its_frames_are_found(town: Town) -> None:
@@ -158,13 +260,13 @@ def test_a_clip_is_an_item_too_and_its_frames_are_found(town: Town) -> None:
     person = enter(town, join(town, 1))
     plain = Clip(tuple((at, code, 10) for at, code, _ in frames))
     assert gauge.judge(plain)[0] is Fate.TOO_PLAIN
-    fates = add_codes(town.world.store, gauge, person, [Clip(frames[::-1]), plain])
+    fates = add_codes(town.world.store, town.clock, gauge, person, [Clip(frames[::-1]), plain])
     assert fates == (Fate.PROTECTED, Fate.TOO_PLAIN)
     town.live.catch_up()
     assert [one.kind for one in follow(town, person)] == ["picture", "clip"]
     assert town.screen(town.platform(), jpeg(picture(8), 60)).verdict is Verdict.REVIEW
     with pytest.raises(Invalid):
-        add_codes(town.world.store, gauge, person, [Clip(((-1.0, frames[0][1], 90),))])
+        add_codes(town.world.store, town.clock, gauge, person, [Clip(((-1.0, frames[0][1], 90),))])
 
 
 def test_what_says_too_little_is_named_and_what_has_no_shape_is_refused(town: Town) -> None:
@@ -178,7 +280,7 @@ def test_what_says_too_little_is_named_and_what_has_no_shape_is_refused(town: To
     _, kept = Gauge(gauge.signal, GenericBank(codes[1:2])).judge(good)
     assert kept is not None
     assert 0 < len(kept) < len(good.codes), "a crop that looks like many is left out by itself"
-    whole = good.codes[0]
+    whole, nobody = good.codes[0], PersonId(town.world.secrets.deployment)
     for wrong in (
         Still(good.codes[1:]),
         Still((*good.codes, whole)),
@@ -187,7 +289,7 @@ def test_what_says_too_little_is_named_and_what_has_no_shape_is_refused(town: To
         Still(((0, whole[1], 101),)),
     ):
         with pytest.raises(Invalid):
-            add_codes(town.world.store, gauge, PersonId(town.world.secrets.deployment), [wrong])
+            add_codes(town.world.store, town.clock, gauge, nobody, [wrong])
     with pytest.raises(Invalid, match="none of these"):
         register_codes(town.world.store, town.world.pins, town.clock, gauge, [plain], "t")
 

@@ -111,14 +111,15 @@ def _from_a_device(town: Town) -> list[bytes]:
     person = enter(town, given)
     one, other = still(town, jpeg(picture(5))), still(town, jpeg(picture(6)))
     clip = Clip(tuple((float(at), *other.codes[at][1:]) for at in (0, 2, 4)))
-    add_codes(town.world.store, gauge_of(town), person, [clip])
+    add_codes(town.world.store, town.clock, gauge_of(town), person, [clip])
     who, contact = "Maria Quixotina Verysecret"[:24], "maria.q@secretplace.test"
     notice = Notice(
         ("https://board.example/17",), "A picture of me", not_consented=True, accurate=True,
         signature=who, contact=contact,
     )  # fmt: skip
     code = give(town.world.store, town.clock, "board", notice).code
-    secrets = (given.pin, given.recovery, code, who, contact)
+    lost = join(town, 7, message=bytes(range(32)))  # its answer may be asked for again
+    secrets = (given.pin, given.recovery, code, who, contact, lost.pin, lost.recovery)
     assert all(len(text) % WINDOW == 0 for text in secrets)
     kept = [one.codes[0][1], one.codes[20][1], *(code for _, code, _ in clip.frames)]
     return kept + [text.encode() for text in secrets]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.domain.case import Ground
+from pipeline.domain.case import Ground, State
 from pipeline.domain.consent import HASHES_TEXT
 from pipeline.domain.screening import Verdict
 from pipeline.errors import TooManyAttempts
+from pipeline.journeys import review
 from services.portal import create_app
 from services.portal.info_pages import SMALLEST, rounded
 from services.portal.languages import LANGUAGES, wanted
@@ -45,7 +48,12 @@ def item(town: Town, seed: int) -> dict[str, Any]:
 
 def message(town: Town, *seeds: int, **changes: Any) -> dict[str, Any]:
     items = [item(town, seed) for seed in seeds]
-    return {"consent": HASHES_TEXT, "answers": YES, "items": items, **changes}
+    return {"key": new_key(), "consent": HASHES_TEXT, "answers": YES, "items": items, **changes}
+
+
+def new_key() -> str:
+    """Random bytes, as a device sends them."""
+    return secrets.token_urlsafe(32)
 
 
 @pytest.fixture
@@ -179,6 +187,53 @@ def test_what_a_device_sends_is_refused_when_it_is_not_what_our_page_sends(
     assert [one["fate"] for one in mixed.json()["fates"]] == ["too_plain", "protected"]
 
 
+def test_an_answer_that_was_lost_is_given_again_to_whoever_sends_the_same_again(
+    town: Town, browser
+) -> None:
+    client, sent = browser(), message(town, 1)
+    first = client.post("/en/items", json=sent)
+    again = client.post("/en/items", json=sent)
+    assert first.status_code == again.status_code == 201
+    assert again.json() == first.json()
+    assert town.query("SELECT count(*) FROM persons") == [(1,)]
+    another = client.post("/en/items", json={**sent, "key": new_key()})
+    assert another.json()["pin"] != first.json()["pin"], "another message is another case"
+    given = first.json()
+    ((kept,),) = town.query("SELECT sealed FROM answers ORDER BY until, message LIMIT 1")
+    for secret in (given["pin"], given["recovery"], given["case"], sent["key"]):
+        assert secret.encode() not in bytes(kept)
+    signed_in(client, given)
+    assert town.query("SELECT count(*) FROM answers") == [(1,)], "gone when she has her numbers"
+    csrf = token(client.get("/en/case").text)
+    more = message(town, 2)
+    for _ in range(2):
+        headers = {"x-csrf-token": csrf, **PAGE}
+        assert client.post("/en/case/items", json=more, headers=headers).status_code == 201
+    assert len(re.findall(r'name="item"', client.get("/en/case").text)) == 2, "added once"
+    assert client.post("/en/items", json=more).json()["pin"], "asked for something else"
+    her = "SELECT count(*) FROM answers WHERE sealed = %s"
+    ((kept,),) = town.query("SELECT sealed FROM answers ORDER BY until, message LIMIT 1")
+    town.clock.forward(minutes=16)
+    late = client.post("/en/items", json=sent)
+    assert late.json()["case"] != given["case"], "too late: a new case"
+    with town.world.store.transaction() as unit:
+        unit.answers.purge(town.clock())
+    assert town.query(her, kept) == [(0,)]
+    client.post("/en/case/items", json=message(town, 3), headers=headers)
+    before = town.query("SELECT count(*) FROM answers")[0][0]
+    assert client.post("/en/case/end", data={"csrf": csrf}).status_code == 303
+    assert town.query("SELECT count(*) FROM answers") == [(before - 1,)], "leaving destroys it"
+
+
+def test_two_sendings_at_once_are_one_case(town: Town, browser) -> None:
+    sent = message(town, 1)
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(lambda _: browser().post("/en/items", json=sent), range(3)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["pin"] for answer in answers}) == 1
+    assert town.query("SELECT count(*) FROM persons") == [(1,)]
+
+
 def test_wrong_pins_are_slowed_and_the_recovery_code_opens_the_door(town: Town, browser) -> None:
     client = browser()
     given = client.post("/en/items", json=message(town, 1)).json()
@@ -240,6 +295,47 @@ def test_a_report_is_taken_in_when_complete_and_followed_by_its_code(town: Town,
     assert "Your name and contact are destroyed." in page
     assert "Take my report back" not in page
     assert client.post("/en/told", data={"code": "nothing"}).status_code == 401
+
+
+def test_she_objects_to_a_dismissal_and_somebody_else_decides_again(town: Town, browser) -> None:
+    town.rules(undo_seconds=0)
+    client = browser()
+    given = client.post("/en/items", json=message(town, 1)).json()
+    town.live.catch_up()
+    ada, ben = town.reviewer("ada"), town.reviewer("ben")
+    found = town.screen(town.platform("Board"), jpeg(picture(1), 50))
+    town.dismiss(found.case, ada)
+    page = signed_in(client, given).get("/en/case").text
+    assert "you can object" in page
+    (where,) = re.findall(r'href="(/en/case/say/[^"]+)"', page)
+    for code in LANGUAGES:
+        form = client.get(where.replace("/en/", f"/{code}/", 1))
+        assert form.status_code == 200
+        assert 'maxlength="4000"' in form.text
+    csrf = token(form.text)
+    assert client.post(where, data={"why": "It is me."}).status_code == 403, "no token"
+    lacking = client.post(where, data={"why": "  ", "csrf": csrf})
+    assert lacking.status_code == 422
+    assert 'aria-invalid="true"' in lacking.text
+    long = client.post(where, data={"why": "x" * 4001, "csrf": csrf})
+    assert "x" * 4001 in long.text, "what was typed comes back"
+    assert client.post(where, data={"why": "It is me.\r\n" * 400, "csrf": csrf}).status_code == 303
+    assert "You objected." in client.get("/en/case").text
+    assert client.get(where).status_code == 404, "once"
+    assert client.post(where, data={"why": "Again.", "csrf": csrf}).status_code == 409
+    sealed = bytes(town.query("SELECT sealed FROM appeals")[0][0])
+    assert b"It is me" not in sealed
+    other = signed_in(browser(), browser().post("/en/items", json=message(town, 2)).json())
+    assert other.get(where).status_code == 404, "nobody else's"
+    assert review.claim_next(town.world.desk, ada) is None, "not whoever decided it"
+    claim = review.claim_next(town.world.desk, ben)
+    assert claim is not None
+    review.decide(
+        town.world.desk, claim.case, claim.token, State.OVERTURNED, Ground.DECISION_WRONG, "It is."
+    )
+    page = client.get("/en/case").text
+    assert "it is a copy, and it must go" in page
+    assert "We told Board to take it down." in page
 
 
 def test_published_numbers_point_at_nobody() -> None:

@@ -15,7 +15,7 @@ from pipeline.domain.media import Frame
 from pipeline.domain.signal import Metric, Space
 from pipeline.packs import Face, Faces, Looks
 from services.portal import create_app
-from tests.integration.test_portal import PAGE, signed_in, token
+from tests.integration.test_portal import PAGE, new_key, signed_in, token
 from tests.world import Town, jpeg, picture
 
 DARK = 20
@@ -40,7 +40,7 @@ class Model:
 
 def sent(*bodies: bytes, **changes: object) -> dict[str, object]:
     photos = [base64.b64encode(body).decode() for body in bodies]
-    return {"consent": FACE_TEXT, "adult": True, "photos": photos, **changes}
+    return {"key": new_key(), "consent": FACE_TEXT, "adult": True, "photos": photos, **changes}
 
 
 def test_a_face_is_asked_for_judged_photo_by_photo_and_taken_back(town: Town) -> None:
@@ -77,9 +77,12 @@ def _asked_and_taken_back(town: Town, client: TestClient) -> None:
         None, None, "It is too dark. Turn towards a window or a lamp.",
     ]  # fmt: skip
     assert town.query("SELECT count(*) FROM persons") == [(0,)]
-    done = client.post("/en/photo", json=sent(*good))
+    asked = sent(*good)
+    done = client.post("/en/photo", json=asked)
     assert done.status_code == 201, done.text
     given = done.json()
+    assert client.post("/en/photo", json=asked).json() == given, "a lost answer is given again"
+    assert town.query("SELECT count(*) FROM persons") == [(1,)]
     assert "a person will check that it is yours" in given["said"]
     assert "set-cookie" not in done.headers
     page = signed_in(client, given).get("/en/case").text

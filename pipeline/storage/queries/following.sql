@@ -35,6 +35,12 @@ SELECT t.case_id AS "case", p.name AS platform, t.made_at AS asked_at,
 FROM takedowns t JOIN platforms p ON p.id = t.platform JOIN events e ON e.id = t.event
 WHERE t.case_id = ANY(%(cases)s::uuid[]) ORDER BY t.made_at, p.name;
 
+-- name: following_appeals
+-- Which decisions somebody wants to be made again, and what came of that.
+SELECT a.about AS "case", a.side, a.made_at, c.state, c.decided_at
+FROM appeals a JOIN cases c ON c.id = a.case_id
+WHERE a.about = ANY(%(cases)s::uuid[]) ORDER BY a.made_at, a.case_id;
+
 -- name: following_repeats
 -- What was known at once because of upheld cases.
 SELECT s.case_id AS "case", p.name AS platform, count(*)::integer AS count,
@@ -57,8 +63,8 @@ SELECT entry FROM mine GROUP BY entry
 HAVING bool_and(item = ANY(%(items)s::uuid[])) ORDER BY entry;
 
 -- name: following_undecided_on
--- Undecided cases with a hit on some entries.
-SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = c.id
+-- Undecided cases with a hit on some entries, appeals among them.
+SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
 WHERE h.entry = ANY(%(entries)s::bigint[]) AND c.state NOT IN ('upheld', 'dismissed', 'withdrawn');
 
 -- name: following_entries_delete

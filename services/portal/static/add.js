@@ -3,12 +3,15 @@
 
 import { openHasher } from "/static/device/hashing.js";
 import "/static/keep.js";
+import { Lost, newKey, send } from "/static/send.js";
 
 const at = (id) => document.getElementById(id);
 const words = JSON.parse(at("words").textContent);
 const setting = JSON.parse(at("setting").textContent);
 const chosen = []; // {number, item}, in the order in which they came
+const key = newKey();
 let number = 0;
+let unsure = false; // whether what was sent may have arrived
 let stopping = null;
 
 const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values[name]);
@@ -78,6 +81,7 @@ function show(which, { item, problem: why }) {
 // What will be sent, byte for byte: a line for each picture or clip.
 function message() {
   const head = JSON.stringify({
+    key,
     consent: setting.consent,
     answers: { adult: true, mine: true, intimate: true },
   });
@@ -95,23 +99,34 @@ at("send").addEventListener("click", async () => {
   at("send").disabled = true;
   say(words.sending);
   try {
-    const response = await fetch(setting.post, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": setting.csrf },
-      body: at("exact").textContent,
-      cache: "no-store",
-      credentials: "same-origin",
-      redirect: "error",
-    });
-    const answer = await response.json();
-    if (response.ok) return done(answer);
-    fail(answer.detail);
-  } catch {
-    fail(navigator.onLine ? words.problems.failed : words.offline);
+    const again = () => { freeze(); say(words.again); };
+    const sent = await send(setting, at("exact").textContent, again);
+    if (sent.ok) return done(sent.answer, unsure);
+    thaw();
+    fail(sent.answer.detail);
+  } catch (error) {
+    if (!(error instanceof Lost)) return fail(words.problems.failed);
+    if (error.offline && !unsure) return fail(words.offline);
+    freeze();
+    fail(words.lost);
   } finally {
     at("send").disabled = false;
   }
 });
+
+// What was sent may have arrived: only the very same message is answered the same again.
+function freeze() {
+  unsure = true;
+  at("files").disabled = true;
+  for (const button of at("items").querySelectorAll("button")) button.hidden = true;
+}
+
+// It was refused, so nothing has come of it.
+function thaw() {
+  unsure = false;
+  at("files").disabled = false;
+  for (const button of at("items").querySelectorAll("button")) button.hidden = false;
+}
 
 function fail(text) {
   say("");
@@ -119,8 +134,9 @@ function fail(text) {
   at("problem").hidden = false;
 }
 
-function done(answer) {
+function done(answer, repeated) {
   hasher.close();
+  at("repeated").hidden = !repeated;
   for (const name of ["case", "pin", "recovery"]) {
     const place = at(`given-${name}`);
     if (place) place.textContent = answer[name];

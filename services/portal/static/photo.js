@@ -1,12 +1,15 @@
 // Photos of a face from the camera, with hints, or from files; sent once, for enrolment only.
 
 import "/static/keep.js";
+import { Lost, newKey, send } from "/static/send.js";
 
 const at = (id) => document.getElementById(id);
 const words = JSON.parse(at("words").textContent);
 const setting = JSON.parse(at("setting").textContent);
 const photos = []; // {blob, line, from}: from is "camera" or "file"
 const DARK = 55, BRIGHT = 215, BLURRED = 3;
+const key = newKey();
+let unsure = false; // whether what was sent may have arrived
 let stream = null;
 let voucher = null;
 let count = 0;
@@ -123,30 +126,45 @@ at("send").addEventListener("click", async () => {
   at("send").disabled = true;
   try {
     const body = JSON.stringify({
+      key,
       consent: setting.consent,
       adult: true,
       photos: await Promise.all(photos.map(({ blob }) => base64(blob))),
       voucher,
     });
-    const response = await fetch(setting.post, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": setting.csrf },
-      body,
-      cache: "no-store",
-      credentials: "same-origin",
-      redirect: "error",
-    });
-    const answer = await response.json();
-    if (response.ok) return done(answer);
-    tell(answer);
-  } catch {
-    fail(words.failed);
+    at("sent").textContent = words.sending;
+    const sent = await send(setting, body, () => { freeze(); at("sent").textContent = words.again; });
+    at("sent").textContent = "";
+    if (sent.ok) return done(sent.answer);
+    tell(sent.answer);
+  } catch (error) {
+    at("sent").textContent = "";
+    if (error instanceof Lost && !(error.offline && !unsure)) {
+      freeze();
+      fail(words.lost);
+    } else {
+      fail(error instanceof Lost ? words.offline : words.failed);
+    }
   } finally {
     at("send").disabled = photos.length < setting.least;
   }
 });
 
+// What was sent may have arrived: only the very same message is answered the same again.
+function freeze() {
+  unsure = true;
+  for (const id of ["shoot", "files", "voucher", "agree", "adult"]) at(id).disabled = true;
+  for (const button of at("photos").querySelectorAll("button")) button.hidden = true;
+}
+
+function thaw() {
+  unsure = false;
+  for (const id of ["shoot", "files", "voucher", "agree", "adult"]) at(id).disabled = false;
+  for (const button of at("photos").querySelectorAll("button")) button.hidden = false;
+}
+
 function tell(answer) {
+  thaw();
   for (const [index, problem] of (answer.photos ?? []).entries()) {
     const { text, number, line } = photos[index];
     text.textContent = `${name(number)}: ${problem ?? words.good}`;
