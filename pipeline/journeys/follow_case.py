@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import zip_longest
 from typing import TypeVar
 
 from pipeline.domain.case import UNDECIDED, Ground, State
 from pipeline.domain.ids import CaseId, ItemId, PersonId
 from pipeline.journeys.desk import Desk
-from pipeline.ports import Appealed, Asked, Finding, Repeat
+from pipeline.ports import Acted, Appealed, Asked, Finding, Repeat
 
-_Told = TypeVar("_Told", Appealed, Asked, Repeat)
+_Told = TypeVar("_Told", Acted, Appealed, Asked, Repeat)
 
 
 class What(StrEnum):
@@ -52,6 +53,16 @@ class What(StrEnum):
     """A platform was asked to take it down."""
     CONFIRMED = "confirmed"
     """The platform has confirmed that the demand arrived."""
+    REMOVED = "removed"
+    """The platform says that nobody can see it any more."""
+    RESTRICTED = "restricted"
+    """The platform says that fewer can see it."""
+    LABELLED = "labelled"
+    """The platform says that it stands there with a warning."""
+    RESTORED = "restored"
+    """The platform says that it stands there again."""
+    UNTOUCHED = "none"
+    """The platform says that it did nothing."""
     REFUSED_AGAIN = "refused_again"
     """A further copy was recognised at once."""
 
@@ -120,6 +131,7 @@ class _Story:
     finding: Finding
     appeals: tuple[Appealed, ...]
     asked: tuple[Asked, ...]
+    acted: tuple[Acted, ...]
     repeats: tuple[Repeat, ...]
 
     @property
@@ -158,13 +170,24 @@ class _Story:
         first = _FIRST[finding.state]
         ground = finding.ground if first is What.LEFT else None
         yield Happening(first, finding.decided_at, ground=ground)
+        yield from self._appealed()
+        if finding.state is State.DISMISSED and not self.overturned:
+            return  # whatever a platform did: nobody decided that it must go, so none is named
         for told in self.asked:
             yield Happening(What.ASKED, told.asked_at, told.platform)
             if told.confirmed_at:
                 yield Happening(What.CONFIRMED, told.confirmed_at, told.platform)
         for again in self.repeats:
             yield Happening(What.REFUSED_AGAIN, again.last_at, again.platform, count=again.count)
-        yield from self._appealed()
+        for platform in sorted({one.platform for one in self.acted}):
+            yield from self._done_by(platform)
+
+    def _done_by(self, platform: str) -> Iterator[Happening]:
+        """What a platform did; the same with many uploads is one line, of the last."""
+        done = [one for one in self.acted if one.platform == platform]
+        for one, after in zip_longest(done, done[1:]):
+            if after is None or after.kind is not one.kind:
+                yield Happening(What(one.kind.value), one.at, platform)
 
     def _appealed(self) -> Iterator[Happening]:
         turned = What.MUST_GO if self.finding.state is State.DISMISSED else What.MAY_STAY
@@ -198,11 +221,12 @@ def follow_case(desk: Desk, person: PersonId) -> tuple[Followed, ...]:
         decided = sorted({one.case for one in found if one.state in _FIRST}, key=str)
         appeals = unit.following.appeals(decided)
         asked = unit.following.takedowns(decided)
+        acted = unit.following.acted(decided)
         repeats = unit.following.repeats(decided)
     followed = []
     for item in items:
         stories = [
-            _Story(one, _of(one, appeals), _of(one, asked), _of(one, repeats))
+            _Story(one, _of(one, appeals), _of(one, asked), _of(one, acted), _of(one, repeats))
             for one in found
             if one.item == item.item and one.state is not State.WITHDRAWN
         ]

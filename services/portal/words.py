@@ -28,6 +28,11 @@ HAPPENINGS: Mapping[What, str] = {
     What.UPHELD: N_("A person decided: it is a copy, and it must go."),
     What.ASKED: N_("We told %(platform)s to take it down."),
     What.CONFIRMED: N_("%(platform)s answered that it got our message."),
+    What.REMOVED: N_("%(platform)s told us that it has removed it."),
+    What.RESTRICTED: N_("%(platform)s told us that fewer people can see it now."),
+    What.LABELLED: N_("%(platform)s told us that it shows it with a warning."),
+    What.RESTORED: N_("%(platform)s told us that it has put it back."),
+    What.UNTOUCHED: N_("%(platform)s told us that it has left it where it is."),
     What.REFUSED_AGAIN: N_("Stopped again on %(platform)s: %(count)s more uploads of it."),
     What.LEFT: N_("A person looked at something that was found and decided to leave it."),
     What.REPORTED: N_(

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from pipeline.domain.action import ActionKind
 from pipeline.domain.case import Ground, State
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import CaseId, PersonId, ReviewerId
@@ -15,6 +16,7 @@ from pipeline.domain.roles import Role
 from pipeline.domain.screening import Verdict
 from pipeline.errors import Conflict, Denied, Invalid, NotFound, TooManyAttempts
 from pipeline.journeys import appeal, review
+from pipeline.journeys.act import act
 from pipeline.journeys.follow_case import Next, What, follow_case
 from pipeline.journeys.register_codes import Clip, Fate, Gauge, Still, add_codes, register_codes
 from pipeline.journeys.sign_in import SHARES, grouped, recover, share_of, sign_in
@@ -84,6 +86,29 @@ def test_codes_from_a_device_find_a_copy_and_the_status_tells_no_more_than_a_per
     first, _ = follow(town, person)
     assert whats(first)[2:] == [What.UPHELD, What.ASKED, What.REFUSED_AGAIN]
     assert {one.platform for one in first.happenings[3:]} == {"Board"}
+
+
+def test_what_a_platform_did_is_told_once_a_person_has_decided(town: Town) -> None:
+    town.rules(undo_seconds=0)
+    person = enter(town, join(town, 1, 2))
+    board = town.platform("Board")
+    first, other = (town.screen(board, jpeg(picture(seed), 50)) for seed in (1, 2))
+    removed = ActionKind.REMOVED
+    for screening in (first, other):
+        act(town.world.store, town.clock, board, screening.id, removed, town.clock())
+    one, two = follow(town, person)
+    assert whats(one)[2:] == whats(two)[2:] == [What.UNDER_REVIEW], "not where it was seen"
+    town.clock.forward(minutes=1)
+    ada = town.reviewer()
+    town.uphold(first.case, ada)
+    town.dismiss(other.case, ada)
+    town.clock.forward(minutes=1)
+    act(town.world.store, town.clock, board, first.id, ActionKind.RESTORED, town.clock())
+    one, two = follow(town, person)
+    assert whats(one)[2:] == [What.REMOVED, What.UPHELD, What.ASKED, What.RESTORED]
+    assert {line.platform for line in one.happenings[-1:]} == {"Board"}
+    assert whats(two)[2:] == [What.LEFT]
+    assert all(line.platform is None for line in two.happenings), "nobody decided that it must go"
 
 
 def test_what_a_person_dismissed_is_told_without_where_it_was(town: Town) -> None:
