@@ -32,6 +32,9 @@ from pipeline.domain.ids import EntryId
 from pipeline.domain.media import WHOLE_CORNERS, Turn, View
 from pipeline.errors import Invalid
 
+SECOND_LOOKS = 4
+"""How many candidates of one upload are looked at a second time."""
+
 _WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
 _SAME_PLACE = 0.12
 _ALIKE = 0.8
@@ -137,7 +140,7 @@ def asks_wide(view: View) -> bool:
 
 
 def candidates(
-    hits: Iterable[Hit], thresholds: Thresholds, signal: str = "pdq", most: int = 4
+    hits: Iterable[Hit], thresholds: Thresholds, signal: str = "pdq", most: int = SECOND_LOOKS
 ) -> tuple[Hit, ...]:
     """The hits worth a second look: nearest of each entry without a near one, nearest first."""
     nearest: dict[EntryId, Hit] = {}

@@ -98,15 +98,15 @@ def alignments(
     owners: Mapping[EntryId, Owner],
     signal: SignalType,
 ) -> dict[EntryId, Alignment]:
-    """Where the nominated pictures lie in the upload, each checked by the codes of its crops.
+    """Where pictures lie in the upload, each checked by the codes of its crops.
 
-    The better of an item's two orientations. ``signal`` is the one whose codes are compared.
+    ``owners`` are the feature entries to lay over it, nominated by features or by codes. The better
+    of an item's two orientations. ``signal`` is the one whose codes are compared.
     """
     best: dict[ItemId, tuple[EntryId, Alignment]] = {}
-    for entry in found.entries:
-        owner = owners.get(entry)
-        features = _unsealed(unit, owner) if owner is not None else None
-        if owner is None or features is None:
+    for entry, owner in owners.items():
+        features = _unsealed(unit, owner)
+        if features is None:
             continue
         registered, mirrored = features
         laid = align(found.query, registered, mirrored=mirrored)

@@ -7,7 +7,7 @@ time, against the other codes of the same registered picture, before anybody is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +20,14 @@ from pipeline.domain.ids import SLOTS, EntryId, ItemId, entry_of, slot_of
 from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Signals, Space, unpack
-from pipeline.domain.witness import Witness, asks_wide, candidates, decide
+from pipeline.domain.witness import SECOND_LOOKS, Witness, asks_wide, candidates, decide
 from pipeline.indexes import Hits
 from pipeline.journeys.align_features import NOBODY, Nominated, alignments, hit_of, nominated
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.media.crops import REGIONS
+from pipeline.media.features import SPACE as FEATURES
 from pipeline.media.probes import probes
+from pipeline.media.refine import Refiner
 from pipeline.media.views import USUAL, ViewBudget, query_views
 from pipeline.ports import Unit
 from pipeline.signals import SignalType
@@ -36,6 +38,10 @@ _SLACK = 4
 """Bits by which a sketch's code may be off: 0.2 on average, 2 at most of those measured."""
 _BLUR = 3
 """Points of quality by which a sketch may be off; 2 at most were seen."""
+_RANKED = 12
+"""Among how many doubtful candidates those for a second look are chosen."""
+_LAID_BY_CODES = 2
+"""How many candidates that no features name are laid over the upload all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +162,10 @@ class Eye:
         together = _by_item(hits)
         thresholds = self._policy.witness
         parts: dict[EntryId, Sequence[Hit]] = {}
+        worth: tuple[Hit, ...] = ()
         if seen.frame is not None:
-            for hit in candidates(together, thresholds):
+            worth = self._ranked(unit, seen.frame, candidates(together, thresholds, most=_RANKED))
+            for hit in worth:
                 parts[hit.entry] = self._second_look(unit, seen.frame, hit)
         findings = decide(together, REGIONS, thresholds, parts=parts)
         vouched = {one.hit: one.witness.value for one in findings if one.hit is not None}
@@ -169,29 +177,66 @@ class Eye:
             for hit, joined in zip(hits, together, strict=True)
         )
         known = {hit.owner.item for hit in said if hit.witness is not None}
-        return (*said, *self._aligned(unit, seen, found, owners, known))
+        doubtful = [hit.owner.item for hit in worth if hit.owner.item not in known]
+        laid = {
+            entry: owners[entry] for entry in found.nominated.entries if entry in owners
+        } | self._named_by_codes(unit, found, owners, doubtful)
+        asked = {entry: owner for entry, owner in laid.items() if owner.item not in known}
+        return (*said, *self._aligned(unit, seen, found.nominated, asked))
 
-    def _aligned(
+    def _ranked(self, unit: Unit, frame: Frame, worth: tuple[Hit, ...]) -> tuple[Hit, ...]:
+        """The candidates for a second look: where there are too many, by how near they come.
+
+        Nothing but the order follows from it: see ``media.refine``.
+        """
+        if len(worth) <= SECOND_LOOKS:
+            return worth
+        refiner = Refiner(frame)
+        nearest = {hit.entry: self._refined(unit, refiner, hit) for hit in worth}
+        order = sorted(worth, key=lambda hit: (nearest[hit.entry], hit.distance, hit.entry))
+        return tuple(order[:SECOND_LOOKS])
+
+    def _refined(self, unit: Unit, refiner: Refiner, hit: Hit) -> int:
+        signal, kept = self._stored(unit, hit)
+        if hit.slot not in kept or hit.slot not in REGIONS:
+            return int(hit.distance)
+        code = kept[hit.slot]
+
+        def distances(frames: Sequence[Frame]) -> list[int]:
+            return [_bits(row, code) for row in signal.compute(frames, Side.REGISTERED).codes]
+
+        return refiner.nearest(hit.view, REGIONS[hit.slot], distances, int(hit.distance))
+
+    def _named_by_codes(
         self,
         unit: Unit,
-        seen: Seen,
         found: Found,
         owners: Mapping[EntryId, Owner],
-        known: Container[ItemId],
+        doubtful: Sequence[ItemId],
+    ) -> dict[EntryId, Owner]:
+        """Feature entries of the first doubtful items that the upload's features did not name."""
+        if not len(found.nominated.query):
+            return {}
+        named = {owners[entry].item for entry in found.nominated.entries if entry in owners}
+        entries = [
+            stored.id
+            for item in [item for item in doubtful if item not in named][:_LAID_BY_CODES]
+            for stored in unit.registry.of_item(item)
+            if stored.space == FEATURES.key
+        ]
+        return unit.registry.owners(entries) if entries else {}
+
+    def _aligned(
+        self, unit: Unit, seen: Seen, nominated: Nominated, asked: Mapping[EntryId, Owner]
     ) -> Iterable[Hit]:
         """Hits by local features on items that nothing else vouches for."""
-        asked = {
-            entry: owners[entry]
-            for entry in found.nominated.entries
-            if entry in owners and owners[entry].item not in known
-        }
         compared = next((one for one in self.signals if one.asks_parts), None)
         if not asked or seen.frame is None or compared is None:
             return
-        laid = alignments(unit, seen.frame, found.nominated, asked, compared)
+        laid = alignments(unit, seen.frame, nominated, asked, compared)
         for entry, alignment in laid.items():
             if self._policy.witness.acceptance.believes(alignment):
-                yield hit_of(alignment, owners[entry])
+                yield hit_of(alignment, asked[entry])
 
     def _questions(
         self, live: LiveIndexes, signals: Signals, *, doubtful: bool
@@ -212,26 +257,27 @@ class Eye:
 
     def _second_look(self, unit: Unit, frame: Frame, hit: Hit) -> tuple[Hit, ...]:
         """Other crops of the registered picture, where the hit says that they must lie."""
+        signal, kept = self._stored(unit, hit)
+        regions = {slot: REGIONS[slot] for slot in kept if slot in REGIONS}
+        if hit.slot not in regions:
+            return ()
+        asked, cut = probes(frame, hit.view, hit.slot, regions)
+        if not cut:
+            return ()
+        seen = signal.compute(cut, Side.REGISTERED)
+        return tuple(
+            Hit(hit.signal, _bits(code, kept[slot]), part.view, slot, hit.owner)
+            for code, slot, part, quality in zip(seen.codes, asked, cut, seen.quality, strict=True)
+            if quality >= signal.minimum_quality // 2
+        )
+
+    def _stored(self, unit: Unit, hit: Hit) -> tuple[SignalType, dict[int, NDArray[np.uint8]]]:
+        """The hit's signal, and the codes of its entry by slot; none once it is out of force."""
         signal = next(one for one in self.signals if one.space.name == hit.signal)
-        stored = unit.registry.entries([hit.entry])
-        for _, packed in unit.registry.unseal_all(stored):
+        for _, packed in unit.registry.unseal_all(unit.registry.entries([hit.entry])):
             slots, _, codes = unpack(signal.space, packed)
-            kept = dict(zip(map(int, slots), codes, strict=True))
-            regions = {slot: REGIONS[slot] for slot in kept if slot in REGIONS}
-            if hit.slot not in regions:
-                return ()
-            asked, cut = probes(frame, hit.view, hit.slot, regions)
-            if not cut:
-                return ()
-            seen = signal.compute(cut, Side.REGISTERED)
-            return tuple(
-                Hit(hit.signal, _bits(code, kept[slot]), part.view, slot, hit.owner)
-                for code, slot, part, quality in zip(
-                    seen.codes, asked, cut, seen.quality, strict=True
-                )
-                if quality >= signal.minimum_quality // 2
-            )
-        return ()
+            return signal, dict(zip(map(int, slots), codes, strict=True))
+        return signal, {}
 
     def _says_nothing(self, computed: Signals, frames: int) -> NDArray[np.bool_]:
         """Rows of views that look like edges, skies, text: near a code of the generic bank.

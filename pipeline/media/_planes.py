@@ -89,18 +89,23 @@ def tiles(luma: NDArray[np.float32], boxes: Sequence[Box]) -> NDArray[np.uint8]:
 
 def quad_tiles(luma: NDArray[np.float32], quads: Sequence[Quad]) -> NDArray[np.uint8]:
     """Each quadrilateral of the plane, straightened, as a 64x64 tile, uint8 (n, 64, 64)."""
-    straight = [_straightened(luma, quad) for quad in quads]
+    straight = [straightened(luma, quad, *_sides(quad)) for quad in quads]
     return np.concatenate(
         [np.zeros((0, TILE, TILE), np.uint8)]
         + [tiles(plane, [(0, 0, plane.shape[1], plane.shape[0])]) for plane in straight]
     )
 
 
-def _straightened(luma: NDArray[np.float32], quad: Quad) -> NDArray[np.float32]:
+def _sides(quad: Quad) -> tuple[int, int]:
     across = max(np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[2] - quad[3]))
     down = max(np.linalg.norm(quad[3] - quad[0]), np.linalg.norm(quad[2] - quad[1]))
-    width = int(np.clip(across, TILE, WORKING_SIDE))
-    height = int(np.clip(down, TILE, WORKING_SIDE))
+    return int(np.clip(across, TILE, WORKING_SIDE)), int(np.clip(down, TILE, WORKING_SIDE))
+
+
+def straightened(
+    luma: NDArray[np.float32], quad: Quad, width: int, height: int
+) -> NDArray[np.float32]:
+    """The quadrilateral as an upright plane (height, width); beyond the rim its pixels go on."""
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     # Corners are edges of pixels; OpenCV counts from pixels' centres.
     turn = cv2.getPerspectiveTransform(target - 0.5, quad.astype(np.float32) - np.float32(0.5))

@@ -37,6 +37,9 @@ MINIMUM_QUALITY = 50
 SMALLEST_SIDE = 5
 """Below this side the reference gives zero bits and quality 0, and so do we."""
 
+_TILE = (64, 64, 3)
+"""A picture of this size is its own grid: PDQ neither blurs nor decimates it."""
+
 _BANDS = 8
 _GRID_DRIFT = 3e-3
 _DCT_DRIFT = 1e-2
@@ -80,8 +83,11 @@ class Pdq:
         turned = side is Side.QUERY
         pictures = [reduce(frame.rgb if frame.luma is None else frame.luma) for frame in frames]
         grids = np.zeros((len(frames), 4 if turned else 1, 64, 64), np.float32)
+        tiles = [at for at, one in enumerate(pictures) if one.shape == _TILE]
+        if tiles:
+            grids[tiles] = _grids_of_tiles([pictures[at] for at in tiles])[:, : grids.shape[1]]
         for grid, rgb, frame in zip(grids, pictures, frames, strict=True):
-            if min(rgb.shape[:2]) >= SMALLEST_SIDE:
+            if min(rgb.shape[:2]) >= SMALLEST_SIDE and rgb.shape != _TILE:
                 of = None if frame.of is None else reduced_size(*frame.of)
                 grid[:] = mirrored_grids(rgb, of) if turned else to64_of_rgb(rgb, of)
         coefficients = dct16(grids)
@@ -145,6 +151,13 @@ def mirrored_grids(rgb: NDArray[np.uint8], of: tuple[int, int] | None = None) ->
         rows[:, band.rows] = both.reshape(2, -1, width)
     rows[1] = rows[1, ::-1].copy()
     return _across(rows, across).reshape(4, 64, 64)
+
+
+def _grids_of_tiles(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
+    """``mirrored_grids`` of many pictures of 64 x 64 at once: (n, 4, 64, 64)."""
+    plain = luma(np.concatenate(pictures)).reshape(-1, 64, 64)
+    across = plain[..., ::-1]
+    return np.stack([plain, across, plain[:, ::-1], across[:, ::-1]], axis=1)
 
 
 def quality(grids: Floats) -> NDArray[np.uint8]:
