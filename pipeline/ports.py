@@ -178,6 +178,17 @@ class Registry(Protocol):
         """One item with an entry a signal, put into the change log."""
         ...
 
+    def extend_item(
+        self,
+        person: PersonId,
+        item: ItemId,
+        bank: str,
+        source: Source,
+        entries: Sequence[NewEntry],
+    ) -> tuple[EntryId, ...]:
+        """More entries of an item that is there, put into the change log."""
+        ...
+
     def add_items(
         self, person: PersonId, bank: str, items: Sequence[Sequence[NewEntry]]
     ) -> list[ItemId]:
@@ -338,6 +349,10 @@ class LocalFeatures(Protocol):
 
     def of(self, entry: EntryId) -> StoredFeatures | None:
         """An entry's features; None when it is out of force or has none."""
+        ...
+
+    def kept_of(self, person: PersonId) -> list[tuple[EntryId, ItemId]]:
+        """All of a person's entries that are kept under her consent to features."""
         ...
 
     def beside(self, entry: EntryId, space: str) -> StoredEntry | None:

@@ -27,6 +27,7 @@ from services.calibrate import calibrate
 from services.desk import add_to as add_desk_to
 from services.exchanges import app as exchange_app
 from services.faces import add_to as add_faces_to
+from services.features import app as features_app
 from services.packs import app as packs_app
 from services.rescan import add_to as add_rescan_to
 from services.settings import Settings
@@ -54,6 +55,7 @@ for name, sub in (
     app.add_typer(sub, name=name)
 app.add_typer(packs_app, name="packs")
 app.add_typer(exchange_app, name="exchange")
+app.add_typer(features_app, name="features")
 add_faces_to(app)
 add_backups_to(app)
 add_desk_to(app, reviewers_app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.domain.ids import EntryId
+from pipeline.domain.ids import EntryId, ItemId, PersonId
 from pipeline.ports import StoredEntry, StoredFeatures
 from pipeline.storage import Queries
 
@@ -27,6 +27,11 @@ class PgFeatures:
         """See the port."""
         row = self._queries.one("features_of", entry=entry)
         return StoredFeatures(**row) if row else None
+
+    def kept_of(self, person: PersonId) -> list[tuple[EntryId, ItemId]]:
+        """See the port."""
+        rows = self._queries.all("features_kept_of", person=person)
+        return [(EntryId(row["id"]), ItemId(row["item"])) for row in rows]
 
     def beside(self, entry: EntryId, space: str) -> StoredEntry | None:
         """See the port."""

@@ -76,6 +76,19 @@ class PgRegistry:
         self._queries.run("change_append", op="add", entries=list(ids))
         return item, ids
 
+    def extend_item(
+        self,
+        person: PersonId,
+        item: ItemId,
+        bank: str,
+        source: Source,
+        entries: Sequence[NewEntry],
+    ) -> tuple[EntryId, ...]:
+        """See the port."""
+        ids = self._put_entries(person, item, bank, source, entries, None)
+        self._queries.run("change_append", op="add", entries=list(ids))
+        return ids
+
     def add_items(
         self, person: PersonId, bank: str, items: Sequence[Sequence[NewEntry]]
     ) -> list[ItemId]:
@@ -94,10 +107,21 @@ class PgRegistry:
         entries: Sequence[NewEntry],
         case: CaseId | None,
     ) -> tuple[ItemId, tuple[EntryId, ...]]:
+        item = ItemId(uuid4())
+        return item, self._put_entries(person, item, bank, source, entries, case)
+
+    def _put_entries(
+        self,
+        person: PersonId,
+        item: ItemId,
+        bank: str,
+        source: Source,
+        entries: Sequence[NewEntry],
+        case: CaseId | None,
+    ) -> tuple[EntryId, ...]:
         if not self.hold(person):
             raise Conflict("this person has left; nothing of hers may be added")
-        item = ItemId(uuid4())
-        ids = tuple(
+        return tuple(
             EntryId(
                 self._queries.value(
                     "entry_add",
@@ -114,7 +138,6 @@ class PgRegistry:
             )
             for entry in entries
         )
-        return item, ids
 
     def hold(self, person: PersonId) -> bool:
         """See the port."""
