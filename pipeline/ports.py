@@ -879,6 +879,8 @@ class PendingFilm:
     """About how many there will be."""
     early: tuple[Mapping[str, Any], ...] = ()
     """Matches that were certain before the end, as a platform may see them."""
+    digests: bytes | None = field(default=None, repr=False)
+    """SHA-256 and MD5 of the file, sealed under the medium's key."""
 
 
 class Films(Protocol):
@@ -911,11 +913,31 @@ class Films(Protocol):
         ...
 
 
+class Writing(Protocol):
+    """A blob while it is written; nothing has its name until it is finished."""
+
+    def write(self, chunk: bytes) -> None:
+        """The next clear bytes."""
+        ...
+
+    def finish(self) -> int:
+        """Give the blob its name; the number of clear bytes."""
+        ...
+
+    def abandon(self) -> None:
+        """Leave nothing of it, unless it is finished."""
+        ...
+
+
 class Blobs(Protocol):
     """Where sealed bytes of media lie: a folder, or an object store."""
 
     def put(self, name: MediaId, key: bytes, chunks: Iterable[bytes]) -> int:
         """Seal and keep a stream under a name; the number of clear bytes."""
+        ...
+
+    def begin(self, name: MediaId, key: bytes) -> Writing:
+        """The same for what comes piece by piece."""
         ...
 
     def read(self, name: MediaId, key: bytes) -> Iterator[bytes]:

@@ -12,8 +12,9 @@ from pipeline.domain.film import FilmCodes, prune
 from pipeline.domain.ids import PlatformId, ScreeningId, uuid7
 from pipeline.domain.media import Side, Upload
 from pipeline.domain.vpdq import FrameHash
-from pipeline.journeys.screen_film import Projector, Step, discard, seal
+from pipeline.journeys.screen_film import Projector, Step
 from pipeline.journeys.screen_upload import summary
+from pipeline.journeys.take_in_film import discard, take_in
 from pipeline.media.films import SandboxedFilms
 from pipeline.media.sandbox import DecoderPool
 from pipeline.media.video import Sampling, VideoLimits, film_mime
@@ -71,17 +72,21 @@ def screen_film(
     """Screen one video here and now: what the API would answer in the end."""
     received = now()
     with path.open("rb") as file:
-        medium, size = seal(world.store, world.blobs, received, _chunks(file))
+        taken = take_in(world.store, world.blobs, received, _chunks(file))
         film = PendingFilm(
-            ScreeningId(uuid7(received, medium.bytes[-10:])), platform, upload, medium, size,
-            kind_of(path), 0, received,
+            ScreeningId(uuid7(received, taken.medium.bytes[-10:])), platform, upload,
+            taken.medium, taken.size, kind_of(path), 0, received,
         )  # fmt: skip
         try:
             answered = projector.screen(
-                film, file, progress, lambda matches: early(f"{len(matches)} certain already")
+                film,
+                file,
+                progress,
+                lambda matches: early(f"{len(matches)} certain already"),
+                same=taken.digests,
             )
         except BaseException:
-            discard(world.store, world.blobs, medium)
+            discard(world.store, world.blobs, taken.medium)
             raise
     return dict(summary(answered))
 

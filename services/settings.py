@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         default=None,
         description="A JSON object of organisations that may vouch for a face: name to public key.",
     )
-    max_bytes: int = Field(default=64 << 20, gt=0, description="Largest upload, in bytes.")
+    max_bytes: int = Field(default=64 << 20, gt=0, description="Largest picture, in bytes.")
     max_pixels: int = Field(default=100_000_000, gt=0, description="Largest picture, in pixels.")
     max_side: int = Field(default=30_000, gt=0, description="Longest side, in pixels.")
     decoders: int = Field(
@@ -119,7 +119,11 @@ class Settings(BaseSettings):
     decode_memory: int = Field(
         default=2048, gt=0, description="Memory that decoding one file may take, in MiB."
     )
-    max_video_bytes: int = Field(default=2 << 30, gt=0, description="Largest video, in bytes.")
+    max_video_bytes: int = Field(
+        default=2 << 30,
+        gt=0,
+        description="Largest video, in bytes; it is sealed as it comes, never held whole.",
+    )
     max_video_hours: float = Field(default=4, gt=0, description="Longest video, in hours.")
     video_seconds: float = Field(
         default=1800, gt=0, description="Longest time that decoding one video may take."

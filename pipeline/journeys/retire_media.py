@@ -44,9 +44,11 @@ def sweep_orphans(store: Store, blobs: Blobs, age: timedelta = ORPHAN_AGE) -> in
     for names in _batches(blobs.older_than(age)):
         with store.transaction() as unit:
             known = unit.media.known_blobs(names)
-        for name in names:
-            if name not in known:
-                swept += blobs.destroy(name)
+            unknown = [name for name in names if name not in known]
+            for name in unknown:
+                unit.vault.shred(name)
+        for name in unknown:
+            swept += blobs.destroy(name)
     return swept
 
 

@@ -1,10 +1,10 @@
-"""A video is taken in, looked at as a job, and answered; every one of them is.
+"""A video that was taken in is looked at as a job, and answered; every one of them is.
 
-The upload is sealed under a key of its own before it is acknowledged, and lies so until it has its
-answer: then it belongs to the case that it opened, or its key is shredded. The work is a job whose
-attempts are counted when it is taken up, so that a file which kills its worker runs out of them; a
-video whose job was given up is answered by name. The answer is recorded, its event kept and its job
-ended in one transaction, behind the job's fence: there is never a second answer.
+The upload lies sealed under a key of its own until it has its answer: then it belongs to the case
+that it opened, or its key is shredded. The work is a job whose attempts are counted when it is
+taken up, so that a file which kills its worker runs out of them; a video whose job was given up is
+answered by name. The answer is recorded, its event kept and its job ended in one transaction,
+behind the job's fence: there is never a second answer.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from pipeline.domain.entry import keyed
 from pipeline.domain.evidence import Hit, gather
 from pipeline.domain.film import FilmCodes, Pruner
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import MediaId, PlatformId, ScreeningId, uuid7
-from pipeline.domain.media import Media, Rating, Upload
+from pipeline.domain.ids import ScreeningId, uuid7
+from pipeline.domain.media import Media, Rating
 from pipeline.domain.policy import Clear, Policy
-from pipeline.domain.screening import Answer, Form, Progress, Screening, Verdict
+from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import join_all
 from pipeline.domain.timeline import CERTAIN_SUPPORT
 from pipeline.errors import RefusalReason, Refused, Unavailable
@@ -38,6 +38,7 @@ from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener, Subject, summary
 from pipeline.journeys.see import Seen
 from pipeline.journeys.see_faces import NOT_LOOKED, UNRATED, FacesSeen, together
+from pipeline.journeys.take_in_film import ATTEMPTS, KIND, digests_of, waiting
 from pipeline.journeys.track_faces import FaceTracks
 from pipeline.journeys.watch import Watch
 from pipeline.media.video import Sampling
@@ -45,8 +46,6 @@ from pipeline.media.views import USUAL, ViewBudget
 from pipeline.ports import Blobs, Clock, Event, Job, PendingFilm, Store, Unit
 from pipeline.signals import SignalType
 
-KIND = "film"
-ATTEMPTS = 3
 LEASE = timedelta(seconds=120)
 _RENEW = 1.0
 _KEEP_SECONDS = 300.0
@@ -71,65 +70,6 @@ class Step:
     def expected(self) -> int | None:
         """About how many frames there will be; unknown at the very beginning."""
         return round(self.frames / self.done) if self.done > 0.02 else None
-
-
-def accept(
-    store: Store,
-    blobs: Blobs,
-    clock: Clock,
-    platform: PlatformId,
-    upload: Upload,
-    body: Iterable[bytes],
-    mime: str | None,
-) -> Screening:
-    """Seal a video and put it in the line; the answer that says so, with the screening's id."""
-    now = clock()
-    medium, size = seal(store, blobs, now, body)
-    screening = ScreeningId(uuid7(now, secrets.token_bytes(10)))
-    with store.transaction() as unit:
-        job = unit.jobs.add(KIND, {"screening": str(screening)}, max_attempts=ATTEMPTS)
-        film = PendingFilm(screening, platform, upload, medium, size, mime, job, now)
-        unit.films.add(film)
-    return waiting(film, "", 0)
-
-
-def waiting(film: PendingFilm, policy: str, index_sequence: int) -> Screening:
-    """What can be said of a video that has no answer yet."""
-    return Screening(
-        id=film.id,
-        platform=film.platform,
-        upload=film.upload,
-        form=Form.FILE,
-        verdict=Verdict.PENDING,
-        policy=policy,
-        index_seq=index_sequence,
-        received_at=film.received_at,
-        milliseconds=0.0,
-        bytes=film.size,
-        mime=film.mime,
-        matches=tuple(Answer.read(document) for document in film.early),
-        progress=Progress(film.frames, film.expected, film.done),
-    )
-
-
-def seal(store: Store, blobs: Blobs, now: datetime, body: Iterable[bytes]) -> tuple[MediaId, int]:
-    """A file under a key of its own in the blob store; its name and size."""
-    medium = MediaId(uuid7(now, secrets.token_bytes(10)))
-    with store.transaction() as unit:
-        unit.vault.create(medium, kind="media")
-        key = unit.vault.key(medium)
-    try:
-        return medium, blobs.put(medium, key, body)
-    except BaseException:
-        discard(store, blobs, medium)
-        raise
-
-
-def discard(store: Store, blobs: Blobs, medium: MediaId) -> None:
-    """Nobody needs this file any more."""
-    with store.transaction() as unit:
-        unit.vault.shred(medium)
-    blobs.destroy(medium)
 
 
 class Projector:
@@ -194,15 +134,17 @@ class Projector:
         progress: Callable[[Step], None] = lambda _: None,
         certain: Callable[[Sequence[Answer]], None] = lambda _: None,
         end: Callable[[Unit, Screening], None] = lambda _unit, _screening: None,
+        same: Digests | None = None,
     ) -> Screening:
         """Look at a video and record its answer; ``end`` is called in the same transaction.
 
-        The file's blob is discarded unless a case now holds it. Raises ``Unavailable`` when no
-        answer can be given now.
+        ``same`` are the file's digests where they are known already. The file's blob is discarded
+        unless a case now holds it. Raises ``Unavailable`` when no answer can be given now.
         """
         began = time.perf_counter()
-        file.seek(0)
-        same = digests(iter(lambda: file.read(_CHUNK), b""))
+        if same is None:
+            file.seek(0)
+            same = digests(iter(lambda: file.read(_CHUNK), b""))
         watch = self.watch()
         sequence = self._live.applied
         try:
@@ -383,9 +325,10 @@ class Projector:
                 unit.jobs.done(job)
                 return
             key = unit.vault.key(film.medium)
+            same = digests_of(unit, film)
         try:
             with clear_copy(self._blobs.read(film.medium, key)) as file:
-                self._project(film, job, file)
+                self._project(film, job, file, same)
         except Lost:
             return
         except Unavailable as error:
@@ -395,7 +338,7 @@ class Projector:
             self._failed(job, type(error).__name__, pause)
             raise
 
-    def _project(self, film: PendingFilm, job: Job, file: BinaryIO) -> None:
+    def _project(self, film: PendingFilm, job: Job, file: BinaryIO, same: Digests | None) -> None:
         heard = 0.0
 
         def progress(step: Step) -> None:
@@ -421,7 +364,7 @@ class Projector:
                 raise Lost
             tell_answer(unit, screening, "screening.completed", self._clock())
 
-        self.screen(film, file, progress, certain, end)
+        self.screen(film, file, progress, certain, end, same)
 
     def _failed(self, job: Job, error: str, pause: Callable[[int], float]) -> None:
         last = job.attempts >= job.max_attempts

@@ -12,14 +12,14 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 from pipeline.domain.ids import MediaId
 from pipeline.errors import NotFound, Unavailable
-from pipeline.storage.streams import open_stream, seal_stream
+from pipeline.storage.streams import StreamWriter, open_stream
 
 _SEALED = ".sealed"
 _PART = ".part"
@@ -38,24 +38,21 @@ class FolderBlobs:
         All or nothing, and on the disk for good when it returns. Raises ``Unavailable`` when the
         folder cannot be written.
         """
-        place = self._place(name)
-        part = place.with_name(f"{name}.{secrets.token_hex(6)}{_PART}")
+        writer = self.begin(name, key)
         try:
-            place.parent.mkdir(mode=0o700, exist_ok=True)
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                size = seal_stream(file, key, "blob", str(name), chunks)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(place)
-            _sync_folder(place.parent)
-        except BaseException as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise _away(error) from error
+            for chunk in chunks:
+                writer.write(chunk)
+            return writer.finish()
+        except BaseException:
+            writer.abandon()
             raise
-        return size
+
+    def begin(self, name: MediaId, key: bytes) -> Writing:
+        """A blob that comes in pieces; nothing has its name until it is finished.
+
+        Raises ``Unavailable`` as ``put`` does, at any step.
+        """
+        return Writing(self._place(name), name, key)
 
     def read(self, name: MediaId, key: bytes) -> Iterator[bytes]:
         """The clear bytes, up to 64 KiB at a time.
@@ -103,12 +100,59 @@ class FolderBlobs:
         return self._root / name.hex[-2:] / f"{name}{_SEALED}"
 
 
+class Writing:
+    """A blob while it is written: sealed piece by piece beside its place, moved there at the end.
+
+    Used by one thread at a time.
+    """
+
+    def __init__(self, place: Path, name: MediaId, key: bytes) -> None:
+        self._place = place
+        self._part = place.with_name(f"{name}.{secrets.token_hex(6)}{_PART}")
+        with _our_trouble():
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._file = os.fdopen(handle, "wb")
+            self._stream = StreamWriter(self._file, key, "blob", str(name))
+
+    def write(self, chunk: bytes) -> None:
+        """The next clear bytes."""
+        with _our_trouble():
+            self._stream.write(chunk)
+
+    def finish(self) -> int:
+        """Give the blob its name, for good; the number of clear bytes."""
+        with _our_trouble():
+            size = self._stream.finish()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.replace(self._place)
+            _sync_folder(self._place.parent)
+        return size
+
+    def abandon(self) -> None:
+        """Leave nothing of it, unless it is finished."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _our_trouble() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _away(error) from error
 
 
 def _away(error: OSError) -> Unavailable:

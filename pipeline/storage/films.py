@@ -33,6 +33,7 @@ class PgFilms:
             mime=film.mime,
             job=film.job,
             received_at=film.received_at,
+            digests=film.digests,
         )
 
     def get(self, screening: ScreeningId, platform: PlatformId | None = None) -> PendingFilm | None:
@@ -77,4 +78,5 @@ def _film(row: Mapping[str, Any]) -> PendingFilm:
         frames=row["frames"],
         expected=row["expected"],
         early=tuple(row["early"]),
+        digests=row["digests"],
     )

@@ -29,14 +29,37 @@ _TAG = 16
 
 def seal_stream(file: BinaryIO, key: bytes, kind: str, name: str, chunks: Iterable[bytes]) -> int:
     """Seal a stream into a file under a 32-byte key; the number of clear bytes."""
-    prefix = secrets.token_bytes(_PREFIX)
-    sealer = _Sealer(key, kind, name, prefix)
-    file.write(bytes((_VERSION,)) + prefix)
-    size = 0
-    for clear, last in _cut(chunks):
-        size += len(clear)
-        file.write(sealer.seal(clear, last=last))
-    return size
+    writer = StreamWriter(file, key, kind, name)
+    for chunk in chunks:
+        writer.write(chunk)
+    return writer.finish()
+
+
+class StreamWriter:
+    """A stream that is sealed as it comes; it holds a chunk."""
+
+    def __init__(self, file: BinaryIO, key: bytes, kind: str, name: str) -> None:
+        prefix = secrets.token_bytes(_PREFIX)
+        self._sealer, self._file = _Sealer(key, kind, name, prefix), file
+        self._held, self._size = bytearray(), 0
+        file.write(bytes((_VERSION,)) + prefix)
+
+    def write(self, clear: bytes) -> None:
+        """The next clear bytes."""
+        self._held += clear
+        while len(self._held) > CHUNK:  # one is held back until it is known not to be the last
+            self._put(bytes(self._held[:CHUNK]), last=False)
+            del self._held[:CHUNK]
+
+    def finish(self) -> int:
+        """The end; the number of clear bytes."""
+        self._put(bytes(self._held), last=True)
+        self._held.clear()
+        return self._size
+
+    def _put(self, clear: bytes, *, last: bool) -> None:
+        self._size += len(clear)
+        self._file.write(self._sealer.seal(clear, last=last))
 
 
 def open_stream(file: BinaryIO, key: bytes, kind: str, name: str) -> Iterator[bytes]:
@@ -87,14 +110,3 @@ class _Sealer:
 
     def _bound(self) -> bytes:
         return f"{self._kind}|{self._name}|{_VERSION}".encode()
-
-
-def _cut(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """The stream in pieces of ``CHUNK`` bytes, and whether each is the last. Never none at all."""
-    held = bytearray()
-    for chunk in chunks:
-        held += chunk
-        while len(held) > CHUNK:  # a full piece is held back until it is known not to be the last
-            yield bytes(held[:CHUNK]), False
-            del held[:CHUNK]
-    yield bytes(held), True

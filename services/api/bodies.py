@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
 from fastapi import Request
@@ -21,6 +21,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from pipeline.domain.media import Upload
+from services.api.arriving import Arrival
 from services.api.problems import Declined, busy, field_errors, invalid
 from services.api.schemas import UploadFields
 
@@ -31,9 +32,6 @@ T = TypeVar("T")
 
 # Its warnings quote what was sent.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
-
-SLACK = 64 << 10
-"""What a form may have around its file, in bytes."""
 
 LARGEST_JSON = 256 << 10
 _LONGEST_FIELD = 4096
@@ -47,6 +45,8 @@ class Patience:
 
     idle: float = 20.0
     whole: float = 300.0
+    slowest: int = 256 << 10
+    """Bytes a second that add to ``whole`` as they come: a video may take as long as it is."""
 
 
 class Budget:
@@ -83,28 +83,49 @@ class Share:
         self._budget.held += more
         self.size = size
 
+    def hold(self, size: int) -> None:
+        """Hold exactly ``size`` bytes; 503 as ``grow`` has it."""
+        self.grow(size)
+        self._budget.held -= self.size - size
+        self.size = size
 
-async def receive(
-    request: Request,
-    limit: int,
-    share: Share,
-    patience: Patience,
-    sink: Callable[[bytes], object],
-) -> None:
-    """Hand the body to ``sink``, piece by piece; 413 as soon as it is longer than ``limit``.
 
-    A body that declares its length is refused before its first byte is read.
+class Sink(Protocol):
+    """Where a body goes."""
+
+    def check(self, size: int) -> None:
+        """413 if a body of so many bytes is too large, as far as is known by now."""
+        ...
+
+    def memory(self, size: int) -> int:
+        """How much of a body of so many bytes is held at once, as far as is known by now."""
+        ...
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes."""
+        ...
+
+    async def settle(self) -> None:
+        """Do what takes long, before more comes."""
+        ...
+
+
+async def receive(request: Request, sink: Sink, share: Share, patience: Patience) -> None:
+    """Hand the body to ``sink``, piece by piece; 413 as soon as it is longer than that takes.
+
+    A body that declares its length is refused before its first byte is read, or as soon as its
+    first bytes have told what it is.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal():
-        if int(declared) > limit:
-            raise _too_large(limit)
-        share.grow(int(declared))
+    header = request.headers.get("content-length", "")
+    declared = int(header) if header.isdecimal() else 0
+    sink.check(declared)
+    share.hold(sink.memory(declared))
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Declined(415, "unsupported_media_type", "send the body without content-encoding")
     pieces, received = aiter(request.stream()), 0
-    deadline = time.monotonic() + patience.whole
+    began = time.monotonic()
     while True:
+        deadline = began + patience.whole + received / patience.slowest
         try:
             with anyio.fail_after(min(patience.idle, max(0.0, deadline - time.monotonic()))):
                 piece = await anext(pieces)
@@ -118,18 +139,40 @@ async def receive(
                 headers={"connection": "close"},
             ) from None
         received += len(piece)
-        if received > limit:
-            raise _too_large(limit)
-        share.grow(received)
-        sink(piece)
+        sink.check(received)
+        share.hold(sink.memory(max(declared, received)))
+        sink.write(piece)
+        await sink.settle()
+        sink.check(max(declared, received))
+        share.hold(sink.memory(max(declared, received)))
+
+
+class _Whole:
+    """A body of up to ``limit`` bytes, in memory."""
+
+    def __init__(self, limit: int) -> None:
+        # BytesIO hands over its own buffer in the end; joining or copying would need it twice.
+        self._limit, self.body = limit, io.BytesIO()
+
+    def check(self, size: int) -> None:
+        if size > self._limit:
+            raise _too_large(self._limit)
+
+    def memory(self, size: int) -> int:
+        return size
+
+    def write(self, piece: bytes) -> None:
+        self.body.write(piece)
+
+    async def settle(self) -> None:
+        pass
 
 
 async def receive_whole(request: Request, limit: int, share: Share, patience: Patience) -> bytes:
     """The body as it is."""
-    # BytesIO hands over its own buffer in the end, where joining or copying would need it twice.
-    body = io.BytesIO()
-    await receive(request, limit, share, patience, body.write)
-    return body.getvalue()
+    whole = _Whole(limit)
+    await receive(request, whole, share, patience)
+    return whole.body.getvalue()
 
 
 async def receive_json(
@@ -151,12 +194,10 @@ async def receive_json(
         ) from None
 
 
-async def receive_form(
-    request: Request, limit: int, share: Share, patience: Patience
-) -> tuple[Upload, bytes]:
-    """The upload's fields and its file from multipart/form-data."""
+async def receive_form(request: Request, file: Arrival, share: Share, patience: Patience) -> Upload:
+    """The upload's fields from multipart/form-data; its file goes to ``file``."""
     _, options = parse_options_header(request.headers.get("content-type"))
-    form = _Form()
+    form = _Form(file)
     try:
         parser = MultipartParser(
             options.get(b"boundary", b""),
@@ -166,12 +207,32 @@ async def receive_form(
         )
         if not options.get(b"boundary"):
             raise invalid("header.content-type", "multipart/form-data needs a boundary")
-        await receive(request, limit, share, patience, parser.write)
+        await receive(request, _Parsed(parser, file), share, patience)
     except FormParserError:
         raise invalid("body", "this is not multipart/form-data as RFC 7578 has it") from None
     if not form.ended:
         raise invalid("body", "the form ends before its last boundary")
     return form.read()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A form on its way through its parser."""
+
+    parser: MultipartParser
+    file: Arrival
+
+    def check(self, size: int) -> None:
+        self.file.check(size)
+
+    def memory(self, size: int) -> int:
+        return self.file.memory(size)
+
+    def write(self, piece: bytes) -> None:
+        self.parser.write(piece)
+
+    async def settle(self) -> None:
+        await self.file.settle()
 
 
 @dataclass(slots=True)
@@ -184,8 +245,9 @@ class _Part:
 class _Form:
     """Parts as the parser finds them."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Arrival) -> None:
         self.ended = False
+        self._file = file
         self._parts: dict[str, _Part] = {}
         self._count = 0
         self._part = _Part()
@@ -205,10 +267,9 @@ class _Form:
             "on_end": self._end,
         }
 
-    def read(self) -> tuple[Upload, bytes]:
+    def read(self) -> Upload:
         """What the form says; raises a 422 problem that names each field."""
-        file = self._parts.pop("file", None)
-        if file is None:
+        if self._parts.pop("file", None) is None:
             raise invalid("body.file", "Field required")
         try:
             fields = UploadFields.model_validate_strings(
@@ -221,7 +282,7 @@ class _Form:
                 "fields are not as they must be; see errors",
                 errors=field_errors(error.errors(include_input=False), "body"),
             ) from None
-        return Upload(fields.content_id, fields.uploader, fields.rating), file.value.getvalue()
+        return Upload(fields.content_id, fields.uploader, fields.rating)
 
     def _text(self, part: _Part) -> str:
         try:
@@ -263,7 +324,11 @@ class _Form:
         part.size += end - start
         if part.name != "file" and part.size > _LONGEST_FIELD:
             raise invalid(f"body.{part.name}", "this field is too long")
-        part.value.write(memoryview(data)[start:end])
+        piece = memoryview(data)[start:end]
+        if part.name == "file":
+            self._file.write(piece)
+        else:
+            part.value.write(piece)
 
     def _keep(self) -> None:
         self._parts[self._part.name] = self._part

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Annotated, cast
 
 import anyio
@@ -15,13 +14,14 @@ from pipeline.domain.ids import PlatformId
 from pipeline.domain.media import Upload
 from pipeline.domain.screening import Screening
 from pipeline.journeys.restore_index import LiveIndexes
-from pipeline.journeys.screen_film import accept
 from pipeline.journeys.screen_upload import Screener
+from pipeline.journeys.take_in_film import Incoming, Taken, accept, enlist
 from pipeline.media.video import film_mime
 from pipeline.ports import Store
 from pipeline.storage.idempotency import Idempotency
+from services.api.arriving import SLACK, Arrival
 from services.api.auth import Caller, Keys, Pace
-from services.api.bodies import SLACK, Budget, Patience
+from services.api.bodies import Budget, Patience
 from services.api.line import Line, cores
 from services.api.metrics import Metrics
 from services.api.paging import Cursors
@@ -42,7 +42,7 @@ class Limits:
     waiting: int
     """Uploads that wait for a worker; those beyond are told to come again."""
     bytes: int
-    """Uploads in memory, all together."""
+    """Uploads in memory, all together; a video counts with what is held of it."""
     patience: Patience = field(default_factory=Patience)
 
     @staticmethod
@@ -61,7 +61,7 @@ class Door:
         self.desk = world.desk
         self.largest = world.settings.max_bytes + SLACK
         self.policy = world.policy.version
-        self._accept = partial(accept, world.store, world.blobs, now)
+        self._world = world
         self.screener: Screener = world.screener(live)
         self.keys, self.pace = Keys(world.store), Pace()
         self.line = Line(limits.workers, limits.waiting)
@@ -74,13 +74,30 @@ class Door:
         self.metrics = Metrics(live, self.line, self.budget, self.pulse)
         # Short questions to the database must not wait behind pictures, nor the other way round.
         self.questions = anyio.CapacityLimiter(world.settings.pool_size)
+        # Nor must either wait for videos that are being written to the disk.
+        self.receiving = anyio.CapacityLimiter(2 * limits.workers)
+
+    def arrival(self) -> Arrival:
+        """A place for a file that is about to come."""
+        world = self._world
+        return Arrival(
+            lambda: Incoming(world.store, world.blobs, now()),
+            world.settings.max_bytes,
+            world.settings.max_video_bytes,
+            self.receiving,
+        )
 
     def screen(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
         """An image's answer, or that a video is in the line."""
         film = film_mime(body)
         if film is None:
             return self.screener.screen_file(platform, upload, body)
-        return self._accept(platform, upload, (body,), film)
+        world = self._world
+        return accept(world.store, world.blobs, now, platform, upload, (body,), film)
+
+    def enlist(self, platform: PlatformId, upload: Upload, film: Taken, mime: str) -> Screening:
+        """That a video which lies sealed already is in the line."""
+        return enlist(self.store, now, platform, upload, film, mime)
 
 
 _bearer = HTTPBearer(

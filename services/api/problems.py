@@ -33,6 +33,7 @@ TITLES = {
     "conflict": "The world has moved on",
     "in_progress": "The same request is being answered just now",
     "too_large": "The body is too large",
+    "video_too_large": "The video is too large",
     "unsupported_media_type": "This kind of body is not read here",
     "invalid": "The request cannot be used as it is",
     "incomplete_notice": "The notice lacks what the law wants of it",

@@ -15,9 +15,9 @@ from pipeline.domain.ids import ScreeningId
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import NotFound
-from pipeline.journeys.screen_film import waiting
 from pipeline.journeys.screen_upload import Hashed, summary
-from services.api.bodies import LARGEST_JSON, receive_form, receive_json, receive_whole
+from pipeline.journeys.take_in_film import Taken, waiting
+from services.api.bodies import LARGEST_JSON, receive, receive_form, receive_json
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
 from services.api.line import Line
@@ -91,22 +91,33 @@ async def screen(
     if not is_form and content_id is None:
         raise invalid("query.content_id", "Field required")
     door.line.check()
-    with door.budget.share() as share:
-        if is_form:
-            upload, body = await receive_form(request, door.largest, share, door.limits.patience)
-        else:
-            upload = Upload(content_id or "", uploader, rating)
-            body = await receive_whole(request, door.largest, share, door.limits.patience)
+    arrival = door.arrival()
+    try:
+        with door.budget.share() as share:
+            if is_form:
+                upload = await receive_form(request, arrival, share, door.limits.patience)
+            else:
+                upload = Upload(content_id or "", uploader, rating)
+                await receive(request, arrival, share, door.limits.patience)
+            body = await arrival.finish()
 
-        def work() -> tuple[ScreeningAnswered, bool]:
-            return door.replay.once(
-                caller.platform,
-                idempotency_key,
-                lambda: (b"file", *described_upload(upload), body),
-                lambda: door.screen(caller.platform, upload, body),
-            )
+            def work() -> tuple[ScreeningAnswered, bool]:
+                return door.replay.once(
+                    caller.platform,
+                    idempotency_key,
+                    lambda: (b"file", *described_upload(upload), *_content(body)),
+                    screened,
+                )
 
-        return await answered(door, work)
+            def screened() -> Screening:
+                if isinstance(body, bytes):
+                    return door.screen(caller.platform, upload, body)
+                arrival.hand_over()
+                return door.enlist(caller.platform, upload, body, arrival.film or "video/mp4")
+
+            return await answered(door, work)
+    finally:
+        await arrival.leave()
 
 
 @router.post(
@@ -200,6 +211,10 @@ def described_upload(upload: Upload) -> Iterable[bytes]:
     """What makes an upload the same one, for its idempotency key."""
     uploader = b"" if upload.uploader is None else upload.uploader.encode()
     return upload.content_id.encode(), uploader, upload.rating.value.encode()
+
+
+def _content(body: bytes | Taken) -> Iterable[bytes]:
+    return (body,) if isinstance(body, bytes) else (b"sha256", body.digests.sha256)
 
 
 def listed(hashes: Iterable[Hashed]) -> Iterable[bytes]:

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from services.api.bodies import SLACK, Patience
+from services.api.arriving import SLACK
+from services.api.bodies import Patience
 from services.api.door import Limits
 from tests.integration.api import Program, make_program, program
 from tests.world import Town, jpeg, picture
@@ -67,7 +68,7 @@ def answered(connection: socket.socket) -> tuple[int, dict[str, Any]]:
 @pytest.fixture
 def small(make_town: Callable[..., Town], make_program: Callable[..., Program]) -> Program:
     """An API that takes files of up to 100,000 bytes."""
-    return make_program("small", of=make_town(max_bytes=100_000))
+    return make_program("small", of=make_town(max_bytes=100_000, max_video_bytes=100_000))
 
 
 RAW = "content-type: application/octet-stream"

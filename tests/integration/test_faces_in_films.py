@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.domain.media import WHOLE, Frame, Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
-from pipeline.journeys.screen_film import accept
+from pipeline.journeys.take_in_film import accept
 from pipeline.journeys.track_faces import MOST_TRACKS, FaceTracks
 from pipeline.packs import Faces
 from tests.faces import (

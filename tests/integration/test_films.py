@@ -14,7 +14,8 @@ from pipeline.domain.media import Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import RefusalReason
 from pipeline.journeys.register import register
-from pipeline.journeys.screen_film import ATTEMPTS, Projector, accept
+from pipeline.journeys.screen_film import Projector
+from pipeline.journeys.take_in_film import ATTEMPTS, accept
 from pipeline.journeys.withdraw import ask, finish
 from services.wiring import alive
 from tests.films import OTHERS, SCENES, film, scenes, still

@@ -19,7 +19,7 @@ from pipeline.domain.notice import Notice
 from pipeline.journeys.notice import give
 from pipeline.journeys.register import register
 from pipeline.journeys.register_codes import Clip, add_codes
-from pipeline.journeys.screen_film import accept
+from pipeline.journeys.take_in_film import accept
 from pipeline.media.features import INDEXED, describe
 from pipeline.media.video import EVERY_FRAME
 from pipeline.storage import embedded

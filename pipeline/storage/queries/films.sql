@@ -1,9 +1,9 @@
 -- name: film_add
 -- A video waits to be looked at.
 INSERT INTO pending_films (id, platform, content_id, uploader, rating, medium, size, mime, job,
-                           received_at)
+                           received_at, digests)
 VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(medium)s, %(size)s,
-        %(mime)s, %(job)s, %(received_at)s);
+        %(mime)s, %(job)s, %(received_at)s, %(digests)s);
 
 -- name: film_get
 -- A video that has no answer yet.

@@ -1,0 +1,159 @@
+"""A video comes in, piece by piece, and gets a place in the line.
+
+It is sealed under a key of its own as it comes, and its digests are computed on the way, so that
+nobody ever holds more of it than a piece. The digests are sealed with it: whoever shreds its key
+has destroyed both. It lies so until ``screen_film`` has answered it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pipeline.domain.digest import Digests
+from pipeline.domain.ids import MediaId, PlatformId, ScreeningId, uuid7
+from pipeline.domain.media import Upload
+from pipeline.domain.screening import Answer, Form, Progress, Screening, Verdict
+from pipeline.ports import Blobs, Clock, PendingFilm, Store, Unit, Writing
+
+KIND = "film"
+ATTEMPTS = 3
+
+_DIGESTS = "pending_films.digests"
+_SHA256 = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A video that lies sealed: its name, size and digests."""
+
+    medium: MediaId
+    size: int
+    digests: Digests = field(repr=False)
+
+
+class Incoming:
+    """A video while it comes. Used by one thread at a time."""
+
+    def __init__(self, store: Store, blobs: Blobs, now: datetime) -> None:
+        """Make its key and begin its blob. Raises ``Unavailable``."""
+        self._store, self._blobs = store, blobs
+        self.medium = MediaId(uuid7(now, secrets.token_bytes(10)))
+        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with store.transaction() as unit:
+            unit.vault.create(self.medium, kind="media")
+            key = unit.vault.key(self.medium)
+        try:
+            self._writing: Writing | None = blobs.begin(self.medium, key)
+        except BaseException:
+            self._writing = None
+            self.abandon()
+            raise
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes. Raises ``Unavailable``; whoever gives up then calls ``abandon``."""
+        assert self._writing is not None
+        self._sha256.update(piece)
+        self._md5.update(piece)
+        self._writing.write(piece)
+
+    def finish(self) -> Taken:
+        """It is whole, and on the disk for good."""
+        assert self._writing is not None
+        size = self._writing.finish()
+        return Taken(self.medium, size, Digests(self._sha256.digest(), self._md5.digest()))
+
+    def abandon(self) -> None:
+        """Leave nothing of it, finished or not."""
+        if self._writing is not None:
+            self._writing.abandon()
+        discard(self._store, self._blobs, self.medium)
+
+
+def take_in(store: Store, blobs: Blobs, now: datetime, body: Iterable[bytes]) -> Taken:
+    """A whole video, sealed."""
+    incoming = Incoming(store, blobs, now)
+    try:
+        for piece in body:
+            incoming.write(piece)
+        return incoming.finish()
+    except BaseException:
+        incoming.abandon()
+        raise
+
+
+def enlist(
+    store: Store,
+    clock: Clock,
+    platform: PlatformId,
+    upload: Upload,
+    taken: Taken,
+    mime: str | None,
+) -> Screening:
+    """Put a video in the line; the answer that says so, with the screening's id.
+
+    Where this fails nobody can say whether it was recorded, so its file is left to
+    ``sweep_orphans``, which asks.
+    """
+    now = clock()
+    screening = ScreeningId(uuid7(now, secrets.token_bytes(10)))
+    clear = taken.digests.sha256 + taken.digests.md5
+    with store.transaction() as unit:
+        job = unit.jobs.add(KIND, {"screening": str(screening)}, max_attempts=ATTEMPTS)
+        film = PendingFilm(
+            screening, platform, upload, taken.medium, taken.size, mime, job, now,
+            digests=unit.vault.seal(taken.medium, _DIGESTS, clear),
+        )  # fmt: skip
+        unit.films.add(film)
+    return waiting(film, "", 0)
+
+
+def accept(
+    store: Store,
+    blobs: Blobs,
+    clock: Clock,
+    platform: PlatformId,
+    upload: Upload,
+    body: Iterable[bytes],
+    mime: str | None,
+) -> Screening:
+    """Take in a video that is here already, and put it in the line."""
+    taken = take_in(store, blobs, clock(), body)
+    return enlist(store, clock, platform, upload, taken, mime)
+
+
+def digests_of(unit: Unit, film: PendingFilm) -> Digests | None:
+    """What was computed while it came; None of a video from before that was done."""
+    if film.digests is None:
+        return None
+    clear = unit.vault.unseal(film.medium, _DIGESTS, film.digests)
+    return Digests(clear[:_SHA256], clear[_SHA256:])
+
+
+def waiting(film: PendingFilm, policy: str, index_sequence: int) -> Screening:
+    """What can be said of a video that has no answer yet."""
+    return Screening(
+        id=film.id,
+        platform=film.platform,
+        upload=film.upload,
+        form=Form.FILE,
+        verdict=Verdict.PENDING,
+        policy=policy,
+        index_seq=index_sequence,
+        received_at=film.received_at,
+        milliseconds=0.0,
+        bytes=film.size,
+        mime=film.mime,
+        matches=tuple(Answer.read(document) for document in film.early),
+        progress=Progress(film.frames, film.expected, film.done),
+    )
+
+
+def discard(store: Store, blobs: Blobs, medium: MediaId) -> None:
+    """Nobody needs this file any more."""
+    with store.transaction() as unit:
+        unit.vault.shred(medium)
+    blobs.destroy(medium)
