@@ -420,23 +420,25 @@ DEFAULT = Policy(
             Witnessed("pdq", "upheld", 47, 3e-7),
             # Local features, of people who opted in: with a code that agrees, or, whatever the
             # code says, where very many features do (``witness.acceptance``).
-            Witnessed("orb", "registered", 64),
-            Witnessed("orb", "registered", 256),
-            Within("bytes", "registered", 0),
-            Within("bytes", "upheld", 0),
+            Witnessed("orb", "registered", 64, 1e-3),
+            Witnessed("orb", "registered", 256, 1e-3),
+            Within("bytes", "registered", 0, 0.0),
+            Within("bytes", "upheld", 0, 0.0),
             # Partners' lists have one code a picture: nothing vouches for what is further off.
             Within("pdq", "partner", 31, 1e-8),
-            Within("bytes", "partner", 0),
+            Within("bytes", "partner", 0, 0.0),
         )
     ),
     # The same content: both signals agree tightly, PDQ all but equals, or it is the same file.
     known=AnyOf(
         (
-            AllOf((Within("pdq", "upheld", 10), Within("phash", "upheld", 20))),
-            Within("pdq", "upheld", 4),
-            Within("bytes", "upheld", 0),
+            AllOf((Within("pdq", "upheld", 10, 1e-8), Within("phash", "upheld", 20, 1.2e-6))),
+            Within("pdq", "upheld", 4, 1e-8),
+            Within("bytes", "upheld", 0, 0.0),
         )
     ),
 )
 """PDQ within 31 bits is the field's own threshold. Rates are shares of unrelated pairs of codes:
-PDQ's as in ``witness``; pHash's is what none in 2,549,280 pairs leaves possible."""
+PDQ's as in ``witness`` (no smaller rate than that of 31 bits could be measured); pHash's is what
+none in 2,549,280 pairs leaves possible; no two files have one digest by chance. Those of local
+features are shares of unrelated uploads, as in ``witness.acceptance``."""

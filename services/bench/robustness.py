@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 
 from pipeline import plugins
 from pipeline.domain.media import Frame, Side
-from pipeline.domain.policy import DEFAULT, AnyOf, Policy, Rule, Within, Witnessed
-from pipeline.domain.witness import Calibrated, Thresholds, Witness, asks_wide
+from pipeline.domain.witness import Thresholds, Witness, asks_wide
 from pipeline.media.views import USUAL, budget_of, query_views
 from pipeline.signals import SignalType
 from services.bench import Target
+from services.bench._calibration import Rates, calibrated, pdq_shares, policy_of, whole_shares
 from services.bench._corpus import Corpus, corpus
 from services.bench._gallery import Asked, Eye, Gallery
 from services.bench._page import page
 from services.bench._peers import Peer, SegmentPeer, peers
-from services.bench._unrelated import screened
+from services.bench._unrelated import screened, upper_bound
 from services.bench.alterations import Alteration, Picture, catalogue
 
 Progress = Callable[[str], None]
@@ -38,8 +38,6 @@ Progress = Callable[[str], None]
 _HASHES, _FEATURES = "hashes alone", "with local features"
 _MILLION = 1_000_000
 _MEGAPIXEL = 1_000_000
-_PAIR_RATE = 1e-6
-_WIDEST = 72
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +99,10 @@ def measure(
     ]
     rivals = peers(signal)
     copies = _copies(pictures, alterations, eye, rivals, seed, progress)
-    thresholds = Thresholds()
+    thresholds, rates = Thresholds(), None
     if calibrate:
-        thresholds = calibrated(halves[0], [c for c in copies if c.half != 0], thresholds)
+        rates = _rates(halves[0], pictures, copies, thresholds, progress)
+        thresholds = calibrated(rates, thresholds)
     tallies, witnesses = _screened(copies, halves, thresholds, progress)
     _add_rivals(tallies, copies, pictures, rivals)
     segments = _segments(pictures, alterations, seed, progress)
@@ -130,52 +129,40 @@ def measure(
             ).document()
             for name, key in ((_HASHES, "by_hashes"), (_FEATURES, "with_features"))
         ]
-    document["policy"] = policy_of(thresholds).document()
+    document["policy"] = policy_of(thresholds, rates).document()
     document["witnesses"] = witnesses
     if html is not None:
         html.write_text(page(document), encoding="utf-8")
     return document
 
 
-def calibrated(gallery: Gallery, strangers: Sequence[Copy], start: Thresholds) -> Thresholds:
-    """Thresholds at which at most one in a million unrelated pairs of codes meets.
-
-    The wide radius goes up to 72 bits, the parts' radius to 8 bits less; the near radius stays
-    the field's. Each carries the rate measured here, at least one pair in all of them.
-    """
-    counts = np.zeros(257, np.int64)
-    for stranger in strangers:
-        distances = gallery.distances(stranger.asked)
-        counts += np.bincount(distances.ravel(), minlength=257)
-    within, pairs = np.cumsum(counts), max(1, int(counts.sum()))
-
-    def rate(bits: int) -> float:
-        return max(int(within[bits]), 1) / pairs
-
-    fitting = [bits for bits in range(start.near.bits, _WIDEST + 1) if rate(bits) <= _PAIR_RATE]
-    wide = fitting[-1] if fitting else start.near.bits
-    part = max(start.near.bits, wide - 8)
-    return replace(
-        start,
-        near=Calibrated(start.near.bits, rate(start.near.bits)),
-        wide=Calibrated(wide, rate(wide)),
-        part=Calibrated(part, rate(part)),
+def _rates(
+    gallery: Gallery,
+    pictures: Corpus,
+    copies: Sequence[Copy],
+    thresholds: Thresholds,
+    progress: Progress,
+) -> Rates:
+    """What the first half's strangers say: those of the other half, and those of nobody."""
+    strangers = [copy.asked for copy in copies if copy.half != 0]
+    progress(f"distances of {len(strangers)} strangers")
+    within = {
+        "pdq": pdq_shares(gallery, strangers),
+        "phash": whole_shares(
+            plugins.build("signals", "phash"),
+            [Frame(picture) for _, picture in pictures.tuned],
+            strangers,
+        ),
+    }
+    progress(f"local features of {len(strangers)} strangers")
+    laid = sum(
+        any(
+            finding.witness is Witness.ALIGNMENT
+            for finding in gallery.screen(stranger, thresholds, features=True)
+        )
+        for stranger in strangers
     )
-
-
-def policy_of(thresholds: Thresholds, version: str = "calibrated") -> Policy:
-    """The default policy with these thresholds, each rule with its false-positive rate."""
-    bits = {Within: thresholds.near, Witnessed: thresholds.wide}
-
-    def moved(rule: Rule) -> Rule:
-        if isinstance(rule, AnyOf):
-            return AnyOf(tuple(moved(part) for part in rule.rules))
-        if isinstance(rule, Within | Witnessed) and rule.signal == "pdq":
-            told = bits[type(rule)]
-            return replace(rule, distance=told.bits, false_positive_rate=told.false_positive_rate)
-        return rule
-
-    return replace(DEFAULT, version=version, review=moved(DEFAULT.review), witness=thresholds)
+    return Rates(within, upper_bound(laid, len(strangers)))
 
 
 def _copies(

@@ -3,17 +3,23 @@
 import numpy as np
 import pytest
 
+from pipeline import plugins
+from pipeline.domain.media import Frame
 from pipeline.domain.policy import DEFAULT, parse
+from pipeline.domain.signal import Signals
 from pipeline.domain.witness import Calibrated, Thresholds
 from pipeline.errors import Invalid
+from pipeline.media.features import Features
 from pipeline.media.views import ORDER, THOROUGH, USUAL, WHOLE_ONLY, budget_of
 
 pytest.importorskip("skimage.data")
 pytest.importorskip("insightface")
 
+from services.bench._calibration import Rates, calibrated, policy_of, shares, whole_shares
 from services.bench._corpus import corpus
+from services.bench._gallery import Asked
 from services.bench._unrelated import _drawn, upper_bound
-from services.bench.robustness import policy_of
+from tests.pictures import textured
 
 
 @pytest.mark.parametrize(
@@ -61,11 +67,54 @@ def test_calibrated_thresholds_become_a_policy_with_their_rates():
     assert document["known"] == DEFAULT.known.document()
 
 
-def test_every_built_in_rule_on_hashes_says_its_rate():
-    for rule in DEFAULT.review.document()["any_of"]:
-        ((_, body),) = rule.items()
-        if body["signal"] in ("pdq", "phash"):
-            assert 0 < body["false_positive_rate"] < 1e-5
+def leaves(rule):
+    """Every rule of a document that has no parts."""
+    ((_, body),) = rule.items()
+    return [body] if isinstance(body, dict) else [leaf for part in body for leaf in leaves(part)]
+
+
+def test_every_built_in_rule_says_its_rate():
+    document = DEFAULT.document()
+    for body in leaves(document["review"]) + leaves(document["known"]):
+        most = {"pdq": 1e-6, "phash": 1e-5, "orb": 1e-3, "bytes": 0}[body["signal"]]
+        assert 0 <= body["false_positive_rate"] <= most
+        assert body["false_positive_rate"] > 0 or body["signal"] == "bytes"
+
+
+def test_a_calibrated_policy_says_of_every_rule_what_was_measured_those_of_known_too():
+    counts = np.zeros(257, np.int64)
+    counts[[9, 40, 60, 128]] = 1, 1, 8, 9_999_990
+    rates = Rates({"pdq": shares(counts), "phash": shares(counts)}, 0.0007)
+    found = calibrated(rates, Thresholds())
+    assert (found.near.false_positive_rate, found.wide.bits) == (1e-7, 72)
+    assert found.signals["phash"].false_positive_rate == pytest.approx(1e-6)
+    assert found.acceptance.false_positive_rate == 0.0007
+    document = policy_of(found, rates).document()
+    said = {
+        (body["signal"], body["bank"], body["distance"]): body["false_positive_rate"]
+        for body in leaves(document["review"]) + leaves(document["known"])
+    }
+    assert said["orb", "registered", 64] == said["orb", "registered", 256] == 0.0007
+    assert said["pdq", "upheld", 4] == 1e-7, "one pair is the least that is ever said"
+    assert said["pdq", "upheld", 10] == 1e-7
+    assert said["phash", "upheld", 20] == 1e-7
+    assert said["pdq", "registered", 72] == pytest.approx(1e-6)
+    assert said["bytes", "upheld", 0] == 0
+    assert parse(document) == policy_of(found, rates)
+
+
+def test_distances_of_whole_pictures_are_counted_in_all_eight_ways():
+    phash = plugins.build("signals", "phash")
+    frames = [Frame(textured(90, 70, seed)) for seed in (1, 2)]
+    none = np.zeros((0, 32), np.uint8)
+    asked = Asked(
+        Frame(np.ascontiguousarray(np.rot90(frames[0].rgb))),
+        Signals(phash.space, none, none[:, 0], ()),
+        Features(np.zeros((0, 2), np.float32), none, (1, 1)),
+    )
+    within = whole_shares(phash, frames, [asked])
+    assert within[20] == 1 / 16, "turned back it is the first of the two"
+    assert within[256] == 1
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, "often", True])
