@@ -1524,10 +1524,18 @@ class Exchanges(Protocol):
         """Decisions that the partner was not told of yet."""
         ...
 
-    def told(
-        self, exchange: ExchangeId, digest: bytes, case: CaseId, feedback: str, at: datetime
+    def telling(
+        self, exchange: ExchangeId, those: Sequence[Untold], at: datetime, lease: timedelta
     ) -> None:
-        """The partner was told."""
+        """The partner is about to be told of these; they count as told from now on."""
+        ...
+
+    def told(self, exchange: ExchangeId, *, sure: bool = True) -> int:
+        """It was told, or may have been, of what it was being told; how many."""
+        ...
+
+    def not_told(self, exchange: ExchangeId) -> int:
+        """It has taken nothing of what it was being told, which is to be told anew; how many."""
         ...
 
 

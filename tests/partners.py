@@ -144,6 +144,48 @@ class StopNcii:
 
 
 @dataclass
+class Hma:
+    """A Hasher-Matcher-Actioner's curator: banks, and their contents one by one by their ids."""
+
+    banks: dict[str, float] = field(default_factory=lambda: {"OURS": 1.0})
+    contents: dict[int, Any] = field(default_factory=dict)
+    ids: int = 0
+
+    def put(self, value: str, bank: str = "OURS", until: int = 0, kind: str = "pdq") -> int:
+        """A content with this hash; its id."""
+        self.ids += 1
+        self.contents[self.ids] = {
+            "id": self.ids,
+            "disable_until_ts": until,
+            "collab_metadata": {},
+            "original_media_uri": None,
+            "bank": {"name": bank, "matching_enabled_ratio": self.banks.get(bank, 0.0)},
+            "signals": {kind: value},
+        }
+        return self.ids
+
+    def disable(self, value: str) -> None:
+        """The content with this hash is disabled until further notice."""
+        for content in self.contents.values():
+            if isinstance(content, dict) and value in content["signals"].values():
+                content["disable_until_ts"] = 1
+
+    def __call__(self, asked: Asked) -> Answer:
+        if asked.headers.get("authorization") != "Bearer peer":
+            return 401, {}, b"{}"
+        if asked.path == "/c/banks":
+            said = [{"name": n, "matching_enabled_ratio": r} for n, r in self.banks.items()]
+            return 200, {}, json.dumps(said).encode()
+        content = self.contents.get(int(asked.path.rpartition("/")[2]))
+        if content is None:
+            return 404, {}, b'{"message": "content not found"}'
+        if isinstance(content, bytes):
+            return 200, {}, content
+        shown = content if asked.query.get("include_signals") == "true" else {}
+        return 200, {}, json.dumps(shown).encode()
+
+
+@dataclass
 class Ncmec:
     """NCMEC's hash sharing service: entries as XML, in pages that name the next one."""
 

@@ -26,6 +26,12 @@ class ExchangeFailed(ConsentryError):
     code = "exchange_failed"
 
 
+class Unanswered(ExchangeFailed):
+    """A partner was told something and did not answer: it may have heard it or not."""
+
+    code = "unanswered"
+
+
 class Kind(StrEnum):
     """What a partner's hash is of."""
 
@@ -116,6 +122,15 @@ class Exchange(Protocol):
         """Whether every reading gives the whole list (a file), so that what is missing is gone."""
         ...
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether telling the partner the same decision twice is the same as telling it once.
+
+        Where it is, what may not have arrived is told again; where it is not, decisions are told
+        one by one, and one that may have arrived is never told again but named as a trouble.
+        """
+        ...
+
     def pages(self, since: str | None) -> Iterator[Page]:
         """The list from a cursor on, or from its beginning. Raises ``ExchangeFailed``."""
         ...
@@ -123,7 +138,8 @@ class Exchange(Protocol):
     def report(self, reports: Sequence[Report]) -> int:
         """Tell the partner what was found; how many of the reports it takes.
 
-        Partners that take no feedback answer 0. Raises ``ExchangeFailed``.
+        Partners that take no feedback answer 0. Raises ``Unanswered`` where the partner may have
+        heard it, another ``ExchangeFailed`` where it has taken nothing.
         """
         ...
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from pipeline.exchanges import ExchangeFailed
+from pipeline.exchanges import ExchangeFailed, Unanswered
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 120.0
@@ -60,11 +60,11 @@ class Calls:
             try:
                 status, headers, body = self._once("POST", url, options)
             except httpx.TransportError as error:
-                raise ExchangeFailed(
-                    f"no answer from {_host(url)} ({type(error).__name__})"
-                ) from error
+                raise _silence(url, error) from error
             if 200 <= status < 300:
                 return body
+            if status >= 500 and status != 503:
+                raise Unanswered(f"{_host(url)} answered {status}; it may have heard us or not")
             if status not in {429, 503} or attempt == self._attempts:
                 raise _refusal(url, status)
             self._sleep(_pause(attempt, headers))
@@ -83,6 +83,14 @@ class Calls:
                     )
                 parts.append(part)
             return answer.status_code, answer.headers, b"".join(parts)
+
+
+def _silence(url: str, error: httpx.TransportError) -> ExchangeFailed:
+    """What to think of a telling without an answer: without a connection, nothing arrived."""
+    said = f"no answer from {_host(url)} ({type(error).__name__})"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return ExchangeFailed(said)
+    return Unanswered(said)
 
 
 class StaleCursor(ExchangeFailed):

@@ -68,6 +68,8 @@ class Ncmec:
 
     keeps: timedelta | None = None
     whole = False
+    repeatable = False
+    """Each submission is one more; nothing says that a second one replaces the first."""
 
     def __init__(self, calls: Calls, settings: Settings) -> None:
         self._calls, self._settings = calls, settings

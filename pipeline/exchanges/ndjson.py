@@ -67,6 +67,7 @@ class HashFile:
 
     keeps: timedelta | None = None
     whole = True
+    repeatable = True
 
     def __init__(self, calls: Calls, settings: Settings) -> None:
         self._calls, self._settings = calls, settings

@@ -71,6 +71,8 @@ class StopNCII:
 
     keeps: timedelta | None = timedelta(days=30)
     whole = False
+    repeatable = True
+    """A hash has one feedback of each partner; the last one counts."""
 
     def __init__(self, calls: Calls, settings: Settings) -> None:
         self._calls, self._settings = calls, settings

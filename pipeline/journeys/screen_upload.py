@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.domain.case import ORDINARY, CaseKind, CaseUpload
+from pipeline.domain.digest import digests
 from pipeline.domain.evidence import Hit, gather, without
 from pipeline.domain.grant import UNDER_GRANT, asked_for
 from pipeline.domain.ids import (
@@ -38,6 +39,7 @@ from pipeline.errors import Invalid, Refused
 from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see import Eye, Found, Seen
+from pipeline.journeys.see_bytes import believe_bytes, entries_of, same_bytes
 from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
@@ -81,6 +83,8 @@ class Subject:
     """The blob in which the upload lies sealed already, and its size."""
     fingerprint: bytes | None = None
     """The keyed digest of an earlier upload, whose ``digest`` nobody knows any more."""
+    same: tuple[int, ...] = ()
+    """Labels of the entries of these very bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,24 +143,27 @@ class Screener:
         Raises ``IndexNotReady`` or ``Unavailable`` when no answer can be given now.
         """
         began, received = time.perf_counter(), self._clock()
+        same = digests((body,))
+        labels = same_bytes(self._live, self._policy, same)
         try:
-            media, seen, asked = self._look(body)
+            media, seen, asked = self._look(body, whole=bool(labels))
         except Refused as refused:
             return self._refuse(platform, upload, len(body), refused, received, began)
-        digest = hashlib.sha256(body).digest()
         faces = self._faces.look(upload, media)
-        subject = Subject(upload, Form.FILE, digest, seen, body, media.mime, faces, asked)
+        subject = Subject(
+            upload, Form.FILE, same.sha256, seen, body, media.mime, faces, asked, same=labels
+        )
         return self._screen(platform, subject, received, began)
 
-    def _look(self, body: bytes) -> tuple[Media, Seen, Asked]:
-        """What an upload shows and is near to; whatever is near to anything is seen whole.
+    def _look(self, body: bytes, *, whole: bool) -> tuple[Media, Seen, Asked]:
+        """What an upload shows and is near to; whatever is near to anything is seen ``whole``.
 
         A sketch is off by a few bits: it is asked for that much more, and decides nothing.
         """
         media = self._sketch(body)
         seen = self._eye.look(media.frames)
         asked = self._ask(seen)
-        if media.reduced and asked.found.entries:
+        if media.reduced and (whole or asked.found.entries):
             media = self._decode(body)
             seen = self._eye.look(media.frames)
             asked = self._ask(seen)
@@ -221,15 +228,17 @@ class Screener:
         )
 
         def believed(unit: Unit) -> tuple[Hit, ...]:
-            owners = unit.registry.owners(found.entries | alike.entries | copies.entries)
+            entries = found.entries | alike.entries | copies.entries | entries_of(subject.same)
+            owners = unit.registry.owners(entries)
             hits = self._eye.believe(unit, subject.seen, found, owners)
             return (
                 *hits,
+                *believe_bytes(subject.same, owners),
                 *self._faces.believe(alike, owners),
                 *self._copies.believe(copies, owners),
             )
 
-        if not found.entries and not alike.batches and not copies.batches:
+        if not (found.entries or alike.batches or copies.batches or subject.same):
             return self._recorded(base, began)
         with self._store.transaction() as unit:
             return self.conclude(unit, base, subject, believed, began, truncated=truncated)

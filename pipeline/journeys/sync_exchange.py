@@ -36,6 +36,7 @@ from pipeline.exchanges import (
     Kind,
     Page,
     Report,
+    Unanswered,
     Unreadable,
     Withdrawn,
     outdated,
@@ -57,6 +58,8 @@ from pipeline.ports import (
 
 BANK = "partner"
 LEASE = timedelta(minutes=5)
+_TELLING = timedelta(minutes=20)
+"""How long a telling may take: longer than a partner that is busy is waited for."""
 _DROPPED = 1000
 _REPORTED = 200
 _SETTINGS = "exchanges.settings"
@@ -298,20 +301,48 @@ def _withdraw(
 
 
 def _tell(lists: Lists, stored: StoredExchange, partner: Exchange) -> int:
-    """Tell the partner of decisions; what it does not take is not offered again."""
-    told = 0
+    """Tell the partner of decisions, each once; what it does not take is not offered again.
+
+    What is about to be told is marked first. A process that dies between the telling and its
+    second mark leaves the first: then nobody knows whether the partner has heard, and it is told
+    again only where that is the same as once.
+    """
+    _settle(lists, stored, partner)
+    told, most = 0, _REPORTED if partner.repeatable else 1
     while True:
         with lists.store.transaction() as unit:
-            untold = unit.exchanges.untold(stored.id, _REPORTED)
+            untold = unit.exchanges.untold(stored.id, most)
             keys = [unit.vault.unseal(stored.holder, _KEY, one.sealed).decode() for one in untold]
+            unit.exchanges.telling(stored.id, untold, lists.clock(), _TELLING)
         if not untold:
             return told
-        told += partner.report(
-            [Report(key, _FEEDBACK[one.state]) for key, one in zip(keys, untold, strict=True)]
-        )
+        try:
+            told += partner.report(
+                [Report(key, _FEEDBACK[one.state]) for key, one in zip(keys, untold, strict=True)]
+            )
+        except Unanswered:
+            _settle(lists, stored, partner)
+            raise
+        except ExchangeFailed:
+            with lists.store.transaction() as unit:
+                unit.exchanges.not_told(stored.id)
+            raise
         with lists.store.transaction() as unit:
-            for one in untold:
-                unit.exchanges.told(stored.id, one.digest, one.case, one.state, lists.clock())
+            unit.exchanges.told(stored.id)
+
+
+def _settle(lists: Lists, stored: StoredExchange, partner: Exchange) -> None:
+    """What was being told when nobody heard the end of it."""
+    with lists.store.transaction() as unit:
+        if partner.repeatable:
+            unit.exchanges.not_told(stored.id)
+            return
+        unsure = unit.exchanges.told(stored.id, sure=False)
+        if unsure:
+            why = f"{unsure} told when the connection or this process ended; not told again"
+            unit.exchanges.add_trouble(stored.id, "a decision", why)
+            about = f"person:{stored.holder}"
+            unit.audit.append("service:sync", "exchange.unsure", about, {"decisions": unsure})
 
 
 def _signals(lists: Lists, record: Added) -> Signals | None:

@@ -26,6 +26,7 @@ from pipeline.domain.timeline import Length, Showing, Sighting, counts, showings
 from pipeline.domain.witness import Witness
 from pipeline.journeys.register_film import grey_copy
 from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.see_bytes import believe_bytes, entries_of, same_bytes
 from pipeline.media.video import Moment
 from pipeline.media.views import ViewBudget, query_views
 from pipeline.ports import Unit
@@ -88,24 +89,8 @@ class Watch:
 
     def same_bytes(self, digests: Digests, unit: Unit) -> tuple[Hit, ...]:
         """Entries of this very file."""
-        asked = digests.signals()
-        if self.policy.radius(asked.space.name) is None:
-            return ()
-        hits = self.live.search(asked.space, asked.codes, 0)
-        owners = unit.registry.owners({entry_of(int(label)) for label in hits.label})
-        return tuple(
-            Hit(
-                asked.space.name,
-                0.0,
-                View("the whole file"),
-                slot_of(int(label)),
-                owners[entry_of(int(label))],
-                Witness.BYTES.value,
-                shares=(1.0, 1.0),
-            )
-            for label in hits.label
-            if entry_of(int(label)) in owners
-        )
+        labels = same_bytes(self.live, self.policy, digests)
+        return believe_bytes(labels, unit.registry.owners(entries_of(labels)), (1.0, 1.0))
 
     def showings(self, unit: Unit) -> tuple[Showing, ...]:
         """What the video shows of entries in force, weightiest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from pipeline.domain.ids import CaseId, EntryId, ExchangeId, ItemId, PersonId
+from pipeline.domain.ids import EntryId, ExchangeId, ItemId, PersonId
 from pipeline.ports import HeldRecord, Listing, StoredExchange, Untold
 from pipeline.storage import Queries
 
@@ -145,10 +145,26 @@ class PgExchanges:
             for row in rows
         ]
 
-    def told(
-        self, exchange: ExchangeId, digest: bytes, case: CaseId, feedback: str, at: datetime
+    def telling(
+        self, exchange: ExchangeId, those: Sequence[Untold], at: datetime, lease: timedelta
     ) -> None:
         """See the port."""
-        self._queries.run(
-            "exchange_told", exchange=exchange, digest=digest, case=case, feedback=feedback, at=at
-        )
+        self._queries.run("exchange_lease", exchange=exchange, lease=lease)
+        for one in those:
+            self._queries.run(
+                "exchange_telling",
+                exchange=exchange,
+                digest=one.digest,
+                case=one.case,
+                feedback=one.state,
+                at=at,
+            )
+
+    def told(self, exchange: ExchangeId, *, sure: bool = True) -> int:
+        """See the port."""
+        state = "told" if sure else "unsure"
+        return self._queries.run("exchange_told", exchange=exchange, state=state)
+
+    def not_told(self, exchange: ExchangeId) -> int:
+        """See the port."""
+        return self._queries.run("exchange_not_told", exchange=exchange)

@@ -29,7 +29,7 @@ from pipeline.exchanges import (
     outdated,
 )
 from pipeline.exchanges._calls import Calls
-from tests.partners import Ncmec, Partner, StopNcii
+from tests.partners import Hma, Ncmec, Partner, StopNcii
 
 A, B, C, D = (letter * 64 for letter in "abcd")
 
@@ -43,6 +43,7 @@ class List:
     withdraw: Callable[[str], None]
     spoil: Callable[[], None]
     calls: Callable[[], int] = lambda: 0
+    page: int = 2
 
 
 @pytest.fixture
@@ -104,6 +105,23 @@ def ndjson(file: Path, calls: Calls) -> List:
         lambda value: write(type="HASH_PDQ", indicator=value, id=value[:4]),
         lambda value: write(type="HASH_PDQ", indicator=value, id=value[:4], should_delete=True),
         lambda: write(type="HASH_PDQ", indicator="12"),
+        page=1000,
+    )
+
+
+def hma(partner: Hma, server: Partner, calls: Calls) -> List:
+    def spoil() -> None:
+        partner.contents[partner.put("12")] = b"no JSON"
+
+    return List(
+        plugins.build(
+            "exchanges", "hma", calls, address=server.address, banks=["OURS"], token="peer", gap=20
+        ),
+        lambda value: partner.put(value) and None,
+        partner.disable,
+        spoil,
+        lambda: len(server.asked),
+        page=100,
     )
 
 
@@ -113,9 +131,9 @@ def listed(request: pytest.FixtureRequest, tmp_path: Path, calls: Calls) -> Iter
         if request.param == "ndjson":
             yield ndjson(tmp_path / "list.ndjson", calls)
             return
-        speaks, make = {"stopncii": (StopNcii(), stopncii), "ncmec": (Ncmec(), ncmec)}[
-            request.param
-        ]
+        speaks, make = {
+            "stopncii": (StopNcii(), stopncii), "ncmec": (Ncmec(), ncmec), "hma": (Hma(), hma),
+        }[request.param]  # fmt: skip
         server = stack.enter_context(Partner(speaks).running())
         yield make(speaks, server, calls)  # type: ignore[operator]
 
@@ -177,7 +195,7 @@ def test_one_bad_record_is_named_and_stops_nothing(listed: List) -> None:
 
 
 def test_a_sync_that_was_cut_short_goes_on_where_it_stopped(listed: List) -> None:
-    for number in range(1003 if listed.exchange.whole else 5):
+    for number in range(listed.page + 3):
         listed.put(f"{number:04x}" + "0" * 60)
     pages = listed.exchange.pages(None)
     first = next(pages)
@@ -478,3 +496,103 @@ def test_a_cursor_is_outdated_once_the_partner_forgot_what_it_withdrew() -> None
     assert not outdated(timedelta(days=30), now - timedelta(days=29), now)
     assert not outdated(None, now - timedelta(days=999), now)
     assert not outdated(timedelta(days=30), None, now)
+
+
+# --- an HMA's banks ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def peer() -> Hma:
+    return Hma({"OURS": 1.0, "THEIRS": 1.0, "OFF": 0.0})
+
+
+@pytest.fixture
+def curator(peer: Hma) -> Iterator[Partner]:
+    with Partner(peer).running() as running:
+        yield running
+
+
+def banks(curator: Partner, calls: Calls, *names: str, **more: Any) -> Exchange:
+    given = {"address": curator.address, "banks": list(names), "token": "peer", "gap": 5, **more}
+    exchange: Exchange = plugins.build("exchanges", "hma", calls, **given)
+    return exchange
+
+
+def test_only_the_banks_that_were_chosen_are_followed(
+    peer: Hma, curator: Partner, calls: Calls
+) -> None:
+    peer.put(A)
+    peer.put(B, "THEIRS")
+    records, _ = read(banks(curator, calls, "OURS"))
+    assert in_force(records) == {code(A)}
+    assert records[0].labels == ("OURS",)  # type: ignore[union-attr]
+
+
+def test_the_peers_bug_of_ignoring_withdrawals_is_not_ours_for_what_an_hma_disabled(
+    peer: Hma, curator: Partner, calls: Calls
+) -> None:
+    for value, until in ((A, 0), (B, 1), (C, 4_000_000_000), (D, 1_000_000_000)):
+        peer.put(value, until=until)
+    peer.put("e" * 64, "OFF")
+    records, _ = read(banks(curator, calls, "OURS", "OFF"))
+    assert in_force(records) == {code(A), code(D)}, "in force, or in force again"
+    assert sum(isinstance(one, Withdrawn) for one in records) == 3
+
+
+def test_ids_that_were_deleted_are_passed_over_and_a_gap_ends_the_list(
+    peer: Hma, curator: Partner, calls: Calls
+) -> None:
+    for value in (A, B, C, D):
+        peer.put(value)
+    del peer.contents[2], peer.contents[3]
+    assert in_force(read(banks(curator, calls, "OURS"))[0]) == {code(A), code(D)}
+    assert in_force(read(banks(curator, calls, "OURS", gap=2))[0]) == {code(A)}
+
+
+def test_a_content_of_many_signals_is_a_record_each_and_odd_ones_are_named(
+    peer: Hma, curator: Partner, calls: Calls
+) -> None:
+    number = peer.put(A)
+    peer.contents[number]["signals"] |= {"video_md5": "0" * 32, "clip": "1.5", "raw_md5": "xyz"}
+    peer.contents[peer.put(B)]["signals"] = None
+    peer.contents[peer.put(C)] = {"message": "another API"}  # type: ignore[assignment]
+    records, _ = read(banks(curator, calls, "OURS"))
+    assert [one.kind for one in records if isinstance(one, Added)] == [Kind.PDQ, Kind.MD5]
+    bad = [one for one in records if isinstance(one, Unreadable)]
+    assert [one.where for one in bad] == ["content 1", "content 1", "content 3"]
+    assert "xyz" not in str(bad)
+
+
+def test_a_busy_peer_is_waited_for_and_a_bank_that_is_not_there_is_named(
+    peer: Hma, curator: Partner, calls: Calls, slept: list[float]
+) -> None:
+    peer.put(A)
+    curator.first = [(429, {"retry-after": "7"}, b"")]
+    assert in_force(read(banks(curator, calls, "OURS"))[0]) == {code(A)}
+    assert slept == [7.0]
+    with pytest.raises(ExchangeFailed, match="no bank 'LOST'; it has: OFF, OURS, THEIRS"):
+        read(banks(curator, calls, "LOST"))
+    with pytest.raises(ExchangeFailed, match="consentry exchange credentials"):
+        read(banks(curator, calls, "OURS", token="wrong"))
+    curator.first = [(200, {}, b"<html>")]
+    with pytest.raises(ExchangeFailed, match="no list of banks"):
+        read(banks(curator, calls, "OURS"))
+
+
+def test_a_page_of_an_hma_that_fails_in_the_middle_is_read_again_from_its_beginning(
+    peer: Hma, curator: Partner, calls: Calls
+) -> None:
+    for number in range(120):
+        peer.put(f"{number:064x}")
+    exchange = banks(curator, calls, "OURS")
+    pages = exchange.pages(None)
+    first = next(pages)
+    curator.first = [(403, {}, b"")]
+    with pytest.raises(ExchangeFailed):
+        next(pages)
+    rest, _ = read(exchange, first.cursor)
+    assert len(first.records) + len(rest) == 120
+
+
+def test_an_hma_takes_no_feedback(curator: Partner, calls: Calls) -> None:
+    assert banks(curator, calls, "OURS").report([Report("1:pdq", Feedback.UPHELD)]) == 0

@@ -70,24 +70,39 @@ WHERE exchange = %(exchange)s HAVING count(*) < 1000;
 SELECT place, why FROM exchange_troubles WHERE exchange = %(exchange)s ORDER BY number;
 
 -- name: exchange_untold
--- Decided cases that rest on a partner's records and that it has not been told of.
-SELECT DISTINCT r.digest, r.sealed, c.id AS "case", c.state
+-- Decided cases that rest on a partner's records and that it has not been told of. A decision that
+-- an appeal has overturned is its opposite.
+SELECT DISTINCT r.digest, r.sealed, d.id AS "case", d.state
 FROM exchange_records r
 JOIN entries e ON e.item = r.item AND e.source = 'registered'
 JOIN case_hits h ON h.entry = e.id
-JOIN cases c ON c.id = h.case_id AND c.state IN ('upheld', 'dismissed')
+JOIN (SELECT c.id, CASE WHEN c.overturned_by IS NULL THEN c.state
+                        WHEN c.state = 'upheld' THEN 'dismissed' ELSE 'upheld' END AS state
+      FROM cases c WHERE c.state IN ('upheld', 'dismissed')) d ON d.id = h.case_id
 WHERE r.exchange = %(exchange)s
   AND NOT EXISTS (SELECT FROM exchange_reports t
-                  WHERE t.exchange = r.exchange AND t.digest = r.digest AND t.case_id = c.id
-                    AND t.feedback = c.state)
+                  WHERE t.exchange = r.exchange AND t.digest = r.digest AND t.case_id = d.id
+                    AND t.feedback = d.state)
 LIMIT %(limit)s;
 
--- name: exchange_told
--- The partner was told.
-INSERT INTO exchange_reports (exchange, digest, case_id, feedback, told_at)
-VALUES (%(exchange)s, %(digest)s, %(case)s, %(feedback)s, %(at)s)
+-- name: exchange_telling
+-- The partner is about to be told.
+INSERT INTO exchange_reports (exchange, digest, case_id, feedback, told_at, state)
+VALUES (%(exchange)s, %(digest)s, %(case)s, %(feedback)s, %(at)s, 'telling')
 ON CONFLICT (exchange, digest, case_id) DO UPDATE
-SET feedback = excluded.feedback, told_at = excluded.told_at;
+SET feedback = excluded.feedback, told_at = excluded.told_at, state = 'telling';
+
+-- name: exchange_told
+-- How the telling that is under way ended.
+UPDATE exchange_reports SET state = %(state)s WHERE exchange = %(exchange)s AND state = 'telling';
+
+-- name: exchange_not_told
+-- The partner has taken nothing of what it was being told.
+DELETE FROM exchange_reports WHERE exchange = %(exchange)s AND state = 'telling';
+
+-- name: exchange_lease
+-- Whoever reads a list goes on doing so.
+UPDATE exchanges SET held_until = now() + %(lease)s WHERE id = %(exchange)s;
 
 -- name: exchange_entries_of
 -- The entries of some items of a list.
