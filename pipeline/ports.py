@@ -51,9 +51,10 @@ from pipeline.domain.ids import (
     ReceiptId,
     ReviewerId,
     ScreeningId,
+    SiftId,
     SweepId,
 )
-from pipeline.domain.media import Upload
+from pipeline.domain.media import Rating, Upload
 from pipeline.domain.policy import Match
 from pipeline.domain.screening import Screening
 from pipeline.domain.trace import Rows
@@ -1685,14 +1686,104 @@ class Sweeps(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Where an old medium can be read: the platform's id of it, and its place in the source."""
+
+    content_id: str
+    place: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sift:
+    """Old media of a platform that are read again; ``listed`` references are batches by now."""
+
+    id: SiftId
+    platform: PlatformId
+    source: str
+    rating: Rating
+    asked_at: datetime
+    asked_by: str
+    listed: int = 0
+    complete: bool = False
+    """Whether the source was listed to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiftProgress:
+    """How far a reading has come; of what was clear nothing is kept but its number."""
+
+    batches: int
+    done: int
+    dead: int
+    items: int
+    items_done: int
+    clear: int
+    refused: int
+    found: int
+    seconds: float
+
+    @property
+    def waiting(self) -> int:
+        """Batches that somebody will still read."""
+        return self.batches - self.done - self.dead
+
+
+class Sifts(Protocol):
+    """Old media that are read again."""
+
+    def add(self, sift: Sift) -> None:
+        """A source is to be read."""
+        ...
+
+    def get(self, sift: SiftId) -> Sift | None:
+        """A reading."""
+        ...
+
+    def unfinished(self, platform: PlatformId, source: str) -> Sift | None:
+        """A reading of a source that was begun and is not at its end."""
+        ...
+
+    def list_more(
+        self,
+        sift: Sift,
+        batches: Sequence[Sequence[Reference]],
+        kind: str,
+        max_attempts: int,
+        *,
+        complete: bool,
+    ) -> bool:
+        """Make batches of the references after ``sift.listed``; false when another did so."""
+        ...
+
+    def batch(self, sift: Sift, number: int) -> list[Reference] | None:
+        """The references of a batch that is not done."""
+        ...
+
+    def done(
+        self, sift: SiftId, number: int, now: datetime, *, clear: int, refused: int, found: int,
+        seconds: float,
+    ) -> None:  # fmt: skip
+        """A batch was read; its references are destroyed."""
+        ...
+
+    def progress(self, sift: SiftId) -> SiftProgress:
+        """How far a reading has come."""
+        ...
+
+    def revive(self, sift: SiftId) -> int:
+        """Give given-up batches their attempts back; how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Crew:
     """Processes that claim pieces of work from the database: how many, and what each needs."""
 
     size: int
     cpus: float = 1.0
     gpus: float = 0.0
-    batch: int = 1
-    """Pieces that a hand claims at a time: more than one fill a GPU."""
+    kinds: tuple[str, ...] = ("rescan", "sift")
+    """What they claim: pieces of earlier uploads' hashes, batches of old media."""
 
 
 class Executor(Protocol):
@@ -1985,6 +2076,8 @@ class Unit(Protocol):
     def traces(self) -> Traces: ...
     @property
     def sweeps(self) -> Sweeps: ...
+    @property
+    def sifts(self) -> Sifts: ...
     @property
     def vault(self) -> Vault: ...
     @property

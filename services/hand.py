@@ -11,12 +11,13 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 import structlog
 
 from pipeline.errors import ConsentryError
+from pipeline.journeys import rescan, sift
 from pipeline.storage.jobs import backoff
 from services.logs import configure
 from services.settings import Settings
@@ -28,7 +29,12 @@ CHILD = "--child"
 """Told to a hand that shall end with whoever started it."""
 
 
-def work(world: World, stop: threading.Event, did: Callable[[], None] = lambda: None) -> None:
+def work(
+    world: World,
+    stop: threading.Event,
+    did: Callable[[], None] = lambda: None,
+    kinds: Sequence[str] = (rescan.KIND, sift.KIND),
+) -> None:
     """Do pieces of work until ``stop``; ``did`` is called after each."""
     rng = random.SystemRandom()
 
@@ -38,9 +44,13 @@ def work(world: World, stop: threading.Event, did: Callable[[], None] = lambda: 
     with ExitStack() as stack:
         live = stack.enter_context(world.live("hand", wait=False))
         sweeper = stack.enter_context(closing(world.sweeper(live)))
+        makers = {rescan.KIND: sweeper.work, sift.KIND: world.sifter(live).work}
+        works = [makers[kind] for kind in kinds]
         while not stop.is_set():
             try:
-                busy = sweeper.work(pause)
+                busy = False
+                for one in works:  # each has its turn, whatever the others found
+                    busy |= one(pause)
             except ConsentryError as error:
                 log.warning("hand.trouble", code=error.code, error=str(error))
                 busy = False

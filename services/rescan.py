@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
+from pipeline.domain.media import Rating
 from pipeline.errors import Invalid
 from services.settings import Settings, cores
 
@@ -49,9 +52,25 @@ def rescan(
     everything: Annotated[
         bool, typer.Option("--everything", help="Ask for all that is registered, not the new.")
     ] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Leave it to the cluster's hands, not this host's.")
+    ] = False,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes on this host; 0 leaves it to other workers.")
     ] = cores(),
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Read the media again, which alone finds faces.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(help="With --faces: a folder, s3://bucket/prefix, or a platform's list."),
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option(help="With --faces: whose media they are, by name.")
+    ] = None,
+    rating: Annotated[
+        Rating, typer.Option(help="With --faces: what the platform says of them.")
+    ] = Rating.UNKNOWN,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on standard output.")
     ] = False,
@@ -67,6 +86,12 @@ def rescan(
     settings = Settings().model_copy(update={"log_level": "warning"})
     configure(settings)
     with open_world(settings) as world:
+        if faces or source:
+            if not (faces and source and platform):
+                raise Invalid("--faces, --source and --platform belong together")
+            executor = placed(world, cluster=cluster, workers=workers)
+            read_again(world, source, platform, rating, executor, as_json=as_json)
+            return
         moment = since_of(since, now()) if since else None
         unfinished = _unfinished(world)
         asked = journey.ask(
@@ -76,7 +101,7 @@ def rescan(
         if not sweeps:
             out.print("nothing was registered since the last rescan; --everything asks for all")
             return
-        executor = placed(world, workers=workers)
+        executor = placed(world, cluster=cluster, workers=workers)
         try:
             for sweep in sweeps:
                 done = watch(world, sweep, executor)
@@ -90,11 +115,16 @@ def rescan(
                 executor.stop()
 
 
-def placed(world: World, *, workers: int) -> Executor | None:
+def placed(world: World, *, cluster: bool, workers: int) -> Executor | None:
     """Hands where they are wanted; None where others do the work."""
     from pipeline.ports import Crew
     from services.crew import LocalExecutor, environment_of
 
+    if cluster:
+        from services.cluster import RayExecutor
+
+        RayExecutor().leave()  # raises where there is none; its hands claim by themselves
+        return None
     if not workers:
         return None
     local = LocalExecutor(environment_of(world.settings, world.database.url))
@@ -136,6 +166,58 @@ def watch(
             time.sleep(_LOOK)
 
 
+def read_again(
+    world: World,
+    where: str,
+    platform: str,
+    rating: Rating,
+    executor: Executor | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Read a source again, from where somebody ended before, and say how it went."""
+    from pipeline.journeys import sift as journey
+    from services.sources import source_at
+    from services.wiring import now
+
+    with world.store.transaction() as unit:
+        whose = unit.platforms.by_name(platform)
+        hosts = unit.platforms.hosts(whose) if whose else {}
+    if whose is None:
+        raise Invalid(f"there is no platform {platform!r}; see consentry platforms list")
+    source = source_at(where, world.settings.max_bytes, hosts)
+    if "://" not in where:
+        where = str(Path(where).resolve())
+    try:
+        sift = journey.begin(world.store, now, whose, where, rating, "operator")
+        with err.status("listing the source") as status:
+            sift = journey.list_all(
+                world.store, sift, source, lambda n: status.update(f"{n} references listed")
+            )
+        with Progress(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err) as bar:
+            task = bar.add_task("", total=sift.listed)
+            while (done := journey.progress_of(world.store, sift.id)).waiting:
+                bar.update(task, completed=done.items_done)
+                if executor is not None:
+                    executor.tend()
+                time.sleep(_LOOK)
+    finally:
+        if executor is not None:
+            executor.stop()
+    said = {
+        "sift": str(sift.id), "items": done.items, "clear": done.clear, "refused": done.refused,
+        "found": done.found, "given_up": done.dead, "cpu_seconds": round(done.seconds, 2),
+    }  # fmt: skip
+    if as_json:
+        sys.stdout.write(json.dumps(said) + "\n")
+        return
+    out.print(
+        f"{done.items} media read again: {done.found} are cases now, {done.clear} clear,"
+        f" {done.refused} refused",
+        highlight=False,
+    )
+
+
 def document(sweep: SweepId, done: SweepProgress) -> dict[str, Any]:
     """A finished sweep in figures."""
     return {
@@ -170,6 +252,85 @@ def _tell(said: dict[str, Any]) -> None:
         err.print(f"{said['given_up']} pieces were given up; run it again to try them anew")
 
 
+cluster_app = typer.Typer(no_args_is_help=True, help="Hands on many hosts, placed by Ray.")
+
+
+@cluster_app.command("up")
+def cluster_up(
+    join: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the first host; without it this is the first.")
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(help="This host's own address, in a network of its own: Ray has no keys.")
+    ] = "127.0.0.1",
+    cpus: Annotated[int | None, typer.Option(min=1, help="Cores to give; all by default.")] = None,
+) -> None:
+    """Make this host one of the cluster's: DATABASE_URL and the key in its environment suffice."""
+    from services.cluster import PORT, RayExecutor, start_node, wait_for_hands
+    from services.wiring import open_world
+
+    settings = Settings()
+    if settings.database_url is None:
+        raise Invalid("a cluster's hosts share a database: set DATABASE_URL, and the key")
+    with open_world(settings.model_copy(update={"log_level": "warning"})):
+        pass  # the database and the key are the right ones, before anything is started
+    start_node(listen, join, cpus)
+    executor = RayExecutor()
+    for crew in executor.whole_crews():
+        executor.start(crew)
+    wait_for_hands(executor, 1)
+    hands = executor.hands()
+    out.print(f"{len(executor.nodes())} hosts, {len(hands)} hands", highlight=False)
+    if join is None:
+        out.print(f"another host: consentry cluster up --join {listen}:{PORT} --listen ADDRESS")
+    executor.leave()
+
+
+@cluster_app.command("status")
+def cluster_status(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output.")
+    ] = False,
+) -> None:
+    """The hosts, the hands and the work that waits."""
+    from dataclasses import asdict
+
+    from services.cluster import RayExecutor
+    from services.wiring import open_world
+
+    executor = RayExecutor()
+    with open_world(Settings().model_copy(update={"log_level": "warning"})) as world:
+        with world.store.transaction() as unit:
+            depth = [asdict(one) for one in unit.jobs.depth() if one.kind in ("rescan", "sift")]
+        said = {
+            "hosts": executor.nodes(),
+            "hands": [asdict(hand) for hand in executor.hands()],
+            "work": depth,
+        }
+    executor.leave()
+    if as_json:
+        sys.stdout.write(json.dumps(said, default=str) + "\n")
+        return
+    for title, rows in said.items():
+        table = Table(title=title)
+        for column in rows[0] if rows else ():
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*(str(value) for value in row.values()))
+        out.print(table if rows else f"{title}: none")
+
+
+@cluster_app.command("down")
+def cluster_down() -> None:
+    """End the hands (of the whole cluster) and take this host out."""
+    from services.cluster import RayExecutor, stop_node
+
+    executor = RayExecutor()
+    executor.stop()
+    executor.leave()
+    stop_node()
+
+
 def bench_rescan(
     millions: Annotated[float, typer.Option("-n", help="Millions of earlier uploads.")] = 8.0,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
@@ -185,7 +346,33 @@ def bench_rescan(
     show(report.document(), as_json=as_json)
 
 
+def bench_cluster(
+    pictures: Annotated[
+        int | None, typer.Option("-n", help="Generated pictures; 2,000, or 20,000 with --check.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Instead: kill a host of three, and the driver.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output.")
+    ] = False,
+) -> None:
+    """What a picture costs on Ray with 1, 2 and 4 hands, beside processes without it."""
+    from services.bench import show
+    from services.bench.cluster import measure
+
+    report = measure(
+        pictures or (20_000 if check else 2000), check=check,
+        progress=lambda what: err.print(what, style="dim"),
+    )  # fmt: skip
+    show(report.document(), as_json=as_json)
+    if check and not all(target.met for target in report.targets):
+        raise SystemExit(1)
+
+
 def add_to(app: typer.Typer, bench: typer.Typer) -> None:
     """Register the commands."""
     app.command()(rescan)
+    app.add_typer(cluster_app, name="cluster")
     bench.command("rescan")(bench_rescan)
+    bench.command("cluster")(bench_cluster)

@@ -47,6 +47,7 @@ from pipeline.journeys.see import Eye
 from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import FaceEye
 from pipeline.journeys.share_index import BETWEEN, Sharing
+from pipeline.journeys.sift import Sifter, Source
 from pipeline.journeys.sync_exchange import Lists
 from pipeline.media import features
 from pipeline.media.films import SandboxedFilms
@@ -57,7 +58,7 @@ from pipeline.media.video import Sampling, VideoLimits
 from pipeline.media.views import budget_of
 from pipeline.packs import CopyModel, FaceModel
 from pipeline.packs._manifest import Manifest
-from pipeline.ports import Blobs, Follower, Pins, Store
+from pipeline.ports import Blobs, Follower, Pins, Sift, Store
 from pipeline.signals import SignalType
 from pipeline.storage import Database, embedded
 from pipeline.storage.blobs import FolderBlobs
@@ -69,6 +70,7 @@ from pipeline.storage.store import PgStore
 from pipeline.storage.vault import Pins as PinDigests
 from pipeline.storage.vault import Secrets, signature_holds
 from services.settings import Settings
+from services.sources import source_at
 
 if TYPE_CHECKING:
     from pipeline.packs._copies import CopyManifest
@@ -146,6 +148,17 @@ class World:
     def reach(self) -> Reach:
         """What earlier uploads are compared in, and within how many bits."""
         return self._eye().reach
+
+    def sifter(self, live: LiveIndexes) -> Sifter:
+        """What reads old media again, over this process's indexes; they leave nothing."""
+
+        def source_of(sift: Sift) -> Source:
+            with self.store.transaction() as unit:
+                hosts = unit.platforms.hosts(sift.platform)
+            return source_at(sift.source, self.settings.max_bytes, hosts)
+
+        screener = self.screener(live, remember=False)
+        return Sifter(self.store, live, screener, source_of, now)
 
     def sweeper(self, live: LiveIndexes) -> Sweeper:
         """What searches earlier uploads, over this process's indexes."""

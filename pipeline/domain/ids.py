@@ -19,6 +19,7 @@ NoticeId = NewType("NoticeId", UUID)
 ProcessId = NewType("ProcessId", UUID)
 ExchangeId = NewType("ExchangeId", UUID)
 SweepId = NewType("SweepId", UUID)
+SiftId = NewType("SiftId", UUID)
 
 EnrolmentId = NewType("EnrolmentId", UUID)
 GrantId = NewType("GrantId", UUID)

@@ -85,6 +85,8 @@ class Subject:
     """The keyed digest of an earlier upload, whose ``digest`` nobody knows any more."""
     same: tuple[int, ...] = ()
     """Labels of the entries of these very bytes."""
+    again: bool = False
+    """Whether we, not the platform, ask: only what its cases do not rest on yet is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,12 @@ class Screener:
         return self._screen(platform, subject, received, began)
 
     def _screen(
-        self, platform: PlatformId, subject: Subject, received: datetime, began: float
+        self,
+        platform: PlatformId,
+        subject: Subject,
+        received: datetime,
+        began: float,
+        end: Callable[[Unit, Screening], None] = lambda _unit, _screening: None,
     ) -> Screening:
         asked = subject.asked or self._ask(subject.seen)
         sequence, found = asked.sequence, asked.found
@@ -224,7 +231,11 @@ class Screener:
             bytes=len(subject.body) if subject.body is not None else None,
             mime=subject.mime,
             notes=subject.seen.notes + subject.faces.notes + ("truncated",) * truncated,
-            trace=Trace(subject.digest, subject.seen.own) if self._remember else None,
+            trace=(
+                Trace(subject.digest, subject.seen.own)
+                if self._remember and not subject.again
+                else None
+            ),
         )
 
         def believed(unit: Unit) -> tuple[Hit, ...]:
@@ -239,9 +250,37 @@ class Screener:
             )
 
         if not (found.entries or alike.batches or copies.batches or subject.same):
-            return self._recorded(base, began)
+            return base if subject.again else self._recorded(base, began)
         with self._store.transaction() as unit:
-            return self.conclude(unit, base, subject, believed, began, truncated=truncated)
+            answered = self.conclude(unit, base, subject, believed, began, truncated=truncated)
+            if answered.verdict is not Verdict.CLEAR:
+                end(unit, answered)
+            return answered
+
+    def look(self, upload: Upload, body: bytes) -> Subject:
+        """All that is computed of a file, from its pixels alone. Raises ``Refused``."""
+        media = self._decode(body)
+        return Subject(
+            upload,
+            Form.FILE,
+            hashlib.sha256(body).digest(),
+            self._eye.look(media.frames),
+            body,
+            media.mime,
+            self._faces.look(upload, media),
+            again=True,
+        )
+
+    def screen_old(
+        self, platform: PlatformId, subject: Subject, end: Callable[[Unit, Screening], None]
+    ) -> Screening | None:
+        """Screen a file that a platform has had for long, after ``look``.
+
+        Nothing is recorded but what is new: then its answer, and ``end`` is called in the same
+        transaction. Raises ``IndexNotReady``.
+        """
+        answered = self._screen(platform, subject, self._clock(), time.perf_counter(), end)
+        return None if answered.verdict is Verdict.CLEAR else answered
 
     def screen_again(self, unit: Unit, earlier: Earlier) -> Screening | None:
         """Screen an earlier upload by what it left, as if it had just arrived.
@@ -254,8 +293,9 @@ class Screener:
         seen = Seen(asked, earlier.codes, ("rescan",))
         answer = self._ask(seen)
         subject = Subject(
-            was.upload, was.form, b"", seen, mime=was.mime, fingerprint=earlier.fingerprint
-        )
+            was.upload, was.form, b"", seen, mime=was.mime, fingerprint=earlier.fingerprint,
+            again=True,
+        )  # fmt: skip
         base = Screening(
             id=ScreeningId(self._fresh(received)),
             platform=was.platform,
@@ -271,14 +311,7 @@ class Screener:
 
         def believed(unit: Unit) -> tuple[Hit, ...]:
             owners = unit.registry.owners(answer.found.entries)
-            hits = self._eye.believe(unit, seen, answer.found, owners)
-            if not hits or unit.cases.guarded(earlier.fingerprint):
-                return ()
-            known = unit.cases.entries_of_upload(
-                was.platform, was.upload.content_id, earlier.fingerprint,
-                {hit.entry for hit in hits},
-            )  # fmt: skip
-            return without(hits, known)
+            return self._eye.believe(unit, seen, answer.found, owners)
 
         if not answer.found.entries:
             return None
@@ -304,15 +337,17 @@ class Screener:
         fingerprint = subject.fingerprint or unit.vault.fingerprint(subject.digest)
         unit.cases.lock_upload(base.platform, subject.upload.content_id, fingerprint)
         hits = believed(unit)
+        if subject.again:
+            hits = _untold(unit, base.platform, subject.upload.content_id, fingerprint, hits)
         hits = without(hits, unit.cases.dismissed(fingerprint, {hit.entry for hit in hits}))
         decision = self._judge(unit, hits, truncated)
-        earlier = subject.fingerprint is not None
         if isinstance(decision, Clear):
-            return base if earlier else self._record(unit, base, began)
+            return base if subject.again else self._record(unit, base, began)
         base = replace(base, upload=subject.upload)
         if isinstance(decision, Known):
             content_id = subject.upload.content_id
-            if earlier and unit.screenings.answered(decision.case, base.platform, content_id):
+            answered = unit.screenings.answered
+            if subject.again and answered(decision.case, base.platform, content_id):
                 return base
             return self._answer_known(unit, base, decision, began)
         return self._open_case(unit, base, decision, subject, fingerprint, began)
@@ -483,6 +518,17 @@ class Screener:
     @staticmethod
     def _fresh(now: datetime) -> Any:
         return uuid7(now, secrets.token_bytes(10))
+
+
+def _untold(
+    unit: Unit, platform: PlatformId, content_id: str, fingerprint: bytes, hits: tuple[Hit, ...]
+) -> tuple[Hit, ...]:
+    """The hits that no case of this very upload rests on; none on what may show a minor."""
+    if not hits or unit.cases.guarded(fingerprint):
+        return ()
+    entries = {hit.entry for hit in hits}
+    told = unit.cases.entries_of_upload(platform, content_id, fingerprint, entries)
+    return without(hits, told)
 
 
 def _turned(signals: Signals) -> Signals:

@@ -29,6 +29,7 @@ from pipeline.ports import (
     Registry,
     Reviewers,
     Screenings,
+    Sifts,
     Sweeps,
     Traces,
     Unit,
@@ -58,6 +59,7 @@ from pipeline.storage.platforms import PgPlatforms
 from pipeline.storage.registry import PgFollowers, PgRegistry
 from pipeline.storage.reviewers import PgReviewers
 from pipeline.storage.screenings import PgScreenings
+from pipeline.storage.sifts import PgSifts
 from pipeline.storage.traces import Days, PgSweeps, PgTraces
 from pipeline.storage.vault import PgVault, Secrets
 from pipeline.storage.visits import PgVisits
@@ -84,6 +86,7 @@ class PgUnit:
         self.screenings: Screenings = PgScreenings(queries, days)
         self.traces: Traces = PgTraces(queries, vault)
         self.sweeps: Sweeps = PgSweeps(queries)
+        self.sifts: Sifts = PgSifts(queries, vault)
         self.films: Films = PgFilms(queries)
         self.media: MediaStore = PgMedia(queries)
         self.jobs: Jobs = PgJobs(queries)

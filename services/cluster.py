@@ -1,0 +1,226 @@
+"""The same hands on Ray: it places them on hosts, spreads them, and replaces those that die.
+
+What there is to do, and what is done, stays in PostgreSQL: hands on Ray claim pieces as any other
+hand does, so that a host, a hand or whoever drives may vanish at any moment. Database and key are
+in the environment of each host's own ``consentry cluster up``; they never go through Ray. One core
+of the cluster is left free: where a crew fills it, Ray has been seen to find no place for those
+that a dying host leaves behind.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import ConsentryError, Misconfigured, Unavailable
+from pipeline.ports import Crew
+
+NAMESPACE = "consentry"
+HEADROOM = 1
+"""Cores that are left free in the whole cluster."""
+PORT = 6379
+AT_WORK, WAITING = "at work", "being placed"
+_WAIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class HandSeen:
+    """A hand as the cluster's status shows it."""
+
+    name: str
+    node: str
+    state: str
+    pieces: int
+    trouble: str | None
+
+
+class Hand:
+    """A hand as an actor: the loop runs in a thread, so that it can be asked and told to end."""
+
+    def __init__(self, kinds: tuple[str, ...]) -> None:
+        self._kinds, self._stop = kinds, threading.Event()
+        self._pieces = 0
+        self._trouble: str | None = None
+        self._thread = threading.Thread(target=self._run, name="hand", daemon=True)
+        self._thread.start()
+
+    def figures(self) -> tuple[int, str | None, str]:
+        """Pieces done, what keeps it from working, and the host that it is on."""
+        return self._pieces, self._trouble, _ray().util.get_node_ip_address()
+
+    def end(self) -> None:
+        """End the piece it is at, and go."""
+        self._stop.set()
+        self._thread.join(_WAIT)
+
+    def _run(self) -> None:
+        from services.hand import work
+        from services.settings import Settings
+        from services.wiring import open_world
+
+        while not self._stop.is_set():
+            try:
+                with open_world(Settings()) as world:
+                    self._trouble = None
+                    work(world, self._stop, self._did, self._kinds)
+            except ConsentryError as error:
+                self._trouble = str(error)
+            except Exception as error:  # the type alone, and again: others must not do all the work
+                self._trouble = type(error).__name__
+            self._stop.wait(2.0)
+
+    def _did(self) -> None:
+        self._pieces += 1
+
+
+class RayExecutor:
+    """See ``pipeline.ports.Executor``: a crew whose hands outlive whoever placed them."""
+
+    def __init__(self, address: str = "auto") -> None:
+        """Join the cluster at an address; raises ``Unavailable`` when there is none."""
+        self._ray = _ray()
+        if not self._ray.is_initialized():
+            try:
+                self._ray.init(
+                    address=address, namespace=NAMESPACE, log_to_driver=False,
+                    include_dashboard=False, configure_logging=False,
+                )  # fmt: skip
+            except ConnectionError as error:
+                raise Unavailable(
+                    "no cluster answers here; start one with: consentry cluster up"
+                ) from error
+        self._crew: list[tuple[str, Crew]] = []
+
+    def whole_crews(self) -> tuple[Crew, ...]:
+        """Hands for all the cluster has, but for the headroom; CPUs and GPUs apart."""
+        there = self._ray.cluster_resources()
+        cpus, gpus = int(there.get("CPU", 0)) - HEADROOM, int(there.get("GPU", 0))
+        if not gpus:
+            return (Crew(max(1, cpus)),)
+        return (
+            Crew(max(1, cpus - gpus), kinds=("rescan",)),
+            Crew(gpus, gpus=1.0, kinds=("sift",)),
+        )
+
+    def start(self, crew: Crew) -> None:
+        """See the port. Hands that are there already stay."""
+        self._crew += [(f"{'gpu' if crew.gpus else 'cpu'}-{n}", crew) for n in range(crew.size)]
+        self.tend()
+
+    def tend(self) -> int:
+        """See the port. Ray replaces them; this places those that were never placed."""
+        remote = self._ray.remote(Hand)
+        for name, crew in self._crew:
+            remote.options(
+                name=name, get_if_exists=True, lifetime="detached", max_restarts=-1,
+                num_cpus=crew.cpus, num_gpus=crew.gpus, scheduling_strategy="SPREAD",
+            ).remote(crew.kinds)  # fmt: skip
+        return len(self._crew)
+
+    def hands(self, patience: float = 2.0) -> list[HandSeen]:
+        """Everybody in the cluster, and how they are; who does not answer is being replaced."""
+        from ray.util import list_named_actors
+
+        asked = {}
+        for name in sorted(list_named_actors()):
+            try:
+                asked[name] = self._ray.get_actor(name).figures.remote()
+            except (self._ray.exceptions.RayError, ValueError):
+                continue  # it has just gone
+        ready = (
+            asked
+            and self._ray.wait(list(asked.values()), num_returns=len(asked), timeout=patience)[0]
+        )
+        seen = []
+        for name, answer in asked.items():
+            hand = HandSeen(name, "", WAITING, 0, None)
+            if answer in (ready or ()):
+                try:
+                    pieces, trouble, node = self._ray.get(answer)
+                    hand = HandSeen(name, node, AT_WORK, pieces, trouble)
+                except self._ray.exceptions.RayError:
+                    pass  # its host has died; Ray looks for another
+            seen.append(hand)
+        return seen
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The hosts of the cluster: address, whether alive, cores and GPUs."""
+        return [
+            {
+                "address": node["NodeManagerAddress"],
+                "alive": node["Alive"],
+                "cpus": int(node["Resources"].get("CPU", 0)),
+                "gpus": int(node["Resources"].get("GPU", 0)),
+            }
+            for node in self._ray.nodes()
+        ]
+
+    def stop(self) -> None:
+        """See the port."""
+        for seen in self.hands():
+            try:
+                hand = self._ray.get_actor(seen.name)
+                self._ray.get(hand.end.remote(), timeout=_WAIT)
+                self._ray.kill(hand)
+            except (self._ray.exceptions.RayError, ValueError):
+                continue
+        self._crew = []
+
+    def leave(self) -> None:
+        """Have nothing to do with the cluster any more; its hands go on."""
+        self._ray.shutdown()
+
+
+def start_node(listen: str, join: str | None, cpus: int | None) -> None:
+    """Make this host one of a cluster's, or the first of one."""
+    arguments = ["--head", f"--port={PORT}"] if join is None else [f"--address={join}"]
+    if cpus is not None:
+        arguments.append(f"--num-cpus={cpus}")
+    _command(
+        "start", *arguments, f"--node-ip-address={listen}", "--include-dashboard=false",
+        "--disable-usage-stats",
+    )  # fmt: skip
+
+
+def stop_node() -> None:
+    """Take this host out of its cluster."""
+    _command("stop")
+
+
+def _command(*arguments: str) -> None:
+    _ray()
+    done = subprocess.run(
+        [sys.executable, "-m", "ray.scripts.scripts", *arguments],
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OPENBLAS_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise Unavailable(f"Ray could not {arguments[0]}: {said[-1] if said else 'no word'}")
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise Misconfigured("a cluster needs Ray: install consentry[cluster]") from None
+    return ray
+
+
+def wait_for_hands(executor: RayExecutor, size: int, seconds: float = 120.0) -> None:
+    """Return when so many hands run; raises ``Unavailable`` when they don't in time."""
+    until = time.monotonic() + seconds
+    while sum(hand.state == AT_WORK for hand in executor.hands()) < size:
+        if time.monotonic() > until:
+            raise Unavailable("the cluster has no room for its hands; see consentry cluster status")
+        time.sleep(0.2)
