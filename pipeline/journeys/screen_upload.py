@@ -279,6 +279,9 @@ class Screener:
         Nothing is recorded but what is new: then its answer, and ``end`` is called in the same
         transaction. Raises ``IndexNotReady``.
         """
+        assert subject.body is not None  # ``look`` puts it there
+        labels = same_bytes(self._live, self._policy, digests((subject.body,)))
+        subject = replace(subject, same=labels)
         answered = self._screen(platform, subject, self._clock(), time.perf_counter(), end)
         return None if answered.verdict is Verdict.CLEAR else answered
 
