@@ -2043,6 +2043,17 @@ class Figures(Protocol):
         """Appeals by side and by where they stand."""
         ...
 
+    def public(self, what: str, since: datetime, until: datetime) -> list[Mapping[str, Any]]:
+        """Counts of a period: of people, uploads, cases, hours, appeals or actions.
+
+        Exact, and so for ``domain.suppression`` only, never to be shown as they are.
+        """
+        ...
+
+    def public_lists(self) -> list[Mapping[str, Any]]:
+        """Partners' lists that are followed now: ``kind``, ``lists``, ``records``."""
+        ...
+
     def cases(self, after: CaseId | None, limit: int) -> list[Mapping[str, Any]]:
         """Every case but guarded ones, in order of id, for an export."""
         ...

@@ -29,6 +29,7 @@ from services.exchanges import app as exchange_app
 from services.faces import add_to as add_faces_to
 from services.features import app as features_app
 from services.packs import app as packs_app
+from services.report import app as report_app
 from services.rescan import add_to as add_rescan_to
 from services.settings import Settings
 
@@ -56,6 +57,7 @@ for name, sub in (
 app.add_typer(packs_app, name="packs")
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(features_app, name="features")
+app.add_typer(report_app, name="report")
 add_faces_to(app)
 add_backups_to(app)
 add_desk_to(app, reviewers_app)

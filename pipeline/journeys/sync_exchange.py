@@ -127,7 +127,12 @@ def new_credentials_for(lists: Lists, name: str, settings: Mapping[str, Any]) ->
 
 def give_up_exchange(lists: Lists, name: str) -> ReceiptId:
     """Let go of a list and all that is held of it; its withdrawal's receipt."""
-    return leave(lists.store, lists.clock, exchange_named(lists.store, name).holder)
+    holder = exchange_named(lists.store, name).holder
+    receipt = leave(lists.store, lists.clock, holder)
+    with lists.store.transaction() as unit:
+        # The public numbers count who left, and a list is nobody.
+        unit.audit.append("operator:cli", "exchange.removed", f"receipt:{receipt}", {})
+    return receipt
 
 
 def exchange_named(store: Store, name: str) -> StoredExchange:

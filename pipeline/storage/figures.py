@@ -9,6 +9,15 @@ from typing import Any
 from pipeline.domain.ids import CaseId
 from pipeline.storage import Queries
 
+_PUBLIC = {
+    "people": "public_people",
+    "uploads": "public_uploads",
+    "cases": "public_cases",
+    "hours": "public_hours",
+    "appeals": "public_appeals",
+    "actions": "public_actions",
+}
+
 
 class PgFigures:
     """See ``pipeline.ports.Figures``."""
@@ -36,6 +45,14 @@ class PgFigures:
     def appeals(self, since: datetime) -> list[Mapping[str, Any]]:
         """See the port."""
         return list(self._queries.all("figures_appeals", since=since))
+
+    def public(self, what: str, since: datetime, until: datetime) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all(_PUBLIC[what], since=since, until=until))
+
+    def public_lists(self) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("public_lists"))
 
     def cases(self, after: CaseId | None, limit: int) -> list[Mapping[str, Any]]:
         """See the port."""

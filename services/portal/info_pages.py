@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import APIRouter, Request, Response
 
+from pipeline.domain.suppression import SMALLEST
+from pipeline.journeys.public_numbers import totals
 from services.portal.refusals import pages_of
 from services.portal.visits import WorldOf
 
 router = APIRouter()
-
-SMALLEST = 10
-"""Counts below this say only that they are few: a small cell could point at a person."""
 
 
 @router.get("/how")
@@ -42,14 +39,5 @@ def access(request: Request) -> Response:
 @router.get("/numbers")
 def numbers(request: Request, world: WorldOf) -> Response:
     """Totals. No figure is small enough to be about somebody."""
-    with world.store.transaction() as unit:
-        counts = rounded(unit.following.counts())
+    counts = totals(world.store)
     return pages_of(request).answer(request, "numbers.html", counts=counts, smallest=SMALLEST)
-
-
-def rounded(counts: Mapping[str, int]) -> dict[str, int | None]:
-    """Each count rounded down to tens, so that a change shows nobody; None for a small one."""
-    return {
-        name: None if count < SMALLEST else count // SMALLEST * SMALLEST
-        for name, count in counts.items()
-    }

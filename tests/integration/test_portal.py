@@ -16,10 +16,11 @@ from fastapi.testclient import TestClient
 from pipeline.domain.case import Ground, State
 from pipeline.domain.consent import HASHES_TEXT
 from pipeline.domain.screening import Verdict
+from pipeline.domain.suppression import SMALLEST
 from pipeline.errors import TooManyAttempts
 from pipeline.journeys import review
+from pipeline.journeys.public_numbers import rounded
 from services.portal import create_app
-from services.portal.info_pages import SMALLEST, rounded
 from services.portal.languages import LANGUAGES, wanted
 from services.web.pace import Pace
 from tests.integration.test_following import still

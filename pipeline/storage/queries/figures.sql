@@ -62,3 +62,66 @@ FROM cases c LEFT JOIN reviewers r ON r.id = c.decided_by
 WHERE (%(after)s::uuid IS NULL OR c.id > %(after)s::uuid)
   AND c.state NOT IN ('frozen', 'reported') AND c.purpose <> 'specimen'
 ORDER BY c.id LIMIT %(limit)s;
+
+-- name: public_people
+-- How people came and went in a period, by the audit trail: who left has no rows any more.
+SELECT CASE action WHEN 'person.registered' THEN 'registered'
+                   WHEN 'enrolment.asked' THEN 'faces'
+                   WHEN 'items.added' THEN 'added'
+                   WHEN 'items.withdrawn' THEN 'items_withdrawn'
+                   WHEN 'withdrawal.asked' THEN 'withdrawn'
+                   ELSE 'lists_removed' END AS what,
+       count(*)::integer AS count
+FROM audit_log
+WHERE at >= %(since)s AND at < %(until)s
+  AND action IN ('person.registered', 'enrolment.asked', 'items.added', 'items.withdrawn',
+                 'withdrawal.asked', 'exchange.removed')
+GROUP BY 1;
+
+-- name: public_uploads
+-- Uploads screened in a period, by their answer.
+SELECT verdict AS what, count(*)::integer AS count FROM screenings
+WHERE received_at >= %(since)s AND received_at < %(until)s AND form <> 'notice' GROUP BY 1;
+
+-- name: public_cases
+-- Cases opened in a period by kind, and how they stand now.
+SELECT kind, CASE WHEN state IN ('open', 'escalated', 'frozen') THEN 'undecided' ELSE state END
+         AS outcome, count(*)::integer AS count
+FROM cases
+WHERE opened_at >= %(since)s AND opened_at < %(until)s AND purpose = 'decide' AND about IS NULL
+  AND kind IN ('hash', 'face', 'notice')
+GROUP BY 1, 2;
+
+-- name: public_hours
+-- Decisions of a period by kind and by how long they took, against the law's 48 hours.
+SELECT c.kind, CASE WHEN o.took <= interval '1 hour' THEN '1h'
+                    WHEN o.took <= interval '6 hours' THEN '6h'
+                    WHEN o.took <= interval '24 hours' THEN '24h'
+                    WHEN o.took <= interval '48 hours' THEN '48h' ELSE 'later' END AS within,
+       count(*)::integer AS count
+FROM cases c, LATERAL (SELECT c.decided_at - coalesce(c.deadline - interval '48 hours', c.opened_at)
+                       AS took) o
+WHERE c.decided_at >= %(since)s AND c.decided_at < %(until)s AND c.purpose = 'decide'
+  AND c.about IS NULL AND c.kind IN ('hash', 'face', 'notice')
+  AND c.state IN ('upheld', 'dismissed', 'reported')
+GROUP BY 1, 2;
+
+-- name: public_appeals
+-- Appeals made in a period by side, and how they ended.
+SELECT a.side, CASE WHEN c.state IN ('stands', 'overturned') THEN c.state
+                    WHEN c.state = 'withdrawn' THEN 'withdrawn' ELSE 'undecided' END AS outcome,
+       count(*)::integer AS count
+FROM appeals a JOIN cases c ON c.id = a.case_id
+WHERE a.made_at >= %(since)s AND a.made_at < %(until)s AND a.side IN ('uploader', 'registered')
+GROUP BY 1, 2;
+
+-- name: public_actions
+-- What platforms said in a period that they did.
+SELECT action AS what, count(*)::integer AS count FROM screening_actions
+WHERE told_at >= %(since)s AND told_at < %(until)s GROUP BY 1;
+
+-- name: public_lists
+-- Partners' lists that are followed now, by kind, and what is held of them.
+SELECT x.kind, count(DISTINCT x.id)::integer AS lists, count(r.digest)::integer AS records
+FROM exchanges x JOIN persons p ON p.id = x.holder AND p.withdrawn_at IS NULL
+LEFT JOIN exchange_records r ON r.exchange = x.id GROUP BY 1 ORDER BY 1;
