@@ -717,6 +717,19 @@ def bench_robustness(
     show(from_document("robustness", seed, document), as_json=as_json)
 
 
+@bench_app.command("lookalikes")
+def bench_lookalikes(
+    pairs: Annotated[int, typer.Option(min=1, help="How many pairs, of all kinds.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Pairs that look alike and are not the same: none may reach a person on hashes alone."""
+    from services.bench import from_document, show
+    from services.bench.lookalikes import measure
+
+    show(from_document("lookalikes", seed, measure(pairs, seed, _said)), as_json=as_json)
+
+
 @bench_app.command("faces")
 def bench_faces(
     pack: Annotated[str, typer.Option(help="An installed pack.")] = "dlib_mtcnn",

@@ -25,10 +25,6 @@ class _Line:
     start: int
     stop: int
 
-    @property
-    def length(self) -> int:
-        return self.stop - self.start
-
 
 def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     """The best-supported rectangles, each overlapping the others by less than three quarters."""
@@ -119,19 +115,21 @@ def _lines(jumps: NDArray[np.uint8], least: int) -> list[_Line]:
     row, start = np.nonzero(steps == 1)
     _, stop = np.nonzero(steps == -1)
     at = rows[row]
-    order = np.argsort(start - stop, kind="stable")
+    order = np.argsort(start - stop, kind="stable")[:200]
+    lines = np.stack([at[order], start[order], stop[order]], axis=1).astype(np.int64)
     kept: list[_Line] = []
-    for line in (_Line(int(at[i]), int(start[i]), int(stop[i])) for i in order[:200]):
-        if all(not _same(line, other) for other in kept):
-            kept.append(line)
-        if len(kept) == _MOST_LINES:
-            break
+    while len(lines) and len(kept) < _MOST_LINES:
+        first, lines = lines[0], lines[1:]
+        kept.append(_Line(*(int(value) for value in first)))
+        lines = lines[~_same(lines, first)]
     return kept
 
 
-def _same(line: _Line, other: _Line) -> bool:
-    shared = min(line.stop, other.stop) - max(line.start, other.start)
-    return abs(line.at - other.at) <= 3 and shared >= 0.5 * line.length
+def _same(lines: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which lines are within three pixels of another and run along it for half their length."""
+    shared = np.minimum(lines[:, 2], other[2]) - np.maximum(lines[:, 1], other[1])
+    close = np.abs(lines[:, 0] - other[0]) <= 3
+    return np.asarray(close & (2 * shared >= lines[:, 2] - lines[:, 1]), np.bool_)
 
 
 def overlap(first: Rect, second: Rect) -> float:

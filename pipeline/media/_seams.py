@@ -55,9 +55,10 @@ def _peaks(strength: NDArray[np.floating]) -> list[int]:
     seam = (strength >= 0.5) & (times >= 2) | even & (strength >= 0.3) & (times >= 1.4)
     seam[: int(0.12 * size)] = seam[int(0.88 * size) :] = False
     kept: list[int] = []
-    for at in np.argsort(around - strength, kind="stable"):
-        if seam[at] and all(abs(int(at) - other) > 0.06 * size for other in kept):
-            kept.append(int(at))
+    order = np.argsort(around - strength, kind="stable")
+    for at in map(int, order[seam[order]]):
+        if all(abs(at - other) > 0.06 * size for other in kept):
+            kept.append(at)
         if len(kept) == _MOST:
             break
     return sorted(kept)

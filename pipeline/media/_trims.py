@@ -120,6 +120,8 @@ def near_colour(
     pixels: NDArray[np.uint8], colour: NDArray[np.floating], tolerance: int
 ) -> NDArray[np.uint8]:
     """255 where all three channels are within ``tolerance`` of a colour, else 0."""
-    low = tuple(float(value) for value in np.clip(colour - tolerance, 0, 255))
-    high = tuple(float(value) for value in np.clip(colour + tolerance, 0, 255))
+    # Plain numbers: NumPy's clip costs more than the comparison on what is this small.
+    channels = [float(value) for value in colour]
+    low = tuple(max(value - tolerance, 0.0) for value in channels)
+    high = tuple(min(value + tolerance, 255.0) for value in channels)
     return np.asarray(cv2.inRange(pixels, low, high), dtype=np.uint8)

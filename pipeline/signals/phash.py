@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,17 +22,9 @@ SPACE = Space("phash", "1", Metric.HAMMING, 256)
 _SIDE = 64
 _GAP = 6.0
 """How many times larger than needed a picture stays when it is reduced before resampling."""
-_UNDO: dict[Turn, Image.Transpose | None] = {
-    Turn.NONE: None,
-    Turn.ROTATE_90: Image.Transpose.ROTATE_90,
-    Turn.ROTATE_180: Image.Transpose.ROTATE_180,
-    Turn.ROTATE_270: Image.Transpose.ROTATE_270,
-    Turn.FLIP_X: Image.Transpose.FLIP_TOP_BOTTOM,
-    Turn.FLIP_Y: Image.Transpose.FLIP_LEFT_RIGHT,
-    Turn.FLIP_PLUS_1: Image.Transpose.TRANSPOSE,
-    Turn.FLIP_MINUS_1: Image.Transpose.TRANSVERSE,
-}
-"""What lays an upload back as the picture was: Pillow turns left, a ``Turn`` right."""
+_BASIS = np.cos(np.pi / (2 * _SIDE) * np.arange(16)[:, None] * (2 * np.arange(_SIDE)[None] + 1))
+_ODD = np.where(np.arange(16) % 2 == 0, 1.0, -1.0)
+"""Mirroring an axis negates the odd frequencies along it."""
 
 
 def build() -> PHash:
@@ -43,8 +36,9 @@ def build() -> PHash:
 class PHash:
     """One code a frame on the registered side; on the query side eight, one a ``Turn``.
 
-    What is registered is exactly imagehash's. The eight are made by turning the 64 x 64 grey
-    picture, within a few bits of turning the upload.
+    What is registered is exactly imagehash's. The eight come from one DCT of the 64 x 64 grey
+    picture, of which mirrors are signs and turns are transposes: within a few bits of turning the
+    upload.
     Frames must come unturned.
     """
 
@@ -54,14 +48,14 @@ class PHash:
 
     def compute(self, frames: Sequence[Frame], side: Side) -> Signals:
         """Codes uint8 (n, 32) whose ``bytes.hex()`` is what ``imagehash`` prints, and quality."""
-        turns = tuple(Turn) if side is Side.QUERY else (Turn.NONE,)
-        greys = [_grey(frame.rgb, exact=side is Side.REGISTERED) for frame in frames]
+        asked = side is Side.QUERY
+        turns = tuple(Turn) if asked else (Turn.NONE,)
+        greys = [_quick_grey(frame.rgb) if asked else _grey(frame.rgb) for frame in frames]
         grids = np.zeros((len(frames), _SIDE, _SIDE), np.float32)
         codes = np.zeros((len(frames), len(turns), 32), np.uint8)
         for row, grey in enumerate(greys):
             grids[row] = np.asarray(grey, np.float32)
-            for column, turn in enumerate(turns):
-                codes[row, column] = _code(grey, turn)
+            codes[row] = _eight_codes(grids[row]) if asked else _code(grey)
         return Signals(
             space=self.space,
             codes=codes.reshape(-1, 32),
@@ -74,21 +68,45 @@ class PHash:
         )
 
 
-def _grey(rgb: NDArray[np.uint8], *, exact: bool) -> Image.Image:
-    """What ``imagehash`` makes of a picture before its DCT: it leaves this 64 x 64 as it is.
+def _grey(rgb: NDArray[np.uint8]) -> Image.Image:
+    """What ``imagehash`` makes of a picture before its DCT: it leaves this 64 x 64 as it is."""
+    return Image.fromarray(rgb).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
 
-    Not ``exact``, large pictures are first reduced by whole numbers: a third of the time, and codes
-    within 2 bits on eleven photographs.
+
+def _quick_grey(rgb: NDArray[np.uint8]) -> Image.Image:
+    """The same for an upload, its blocks of pixels averaged first: a fifth of the time.
+
+    Codes stay within 2 bits on eleven photographs.
     """
-    grey = Image.fromarray(rgb).convert("L")
-    gap = None if exact else _GAP
-    return grey.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=gap)
+    grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), np.uint8)
+    image = Image.fromarray(grey)
+    return image.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=_GAP)
 
 
-def _code(grey: Image.Image, turn: Turn) -> NDArray[np.uint8]:
-    # imagehash brings SciPy and PyWavelets with it: only who computes a pHash waits for them.
+def _code(grey: Image.Image) -> NDArray[np.uint8]:
+    # imagehash brings SciPy and PyWavelets with it: only who registers a picture waits for them.
     import imagehash
 
-    undo = _UNDO[turn]
-    laid = grey if undo is None else grey.transpose(undo)
-    return np.packbits(imagehash.phash(laid, hash_size=16).hash.ravel())
+    return np.packbits(imagehash.phash(grey, hash_size=16).hash.ravel())
+
+
+def _eight_codes(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Codes (8, 32) of a grey picture laid back in all ways, in the order of ``Turn``.
+
+    A ``Turn`` says what was done to the upload, to the right; each row undoes it.
+    """
+    plain = _BASIS @ grey.astype(np.float64) @ _BASIS.T
+    turned, down, across = plain.T, _ODD[:, None], _ODD[None, :]
+    low = np.stack(
+        [
+            plain,
+            turned * down,
+            plain * down * across,
+            turned * across,
+            plain * down,
+            plain * across,
+            turned,
+            turned * down * across,
+        ]
+    ).reshape(8, 256)
+    return np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)

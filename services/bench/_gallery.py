@@ -39,6 +39,7 @@ from pipeline.signals import SignalType
 from services.bench.alterations import Picture
 
 _PERSON = PersonId(UUID(int=1))
+_NONE = Features(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8), (1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +69,8 @@ class Eye:
         self.seconds: dict[str, float] = {"views": 0.0, "hashes": 0.0, "features": 0.0}
         self.uploads = 0
 
-    def register(self, name: str, picture: Picture) -> Entry:
-        """The crops that say something, and the features."""
+    def register(self, name: str, picture: Picture, *, features: bool = True) -> Entry:
+        """The crops that say something, and the features unless they are not wanted."""
         frame = Frame(picture)
         found = self.signal.compute(registered_crops(frame), Side.REGISTERED)
         usable = (found.quality >= self.signal.minimum_quality) & ~self.bank.generic(found.codes)
@@ -78,10 +79,10 @@ class Eye:
             for view, code, use in zip(found.views, found.codes, usable, strict=True)
             if use
         }
-        return Entry(name, codes, describe(frame))
+        return Entry(name, codes, describe(frame) if features else Described(_NONE, _NONE))
 
-    def look(self, picture: Picture) -> Asked:
-        """An upload's codes that say something, and its features."""
+    def look(self, picture: Picture, *, features: bool = True) -> Asked:
+        """An upload's codes that say something, and its features unless they are not wanted."""
         frame = Frame(np.ascontiguousarray(picture))
         began = process_time()
         views = query_views(frame, self.budget)
@@ -91,7 +92,7 @@ class Eye:
         # The bank holds every pattern in all eight ways: one of a view's eight codes is enough.
         usable &= ~np.repeat(self.bank.generic(found.codes[::8]), 8)
         hashed = process_time()
-        features = features_of(frame)
+        described = features_of(frame) if features else _NONE
         self.seconds["views"] += seen - began
         self.seconds["hashes"] += hashed - seen
         self.seconds["features"] += process_time() - hashed
@@ -103,7 +104,7 @@ class Eye:
             found.quality[rows],
             tuple(found.views[row] for row in rows),
         )
-        return Asked(frame, kept, features)
+        return Asked(frame, kept, described)
 
 
 class Gallery:

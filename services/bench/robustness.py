@@ -290,12 +290,15 @@ def _cost(
     index.add(np.arange(1, _MILLION + 1, dtype=np.int64), codes)
     scenes = [_megapixel(picture) for _, picture in pictures.reported[:6]]
     spent: dict[str, list[float]] = defaultdict(list)
+    second = plugins.build("signals", "phash")
     for warm in (False, True, True):
         for scene in scenes:
             marks = [process_time()]
             views = query_views(Frame(scene), eye.budget)
             marks.append(process_time())
             asked = signal.compute(views, Side.QUERY)
+            marks.append(process_time())
+            second.compute([Frame(scene)], Side.QUERY)
             marks.append(process_time())
             usable = asked.quality >= signal.minimum_quality
             index.search(asked.codes[usable], thresholds.near.bits)
@@ -304,7 +307,7 @@ def _cost(
             index.search(asked.codes[wide], thresholds.wide.bits)
             marks.append(process_time())
             if warm:
-                steps = ("views", "hashes", "near look-up", "wide look-up")
+                steps = ("views", "PDQ of them", "pHash", "near look-up", "wide look-up")
                 for name, took in zip(steps, np.diff(marks), strict=True):
                     spent[name].append(1000 * took)
     cost = {name: float(np.median(times)) for name, times in spent.items()}

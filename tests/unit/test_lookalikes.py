@@ -3,12 +3,14 @@
 Everything here is judged on hashes alone, by the thresholds that a deployment starts with.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import cv2
 import numpy as np
 import pytest
 
+from pipeline import plugins
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.media import Frame, Side
 from pipeline.domain.witness import Thresholds
@@ -22,6 +24,8 @@ pytest.importorskip("insightface")
 
 from services.bench._corpus import generated, stock_scene
 from services.bench._gallery import Eye, Gallery
+from services.bench._lookalikes import KINDS
+from services.bench.lookalikes import PAIRS, Outcome, judged, measure
 
 SIGNAL = pdq.build()
 
@@ -89,6 +93,40 @@ def test_none_of_fifty_thousand_pairs_of_lookalikes_is_near():
         nearest = min(nearest, int(bits[:, owner != at].min()))
     assert len(scenes) * (len(scenes) - 1) > 50_000
     assert nearest > Thresholds().near.bits
+
+
+@pytest.fixture(scope="module")
+def phash():
+    return plugins.build("signals", "phash")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_lookalikes_are_judged_by_every_hash_there_is_and_only_one_picture_reaches_a_person(
+    eye, phash, kind
+):
+    # A share of the 50,000 pairs of ``consentry bench lookalikes``, the first of its pictures.
+    outcome = Outcome(kind)
+    pictures = next(iter(kind.families(1, seed=1)))[:10]
+    judged(eye, phash, pictures, outcome)
+    assert outcome.pairs == 90
+    assert outcome.unregistered == 0, "all of them say something"
+    if kind.same is None:
+        assert outcome.reached == 0, outcome.why
+    else:
+        # Memes of one template are one picture under other words: the kind says why they must.
+        assert outcome.reached > 0
+
+
+def test_the_bench_of_lookalikes_takes_as_many_pairs_as_asked_and_says_which_must_reach(
+    monkeypatch,
+):
+    assert PAIRS == 50_000
+    few = tuple(replace(kind, members=2) for kind in KINDS)
+    monkeypatch.setattr("services.bench.lookalikes.KINDS", few)
+    document = measure(5, 2)
+    assert sum(row["pairs"] for row in document["rows"]) >= 5
+    assert [target["met"] for target in document["targets"]] == [True, True]
+    assert "cannot be told from a copy with a caption" in document["notes"][0]
 
 
 def test_the_generic_bank_knows_skies_and_noisy_patterns_and_no_photograph(eye):
