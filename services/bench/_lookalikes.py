@@ -56,7 +56,7 @@ def _texture(rng: np.random.Generator, width: int, height: int, cells: int = 8) 
     for scale in (1, 2, 4):
         coarse = rng.normal(0, 50 / scale, (cells * scale, cells * scale, 3))
         total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(total, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(total, 0, 255), np.uint8)
 
 
 def _write(canvas: Picture, rng: np.random.Generator, at: tuple[int, int], size: float) -> None:
@@ -91,9 +91,8 @@ def _place(family: np.random.Generator, member: np.random.Generator, at: int) ->
     for x, depth, face in sorted(things, key=lambda thing: -thing[1]):
         wide, tall = int(300 / depth), int(480 / depth)
         middle = int(_WIDTH / 2 + 380 * (x - walked) / depth - turned)
-        _paste(
-            canvas, cv2.resize(face, (wide, tall)), middle - wide // 2, _HEIGHT * 3 // 5 - tall // 2
-        )
+        seen = np.asarray(cv2.resize(face, (wide, tall)), np.uint8)
+        _paste(canvas, seen, middle - wide // 2, _HEIGHT * 3 // 5 - tall // 2)
     for _ in range(int(member.integers(1, 5))):
         person = _texture(member, 26, 90, 3)
         _paste(canvas, person, int(member.integers(0, _WIDTH)), int(member.integers(150, 220)))
