@@ -53,11 +53,13 @@ from pipeline.domain.ids import (
     ScreeningId,
     SiftId,
     SweepId,
+    WebhookId,
 )
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.policy import Match
 from pipeline.domain.screening import Screening
 from pipeline.domain.trace import Rows
+from pipeline.domain.webhook import Attempt, SealedSecret, Webhook
 
 KeyOwner = PersonId | PlatformId | MediaId | NoticeId
 """Who a data key may belong to."""
@@ -100,6 +102,10 @@ class Vault(Protocol):
 
     def fingerprint(self, content: bytes) -> bytes:
         """A keyed digest (32 bytes) that is equal for equal content on this deployment only."""
+        ...
+
+    def derived(self, purpose: str, content: bytes) -> bytes:
+        """32 bytes that are the same each time, on this deployment only, and nobody can guess."""
         ...
 
     def sign(self, statement: bytes) -> str:
@@ -568,6 +574,16 @@ class Cases(Protocol):
         """Whether these bytes belong to a case of a possible minor."""
         ...
 
+    def page(
+        self, platform: PlatformId, before: CaseId | None, limit: int
+    ) -> list[Mapping[str, Any]]:
+        """Cases in which a platform has an upload, the latest first: state, times, overturned."""
+        ...
+
+    def overturned(self, case: CaseId) -> bool:
+        """Whether an appeal turned its decision round."""
+        ...
+
     def undecided_for(
         self, platform: PlatformId, content_id: str, fingerprint: bytes
     ) -> CaseId | None:
@@ -809,6 +825,12 @@ class Screenings(Protocol):
         """Whether a platform was ever answered with this case."""
         ...
 
+    def page(
+        self, platform: PlatformId, before: tuple[datetime, ScreeningId] | None, limit: int
+    ) -> list[Screening]:
+        """A platform's own, the latest first, older than one of them."""
+        ...
+
     def audit_batch(self, limit: int) -> int:
         """Cover unaudited screenings by one audit record with their digest; how many it covers."""
         ...
@@ -1038,10 +1060,15 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a platform is told. The secret is clear here: never print it."""
+    """Where a platform is told, and what signs, the newest first. Clear here: never print it."""
 
     url: str
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    """Shared with the platform; each signs (``v1``)."""
+    seeds: tuple[bytes, ...] = field(repr=False, default=())
+    """Private Ed25519 keys; each signs (``v1a``)."""
+    private: bool = False
+    """It may lie in our own network."""
 
 
 class Events(Protocol):
@@ -1062,21 +1089,26 @@ class Events(Protocol):
     def attempt(
         self,
         event: str,
-        job: Job,
+        job: Job | None,
+        webhook: WebhookId | None,
         at: datetime,
         status: int | None,
         error: str | None,
         milliseconds: float,
-    ) -> None:
-        """Record one attempt at delivery."""
+    ) -> int:
+        """Record one attempt at delivery, of a job or of a test; its number in the log."""
         ...
 
     def delivered(self, event: str, at: datetime) -> None:
         """The platform has answered that it has it."""
         ...
 
-    def unsent(self, platform: PlatformId) -> list[str]:
-        """A platform's events that no delivery was ever made for, oldest first."""
+    def unsent(self, platform: PlatformId) -> list[tuple[str, str]]:
+        """A platform's events that reached it nowhere and wait nowhere, oldest first: id, kind."""
+        ...
+
+    def page(self, platform: PlatformId, before: str | None, limit: int) -> list[Mapping[str, Any]]:
+        """A platform's events, the latest first, older than one of them."""
         ...
 
     def of_case(self, case: CaseId, platform: PlatformId) -> list[Mapping[str, Any]]:
@@ -1091,7 +1123,7 @@ class Events(Protocol):
 class Platforms(Protocol):
     """Hosting platforms, their keys and endpoints."""
 
-    def add(self, name: str, webhook_url: str | None) -> PlatformId:
+    def add(self, name: str) -> PlatformId:
         """A new platform; raises ``Conflict`` when the name is taken."""
         ...
 
@@ -1105,14 +1137,6 @@ class Platforms(Protocol):
 
     def revoke_keys(self, platform: PlatformId) -> int:
         """End all of a platform's API keys; how many."""
-        ...
-
-    def set_endpoint(self, platform: PlatformId, url: str, sealed_secret: bytes) -> None:
-        """Where and how to tell a platform."""
-        ...
-
-    def endpoint(self, platform: PlatformId) -> tuple[str, bytes] | None:
-        """The URL and the sealed secret; None when the platform named no endpoint."""
         ...
 
     def allow_host(self, platform: PlatformId, host: str, *, private: bool) -> None:
@@ -1133,6 +1157,67 @@ class Platforms(Protocol):
 
     def all(self) -> list[Mapping[str, Any]]:
         """Platforms for the operator."""
+        ...
+
+
+class Webhooks(Protocol):
+    """Where platforms are told, what signs, and the log of what was tried."""
+
+    def add(
+        self, platform: PlatformId, url: str, kinds: Sequence[str], *, private: bool
+    ) -> WebhookId:
+        """A further address of a platform."""
+        ...
+
+    def change(self, webhook: WebhookId, url: str, kinds: Sequence[str], *, private: bool) -> None:
+        """Another address, or other events."""
+        ...
+
+    def get(self, webhook: WebhookId) -> Webhook | None:
+        """One that has not ended."""
+        ...
+
+    def of(self, platform: PlatformId, *, hold: bool = False) -> list[Webhook]:
+        """A platform's, the oldest first; ``hold``: nobody else adds one meanwhile."""
+        ...
+
+    def end(self, webhook: WebhookId) -> bool:
+        """Its secrets are destroyed and what waits for it is dead; false when it had ended."""
+        ...
+
+    def generation(self, webhook: WebhookId) -> int:
+        """The number of the newest secret, -1 for none; nobody else rotates meanwhile."""
+        ...
+
+    def add_secret(self, webhook: WebhookId, secret: SealedSecret) -> None:
+        """A further secret."""
+        ...
+
+    def retire_secrets(self, webhook: WebhookId, until: datetime) -> None:
+        """All secrets there are end then, or earlier if they would have."""
+        ...
+
+    def secrets(self, webhook: WebhookId, now: datetime) -> list[SealedSecret]:
+        """The secrets that sign now, the newest first."""
+        ...
+
+    def forget_secrets(self, now: datetime) -> int:
+        """Destroy secrets whose time is over; how many."""
+        ...
+
+    def attempts(self, webhook: WebhookId, before: int | None, limit: int) -> list[Attempt]:
+        """What was tried, the latest first, before one of them."""
+        ...
+
+    def replay(
+        self,
+        webhook: Webhook,
+        max_attempts: int,
+        *,
+        event: str | None = None,
+        since: datetime | None = None,
+    ) -> int:
+        """Have one event told again there, or those it chose since a time; how many will be."""
         ...
 
 
@@ -2115,6 +2200,8 @@ class Unit(Protocol):
     def events(self) -> Events: ...
     @property
     def platforms(self) -> Platforms: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
     @property
     def withdrawals(self) -> Withdrawals: ...
     @property

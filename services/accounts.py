@@ -7,13 +7,13 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
-from pipeline.actions.webhook import new_secret
 from pipeline.domain.ids import PlatformId, ReviewerId
 from pipeline.errors import Conflict, Invalid, NotFound
-from pipeline.journeys.desk import send
+from pipeline.journeys import webhooks
 from pipeline.ports import Unit
 from services.wiring import World
 
+_OPERATOR = "operator:cli"
 KEY_PREFIX = "csk_"
 SHORTEST_PASSWORD = 12
 _HOST = re.compile(r"(?!-)[a-z0-9.-]{1,253}|[0-9a-f:]{2,39}")
@@ -48,21 +48,21 @@ def add_platform(world: World, name: str, webhook: str | None, per_minute: int) 
         raise Invalid("a platform's name has 1 to 100 characters")
     key, digest = new_key()
     with world.store.transaction() as unit:
-        platform = unit.platforms.add(name.strip(), None)
+        platform = unit.platforms.add(name.strip())
         unit.vault.create(platform, kind="platform")
         unit.platforms.add_key(platform, digest, per_minute)
-        secret = _endpoint(unit, platform, webhook) if webhook else None
+        secret = _webhook(unit, platform, webhook) if webhook else None
         unit.audit.append("operator:cli", "platform.added", f"platform:{platform}", {})
     return NewPlatform(platform, key, secret)
 
 
 def set_webhook(world: World, name: str, url: str) -> str:
-    """A platform's endpoint and a new secret for it."""
+    """A platform's only webhook from now on, for all events; its secret."""
     with world.store.transaction() as unit:
-        platform = _named(unit, name)
-        secret = _endpoint(unit, platform, url)
-        unit.audit.append("operator:cli", "platform.webhook", f"platform:{platform}", {})
-    return secret
+        platform = named(unit, name)
+        for earlier in unit.webhooks.of(platform):
+            webhooks.end(unit, platform, earlier.id, _OPERATOR)
+        return _webhook(unit, platform, url)
 
 
 def allow_host(world: World, name: str, host: str, *, private: bool) -> str:
@@ -71,7 +71,7 @@ def allow_host(world: World, name: str, host: str, *, private: bool) -> str:
     if not _HOST.fullmatch(plain):
         raise Invalid("name a host alone, such as cdn.example.com: no scheme, port or path")
     with world.store.transaction() as unit:
-        platform = _named(unit, name)
+        platform = named(unit, name)
         unit.platforms.allow_host(platform, plain, private=private)
         unit.audit.append(
             "operator:cli", "platform.host", f"platform:{platform}", {"private": private}
@@ -82,7 +82,7 @@ def allow_host(world: World, name: str, host: str, *, private: bool) -> str:
 def forget_host(world: World, name: str, host: str) -> None:
     """Take such a host back."""
     with world.store.transaction() as unit:
-        platform = _named(unit, name)
+        platform = named(unit, name)
         if not unit.platforms.forget_host(platform, host.strip().rstrip(".").lower()):
             raise NotFound(f"{name} has no such host; see: consentry platforms hosts {name}")
         unit.audit.append("operator:cli", "platform.host_forgotten", f"platform:{platform}", {})
@@ -92,7 +92,7 @@ def new_platform_key(world: World, name: str, *, revoke: bool) -> str:
     """A further key; with ``revoke`` the earlier ones end."""
     key, digest = new_key()
     with world.store.transaction() as unit:
-        platform = _named(unit, name)
+        platform = named(unit, name)
         ended = unit.platforms.revoke_keys(platform) if revoke else 0
         unit.platforms.add_key(platform, digest, world.settings.rate_per_minute)
         unit.audit.append(
@@ -140,19 +140,15 @@ def reviewer_named(unit: Unit, login: str) -> ReviewerId:
     return ReviewerId(found)
 
 
-def _named(unit: Unit, name: str) -> PlatformId:
+def named(unit: Unit, name: str) -> PlatformId:
+    """A platform by its name; raises ``NotFound``."""
     found = unit.platforms.by_name(name)
     if found is None:
         raise NotFound(f"there is no platform {name!r}; see: consentry platforms list")
     return found
 
 
-def _endpoint(unit: Unit, platform: PlatformId, url: str) -> str:
-    if not url.startswith(("https://", "http://")):
-        raise Invalid("a webhook's address begins with https:// (or http:// on your own network)")
-    secret = new_secret(secrets.token_bytes(32))
-    sealed = unit.vault.seal(platform, "platforms.webhook_secret", secret.encode())
-    unit.platforms.set_endpoint(platform, url, sealed)
-    for event in unit.events.unsent(platform):
-        send(unit, event)
-    return secret
+def _webhook(unit: Unit, platform: PlatformId, url: str) -> str:
+    """Plain http is for an operator's own network alone, so it says that the address is there."""
+    private = url.startswith("http://")
+    return webhooks.add(unit, platform, url, (), _OPERATOR, private=private).secret

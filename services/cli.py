@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ from services.packs import app as packs_app
 from services.report import app as report_app
 from services.rescan import add_to as add_rescan_to
 from services.settings import Settings
+from services.webhooks import app as webhook_app
 
 if TYPE_CHECKING:
     from pipeline.domain.vpdq import FrameHash
@@ -58,6 +60,7 @@ app.add_typer(packs_app, name="packs")
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(features_app, name="features")
 app.add_typer(report_app, name="report")
+platforms_app.add_typer(webhook_app, name="webhook")
 add_faces_to(app)
 add_backups_to(app)
 add_desk_to(app, reviewers_app)
@@ -290,9 +293,16 @@ def screen(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
     rating: Annotated[Rating, typer.Option(help="What is known of the content.")] = Rating.UNKNOWN,
     platform: Annotated[str, typer.Option(help="Screen as this platform.")] = "local",
+    remote: Annotated[
+        str | None,
+        typer.Option(help="Instead: a service's address; its key is taken from CONSENTRY_KEY."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Screen files against the index of this deployment; hits become cases."""
+    """Screen files against the index of this deployment, or of one elsewhere; hits become cases."""
+    if remote is not None:
+        _screen_remotely(remote, list(_files(paths)), rating, as_json=as_json)
+        return
     from services.files import screen_files
 
     with _world() as world:
@@ -312,15 +322,49 @@ def screen(
                 if as_json:
                     _line(found)
                     continue
-                best = found["matches"][0] if found["matches"] else {}
-                table.add_row(
-                    found["path"], found["verdict"], best.get("signal", "-"),
-                    f"{best['distance']:g} of {best['threshold']:g}" if best else "-",
-                    best.get("view", found["refused"] or "-"), found["case"] or "-",
-                    f"{found['milliseconds']:.1f}",
-                )  # fmt: skip
+                table.add_row(*_screened(found))
         if not as_json:
             out.print(table)
+
+
+def _screened(found: dict[str, Any]) -> tuple[str, ...]:
+    """A row of what was screened."""
+    best = found["matches"][0] if found["matches"] else {}
+    return (
+        found["path"], found["verdict"], best.get("signal", "-"),
+        f"{best['distance']:g} of {best['threshold']:g}" if best else "-",
+        best.get("view", found["refused"] or "-"), found["case"] or "-",
+        f"{found['milliseconds']:.1f}",
+    )  # fmt: skip
+
+
+def _screen_remotely(address: str, files: list[Path], rating: Rating, *, as_json: bool) -> None:
+    from services.remote import KEY, screen_remotely
+
+    table = Table("path", "verdict", "signal", "distance", "view", "case", "ms")
+    with Progress(console=err, transient=True, disable=as_json) as bar:
+        whole = bar.add_task("screening", total=len(files))
+        bars: dict[Path, TaskID] = {}
+
+        def moved(path: Path, what: str, done: float, total: float) -> None:
+            if path not in bars:
+                bars[path] = bar.add_task(path.name)
+            bar.update(bars[path], description=f"{what} {path.name}", completed=done, total=total)
+
+        for found in screen_remotely(
+            address, os.environ.get(KEY), files, rating,
+            lambda path, size: moved(path, "sending", size, path.stat().st_size),
+            lambda path, share: moved(path, "looking at", share, 1.0),
+        ):  # fmt: skip
+            bar.advance(whole)
+            if (done := bars.pop(Path(found["path"]), None)) is not None:
+                bar.remove_task(done)
+            if as_json:
+                _line(found)
+            else:
+                table.add_row(*_screened(found))
+    if not as_json:
+        out.print(table)
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -509,16 +553,6 @@ def platforms_add(
     if done.webhook_secret:
         out.print(f"webhook secret  [bold]{done.webhook_secret}[/]", highlight=False)
     out.print("Keep them now: they are shown once.")
-
-
-@platforms_app.command("webhook")
-def platforms_webhook(name: str, url: str) -> None:
-    """Set where a platform is told; prints a new webhook secret once."""
-    from services.accounts import set_webhook
-
-    with _world() as world:
-        secret = set_webhook(world, name, url)
-    out.print(f"webhook secret  [bold]{secret}[/]", highlight=False)
 
 
 @platforms_app.command("key")

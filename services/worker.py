@@ -34,6 +34,8 @@ from services.wiring import World, alive, now
 log = structlog.get_logger()
 
 _AUDIT_BATCH = 1000
+_LANES = 4
+"""Receivers that are told at once: fewer than the connections to the database."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,9 @@ def duties(world: World) -> list[Duty]:
     action, rng = world.action(), random.SystemRandom()
 
     def deliver() -> int:
-        done = deliver_due(world.store, action, now, lambda attempt: backoff(attempt, rng))
+        done = deliver_due(
+            world.store, action, now, lambda attempt: backoff(attempt, rng), lanes=_LANES
+        )
         return done.sent + done.failed
 
     def settle() -> int:
@@ -94,6 +98,7 @@ def duties(world: World) -> list[Duty]:
             unit.house.forget_looks(now() - timedelta(days=30))
             unit.attempts.purge(now())
             unit.visits.purge(now())
+            unit.webhooks.forget_secrets(now())
         Idempotency(world.database).purge()
         return swept
 

@@ -5,7 +5,10 @@ A member is one file with a ``build()`` that returns an ``Action``.
 
 from __future__ import annotations
 
+import base64
 from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline.errors import ConsentryError
 from pipeline.ports import Endpoint, Event
@@ -19,6 +22,12 @@ class DeliveryFailed(ConsentryError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+def public_key(seed: bytes) -> str:
+    """What anybody can check a private key's signatures with, as Standard Webhooks writes it."""
+    raw = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return "whpk_" + base64.b64encode(raw).decode()
 
 
 class Action(Protocol):

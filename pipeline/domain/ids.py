@@ -20,6 +20,7 @@ ProcessId = NewType("ProcessId", UUID)
 ExchangeId = NewType("ExchangeId", UUID)
 SweepId = NewType("SweepId", UUID)
 SiftId = NewType("SiftId", UUID)
+WebhookId = NewType("WebhookId", UUID)
 
 EnrolmentId = NewType("EnrolmentId", UUID)
 GrantId = NewType("GrantId", UUID)

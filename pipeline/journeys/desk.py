@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.domain.case import LEASE, Case, CaseUpload
-from pipeline.domain.ids import CaseId, PlatformId, uuid7
+from pipeline.domain.ids import CaseId, PlatformId, WebhookId, uuid7
 from pipeline.errors import NotFound
 from pipeline.ports import Blobs, Clock, Event, Store, Unit
 
@@ -70,15 +70,25 @@ def tell(
             },
         },
     )
-    unit.events.add(event)
-    if unit.platforms.endpoint(platform) is not None:
-        send(unit, event.id)
+    announce(unit, event)
     return event.id
 
 
-def send(unit: Unit, event: str) -> None:
-    """Have an event delivered. One of a platform without an address waits until it has one."""
-    unit.jobs.add("deliver", {"event": event}, max_attempts=DELIVERY_ATTEMPTS)
+def announce(unit: Unit, event: Event) -> None:
+    """Keep an event, and a job for each of the platform's webhooks that chose events like it.
+
+    Where none did it waits: a webhook that is added later, or chooses it later, is told of it.
+    """
+    unit.events.add(event)
+    for webhook in unit.webhooks.of(event.platform):
+        if webhook.wants(event.kind):
+            send_to(unit, event.id, webhook.id)
+
+
+def send_to(unit: Unit, event: str, webhook: WebhookId) -> None:
+    """Have an event delivered to one webhook."""
+    payload = {"event": event, "webhook": str(webhook)}
+    unit.jobs.add("deliver", payload, max_attempts=DELIVERY_ATTEMPTS)
 
 
 def by_platform(case: Case) -> list[tuple[PlatformId, tuple[CaseUpload, ...]]]:

@@ -32,7 +32,7 @@ from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import join_all
 from pipeline.domain.timeline import CERTAIN_SUPPORT
 from pipeline.errors import RefusalReason, Refused, Unavailable
-from pipeline.journeys.desk import send
+from pipeline.journeys.desk import announce
 from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener, Subject, summary
@@ -407,7 +407,7 @@ def clear_copy(chunks: Iterable[bytes]) -> Iterator[BinaryIO]:
 
 
 def tell_answer(unit: Unit, screening: Screening, kind: str, now: datetime) -> None:
-    """Keep an event for the platform, and the job that delivers it where it has an address."""
+    """Keep an event for the platform, and the jobs that deliver it."""
     event = Event(
         id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
         platform=screening.platform,
@@ -415,9 +415,7 @@ def tell_answer(unit: Unit, screening: Screening, kind: str, now: datetime) -> N
         kind=kind,
         body={"type": kind, "timestamp": now.isoformat(), "data": dict(summary(screening))},
     )
-    unit.events.add(event)
-    if unit.platforms.endpoint(screening.platform) is not None:
-        send(unit, event.id)
+    announce(unit, event)
 
 
 def apart(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -62,6 +62,18 @@ class PgCases:
     def guarded(self, fingerprint: bytes) -> bool:
         """See the port."""
         return self._queries.one("upload_guarded", fingerprint=fingerprint) is not None
+
+    def page(
+        self, platform: PlatformId, before: CaseId | None, limit: int
+    ) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(
+            self._queries.all("cases_of_platform", platform=platform, before=before, limit=limit)
+        )
+
+    def overturned(self, case: CaseId) -> bool:
+        """See the port."""
+        return bool(self._queries.value("case_overturned", case=case))
 
     def undecided_for(
         self, platform: PlatformId, content_id: str, fingerprint: bytes

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from pipeline.domain.case import Takedown
-from pipeline.domain.ids import CaseId, PlatformId
+from pipeline.domain.ids import CaseId, PlatformId, WebhookId
 from pipeline.ports import Event, Job
 from pipeline.storage import Queries
 
@@ -52,31 +52,41 @@ class PgEvents:
     def attempt(
         self,
         event: str,
-        job: Job,
+        job: Job | None,
+        webhook: WebhookId | None,
         at: datetime,
         status: int | None,
         error: str | None,
         milliseconds: float,
-    ) -> None:
+    ) -> int:
         """See the port."""
-        self._queries.run(
-            "delivery_attempt_add",
-            event=event,
-            job=job.id,
-            attempt=job.fence,
-            at=at,
-            status=status,
-            error=error,
-            milliseconds=milliseconds,
+        return int(
+            self._queries.value(
+                "delivery_attempt_add",
+                event=event,
+                job=job.id if job else None,
+                attempt=job.fence if job else 1,
+                webhook=webhook,
+                number=job.attempts if job else 1,
+                at=at,
+                status=status,
+                error=error,
+                milliseconds=milliseconds,
+            )
         )
 
     def delivered(self, event: str, at: datetime) -> None:
         """See the port."""
         self._queries.run("event_delivered", id=event, at=at)
 
-    def unsent(self, platform: PlatformId) -> list[str]:
+    def unsent(self, platform: PlatformId) -> list[tuple[str, str]]:
         """See the port."""
-        return [row["id"] for row in self._queries.all("events_unsent", platform=platform)]
+        rows = self._queries.all("events_unsent", platform=platform)
+        return [(row["id"], row["kind"]) for row in rows]
+
+    def page(self, platform: PlatformId, before: str | None, limit: int) -> list[Mapping[str, Any]]:
+        """See the port."""
+        return list(self._queries.all("events_page", platform=platform, before=before, limit=limit))
 
     def of_case(self, case: CaseId, platform: PlatformId) -> list[Mapping[str, Any]]:
         """See the port."""

@@ -17,9 +17,9 @@ class PgPlatforms:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
-    def add(self, name: str, webhook_url: str | None) -> PlatformId:
+    def add(self, name: str) -> PlatformId:
         """See the port."""
-        found = self._queries.value("platform_add", name=name, webhook_url=webhook_url)
+        found = self._queries.value("platform_add", name=name)
         if found is None:
             raise Conflict(f"there is a platform {name!r} already; choose another name")
         return PlatformId(found)
@@ -39,15 +39,6 @@ class PgPlatforms:
     def revoke_keys(self, platform: PlatformId) -> int:
         """See the port."""
         return self._queries.run("api_keys_revoke", platform=platform)
-
-    def set_endpoint(self, platform: PlatformId, url: str, sealed_secret: bytes) -> None:
-        """See the port."""
-        self._queries.run("platform_set_endpoint", platform=platform, url=url, secret=sealed_secret)
-
-    def endpoint(self, platform: PlatformId) -> tuple[str, bytes] | None:
-        """See the port."""
-        row = self._queries.one("platform_endpoint", platform=platform)
-        return (row["webhook_url"], row["webhook_secret"]) if row else None
 
     def allow_host(self, platform: PlatformId, host: str, *, private: bool) -> None:
         """See the port."""

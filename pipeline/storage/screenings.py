@@ -7,6 +7,7 @@ its number of rows and their digest. What opened or joined a case has a record o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -99,6 +100,14 @@ class PgScreenings:
     def mentions(self, case: CaseId, platform: PlatformId) -> bool:
         """See the port."""
         return self._queries.one("screening_mentions", case=case, platform=platform) is not None
+
+    def page(
+        self, platform: PlatformId, before: tuple[datetime, ScreeningId] | None, limit: int
+    ) -> list[Screening]:
+        """See the port."""
+        at, which = before or (None, None)
+        rows = self._queries.all("screenings_page", platform=platform, at=at, id=which, limit=limit)
+        return [_screening(row) for row in rows]
 
     def audit_batch(self, limit: int) -> int:
         """See the port."""

@@ -35,6 +35,7 @@ from pipeline.ports import (
     Unit,
     Vault,
     Visits,
+    Webhooks,
     Withdrawals,
 )
 from pipeline.storage import Connection, Database, Queries
@@ -63,6 +64,7 @@ from pipeline.storage.sifts import PgSifts
 from pipeline.storage.traces import Days, PgSweeps, PgTraces
 from pipeline.storage.vault import PgVault, Secrets
 from pipeline.storage.visits import PgVisits
+from pipeline.storage.webhooks import PgWebhooks
 from pipeline.storage.withdrawals import PgWithdrawals
 
 
@@ -92,6 +94,7 @@ class PgUnit:
         self.jobs: Jobs = PgJobs(queries)
         self.events: Events = PgEvents(queries)
         self.platforms: Platforms = PgPlatforms(queries)
+        self.webhooks: Webhooks = PgWebhooks(queries)
         self.withdrawals: Withdrawals = PgWithdrawals(queries)
         self.audit: AuditLog = PgAudit(queries)
         self.attempts: Attempts = PgAttempts(queries)

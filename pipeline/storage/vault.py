@@ -251,6 +251,10 @@ class PgVault:
         """A keyed digest (32 bytes) that is equal for equal content on this deployment only."""
         return self._secrets.fingerprint(content)
 
+    def derived(self, purpose: str, content: bytes) -> bytes:
+        """See the port."""
+        return self._secrets.digest(purpose, content)
+
     def sign(self, statement: bytes) -> str:
         """Ed25519 signature by the deployment's signing key, base64."""
         return self._secrets.sign(statement)

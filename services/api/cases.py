@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import anyio.to_thread
@@ -16,11 +18,13 @@ from pipeline.journeys.appeal import by_uploader
 from pipeline.ports import Store
 from services.api.description import APPEAL_BODY, REPLAYED, problems
 from services.api.door import Called, door_of
+from services.api.paging import USUAL, Cursor, Limit, Page
 from services.api.posts import made
 from services.api.schemas import (
     AppealAnswered,
     AppealAsked,
     CaseAnswered,
+    CaseListed,
     EventAnswered,
     UploadAnswered,
 )
@@ -34,6 +38,29 @@ _DECIDED = frozenset({State.UPHELD, State.DISMISSED, State.REPORTED})
 
 _BETWEEN_REVIEWERS = {State.FROZEN: State.ESCALATED}
 """That a minor may be shown is a suspicion until it is decided: a platform is told no more."""
+
+
+@router.get(
+    "",
+    response_model=Page[CaseListed],
+    responses=problems(401, 422, 429, 500, 503),
+    summary="List cases",
+)
+async def listed(
+    request: Request, caller: Called, limit: Limit = USUAL, cursor: Cursor = None
+) -> Response:
+    """Cases in which you have an upload, the latest first."""
+    door, about = door_of(request), (caller.platform, "cases")
+    place = door.cursors.read(about, cursor)
+
+    def find() -> Page[Any]:
+        with door.store.transaction() as unit:
+            before = CaseId(UUID(place[0])) if place else None
+            rows = unit.cases.page(caller.platform, before, limit + 1)
+        return door.cursors.page(about, rows, limit, _listed, lambda row: (str(row["id"]),))
+
+    found = await anyio.to_thread.run_sync(find, limiter=door.questions)
+    return JSONResponse(found.model_dump(mode="json"))
 
 
 @router.get(
@@ -77,6 +104,22 @@ async def appeal(
     return await made(request, caller, idempotency_key, _appeal, work, status=201)
 
 
+def _seen(state: State) -> State:
+    return _BETWEEN_REVIEWERS.get(state, state)
+
+
+def _listed(row: Mapping[str, Any]) -> CaseListed:
+    state = State(row["state"])
+    decided = state in _DECIDED
+    return CaseListed(
+        case=row["id"],
+        state=State.OVERTURNED if row["overturned"] else _seen(state),
+        opened_at=row["opened_at"],
+        decision=state if decided else None,
+        decided_at=row["decided_at"] if decided else None,
+    )
+
+
 def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:
     """A case as a platform may see it; raises ``NotFound`` where it has no upload.
 
@@ -93,11 +136,12 @@ def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:
         if found is None or not (mine or known):
             raise NotFound("you have no upload in a case of this id")
         events = unit.events.of_case(case, platform)
+        overturned = unit.cases.overturned(case)
     # The grounds of an escalation are between reviewers: a platform is told decisions only.
     verdict = found.verdict if found.state in _DECIDED else None
     return CaseAnswered(
         case=found.id,
-        state=_BETWEEN_REVIEWERS.get(found.state, found.state),
+        state=State.OVERTURNED if overturned else _seen(found.state),
         opened_at=found.opened_at,
         decision=verdict.state if verdict else None,
         ground=verdict.ground if verdict else None,

@@ -8,7 +8,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
+from pipeline.domain.happening import CHOSEN
 from services.api.feedback_schemas import ActionTold, NoticeTold
 from services.api.problems import MEDIA_TYPE
 from services.api.schemas import (
@@ -21,7 +23,11 @@ from services.api.schemas import (
     Readiness,
     ReferenceAsked,
     ReferenceBatch,
+    ReplayEvent,
+    ReplaySince,
+    RotationAsked,
     ScreeningAnswered,
+    WebhookAsked,
 )
 
 _REF = "#/components/schemas/{model}"
@@ -57,14 +63,24 @@ BATCH_BODY: dict[str, Any] = {
         }
     },
 }
-APPEAL_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {"application/json": {"schema": {"$ref": _REF.format(model="AppealAsked")}}},
-}
 
-_READ_AS_STREAMS = (
-    HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch, AppealAsked, ActionTold, NoticeTold,
+
+def json_body(*models: type[BaseModel]) -> dict[str, Any]:
+    """A body that is read as a stream and then checked against a model, or one of several."""
+    shapes = [{"$ref": _REF.format(model=model.__name__)} for model in models]
+    schema = shapes[0] if len(shapes) == 1 else {"oneOf": shapes}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+APPEAL_BODY = json_body(AppealAsked)
+WEBHOOK_BODY = json_body(WebhookAsked)
+ROTATION_BODY = json_body(RotationAsked)
+REPLAY_BODY = json_body(ReplayEvent, ReplaySince)
+_ASKED: tuple[type[BaseModel], ...] = (
+    Problem, HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch, AppealAsked,
+    WebhookAsked, RotationAsked, ReplayEvent, ReplaySince, ActionTold, NoticeTold,
 )  # fmt: skip
+"""What the framework does not see, because it does not read bodies."""
 
 _SECONDS = {"schema": {"type": "integer", "minimum": 1}}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", **_SECONDS}}
@@ -146,11 +162,15 @@ def _document(app: FastAPI, signals: list[str]) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = document["components"]["schemas"]
-        for model in (*_READ_AS_STREAMS, Problem):
+        for model in _ASKED:
             schema = model.model_json_schema(ref_template=_REF)
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema
         schemas[HashAsked.__name__]["properties"]["signal"]["enum"] = signals
+        schemas[WebhookAsked.__name__]["properties"]["events"]["items"] = {
+            "type": "string",
+            "enum": list(CHOSEN),
+        }
         schemas["UploadForm"] = UPLOAD_FORM
         app.openapi_schema = document
     return app.openapi_schema

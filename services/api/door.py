@@ -59,6 +59,7 @@ class Door:
         self.live, self.limits = live, limits
         self.store: Store = world.store
         self.desk = world.desk
+        self.action = world.action()
         self.largest = world.settings.max_bytes + SLACK
         self.policy = world.policy.version
         self._world = world
@@ -73,6 +74,8 @@ class Door:
         self.pulse = Pulses(world.store, now)
         self.metrics = Metrics(live, self.line, self.budget, self.pulse)
         # Short questions to the database must not wait behind pictures, nor the other way round.
+        # Tests of webhooks wait for somebody else's server.
+        self.calls = anyio.CapacityLimiter(4)
         self.questions = anyio.CapacityLimiter(world.settings.pool_size)
         # Nor must either wait for videos that are being written to the disk.
         self.receiving = anyio.CapacityLimiter(2 * limits.workers)

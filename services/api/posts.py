@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import anyio
 import anyio.to_thread
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
@@ -53,6 +54,7 @@ async def once(
     *,
     recall: Callable[[Mapping[str, Any]], BaseModel] | None = None,
     remember: Callable[[Any], Mapping[str, Any]] | None = None,
+    limiter: anyio.CapacityLimiter | None = None,
 ) -> Response:
     """The same for a request that has no body; ``parts`` is what makes it the same request."""
 
@@ -73,4 +75,4 @@ async def once(
             said = recall(kept).model_dump(mode="json") if recall else kept
         return JSONResponse(said, status, {"idempotency-replayed": "true"} if replayed else None)
 
-    return await anyio.to_thread.run_sync(do, limiter=door.questions)
+    return await anyio.to_thread.run_sync(do, limiter=limiter or door.questions)

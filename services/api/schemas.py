@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pipeline.domain.case import Ground, State
 from pipeline.domain.media import Rating
@@ -173,7 +173,10 @@ class CaseAnswered(BaseModel):
     case: UUID
     state: State
     opened_at: datetime
-    decision: State | None = Field(description="upheld or dismissed, once a person decided.")
+    decision: State | None = Field(
+        description="upheld or dismissed, once a person decided; an appeal that turned it round is"
+        " in the state."
+    )
     ground: Ground | None
     decided_at: datetime | None
     uploads: list[UploadAnswered] = Field(description="The asking platform's own, no others.")
@@ -193,6 +196,113 @@ class AppealAnswered(BaseModel):
 
     appeal: UUID
     case: UUID
+
+
+EventKind = Annotated[str, StringConstraints(max_length=64)]
+
+
+class WebhookAsked(_Asked):
+    """Where you want to be told, and of what."""
+
+    url: str = Field(
+        description="An https address of yours on the internet. Redirects are not followed.",
+        min_length=9,
+        max_length=2048,
+        pattern=r"^https?://[\x21-\x7e]+$",
+    )
+    events: list[EventKind] = Field(
+        default_factory=list,
+        max_length=64,
+        description="The events that you want there; none means all, those of later versions too.",
+    )
+
+
+class PublicKeyAnswered(BaseModel):
+    """What `v1a` signatures are checked with."""
+
+    key: str = Field(description="`whpk_` and base64, as Standard Webhooks writes it.")
+    until: datetime | None = Field(description="When it ends; null for the newest.")
+
+
+class WebhookAnswered(BaseModel):
+    """A webhook of yours. Its secret is shown when it is made, and never again."""
+
+    webhook: UUID
+    url: str
+    events: list[str] = Field(description="The events that it chose; none means all.")
+    created_at: datetime
+    public_keys: list[PublicKeyAnswered] = Field(
+        description="Each message is signed by the private half of each of these (`v1a`)."
+    )
+
+
+class WebhookOpened(WebhookAnswered):
+    """A webhook with its newest secret: keep it now."""
+
+    secret: str = Field(
+        description="`whsec_` and base64: what signs each message (`v1`).", repr=False
+    )
+    generation: int = Field(description="Which one it is, counted from 0.")
+
+
+class RotationAsked(_Asked):
+    """For how long the earlier secret and key go on signing."""
+
+    overlap_hours: Annotated[int, BeforeValidator(_whole)] = Field(
+        24, ge=0, le=168, description="Hours in which old and new both sign each message."
+    )
+
+
+class ReplayEvent(_Asked):
+    """One event, whatever the webhook chose."""
+
+    event: Annotated[str, StringConstraints(pattern=r"^evt_[0-9a-f]{32}$")]
+
+
+class ReplaySince(_Asked):
+    """All events since a time that the webhook chose."""
+
+    since: AwareDatetime
+
+
+class ReplayAnswered(BaseModel):
+    """How many events will be told again."""
+
+    queued: int
+
+
+class AttemptAnswered(BaseModel):
+    """One attempt at delivery; nothing of what was sent, and nothing of your answer's body."""
+
+    event: str
+    kind: str
+    at: datetime
+    attempt: int = Field(description="Counted from 1; a replay counts anew.")
+    delivered: bool = Field(description="Your side answered with a 2xx status.")
+    status: int | None = Field(description="Your side's status; null where there was no answer.")
+    error: str | None
+    milliseconds: float
+
+
+class ToldAnswered(BaseModel):
+    """An event of yours, as it was or will be told."""
+
+    event: str
+    kind: str
+    case: UUID | None
+    created_at: datetime
+    delivered_at: datetime | None = Field(description="When it first reached one of your webhooks.")
+    body: dict[str, Any] = Field(description="What a webhook gets.")
+
+
+class CaseListed(BaseModel):
+    """A case in which you have an upload, in a list."""
+
+    case: UUID
+    state: State
+    opened_at: datetime
+    decision: State | None
+    decided_at: datetime | None
 
 
 class Health(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from services.api.bodies import LARGEST_JSON, receive, receive_form, receive_jso
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
 from services.api.line import Line
+from services.api.paging import USUAL, Cursor, Limit, Page
 from services.api.problems import Declined, invalid
 from services.api.replay import LONGEST_KEY
 from services.api.schemas import HashesAsked, Name, ScreeningAnswered
@@ -150,6 +152,32 @@ async def screen_hashes(
             )
 
         return await answered(door, work, door.quick)
+
+
+@router.get(
+    "",
+    response_model=Page[ScreeningAnswered],
+    responses=problems(401, 422, 429, 500, 503),
+    summary="List answers",
+)
+async def listed_answers(
+    request: Request, caller: Called, limit: Limit = USUAL, cursor: Cursor = None
+) -> Response:
+    """Your own answers, the latest first; videos that are still looked at come once they are."""
+    door, about = door_of(request), (caller.platform, "screenings")
+    place = door.cursors.read(about, cursor)
+    before = (datetime.fromisoformat(place[0]), ScreeningId(UUID(place[1]))) if place else None
+
+    def find() -> Page[Any]:
+        with door.store.transaction() as unit:
+            rows = unit.screenings.page(caller.platform, before, limit + 1)
+        return door.cursors.page(
+            about, rows, limit, lambda one: ScreeningAnswered.model_validate(summary(one)),
+            lambda one: (one.received_at.isoformat(), str(one.id)),
+        )  # fmt: skip
+
+    found = await anyio.to_thread.run_sync(find, limiter=door.questions)
+    return JSONResponse(found.model_dump(mode="json"))
 
 
 @router.get(

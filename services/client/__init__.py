@@ -1,4 +1,4 @@
-"""The platform's side in Python: screen uploads, read cases, verify webhooks.
+"""The platform's side in Python: screen uploads, read cases, manage and verify webhooks.
 
     from services.client import Consentry
 
@@ -12,21 +12,44 @@ service is busy, away or being restarted. Whatever goes wrong in the end is a ``
 service's stable ``code``. Answers keep fields that this version does not know.
 """
 
-from services.client._answers import Case, Event, Match, Screening, Stretch
+from services.client._answers import (
+    Attempt,
+    Case,
+    CaseListed,
+    Event,
+    Match,
+    PublicKey,
+    Result,
+    Screening,
+    Stretch,
+    Told,
+    Webhook,
+    WebhookOpened,
+)
 from services.client._asking import Problem, Retrying
+from services.client._calls import hashes_document, reference_document
 from services.client._clients import AsyncConsentry, Consentry
 from services.client._webhooks import WebhookEvent, verify_webhook
 
 __all__ = [
     "AsyncConsentry",
+    "Attempt",
     "Case",
+    "CaseListed",
     "Consentry",
     "Event",
     "Match",
     "Problem",
+    "PublicKey",
+    "Result",
     "Retrying",
     "Screening",
     "Stretch",
+    "Told",
+    "Webhook",
     "WebhookEvent",
+    "WebhookOpened",
+    "hashes_document",
+    "reference_document",
     "verify_webhook",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Answer(BaseModel):
@@ -95,6 +95,73 @@ class Case(_Answer):
     decided_at: datetime | None
     uploads: tuple[CaseUpload, ...]
     events: tuple[Event, ...]
+
+
+class CaseListed(_Answer):
+    """A case in a list."""
+
+    case: UUID
+    state: str
+    opened_at: datetime
+    decision: str | None
+    decided_at: datetime | None
+
+
+class Result(_Answer):
+    """One upload of a batch: its answer, or the problem with it as a document."""
+
+    content_id: str
+    screening: Screening | None
+    problem: dict[str, Any] | None
+
+
+class PublicKey(_Answer):
+    """What ``v1a`` signatures are checked with, until a time after a rotation."""
+
+    key: str
+    until: datetime | None
+
+
+class Webhook(_Answer):
+    """Where you are told."""
+
+    webhook: UUID
+    url: str
+    events: tuple[str, ...]
+    """Those that it chose; none means all."""
+    created_at: datetime
+    public_keys: tuple[PublicKey, ...]
+
+
+class WebhookOpened(Webhook):
+    """A webhook with its newest secret: keep it now."""
+
+    secret: str = Field(repr=False)
+    generation: int
+
+
+class Attempt(_Answer):
+    """One attempt to tell you."""
+
+    event: str
+    kind: str
+    at: datetime
+    attempt: int
+    delivered: bool
+    status: int | None
+    error: str | None
+    milliseconds: float
+
+
+class Told(_Answer):
+    """An event, as a webhook gets it."""
+
+    event: str
+    kind: str
+    case: UUID | None
+    created_at: datetime
+    delivered_at: datetime | None
+    body: dict[str, Any]
 
 
 Rating = Literal["intimate", "not_intimate", "unknown"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -58,6 +58,8 @@ class Call:
     content: Content | None = field(default=None, repr=False)
     start: int = 0
     """Where an open file stood when the call was made."""
+    progress: Callable[[int], object] | None = field(default=None, repr=False)
+    """Hears how many bytes are on their way."""
 
     @staticmethod
     def of_file(content: Content, headers: Mapping[str, str], query: Mapping[str, str]) -> Call:
@@ -73,8 +75,17 @@ class Call:
         return Call("POST", "/v1/screenings", query, headers, content=content, start=start)
 
 
-def pieces(call: Call) -> Any:
+def pieces(call: Call) -> Iterator[bytes]:
     """A call's content, a piece at a time, from its beginning."""
+    sent = 0
+    for piece in _pieces(call):
+        sent += len(piece)
+        yield piece
+        if call.progress is not None:
+            call.progress(sent)
+
+
+def _pieces(call: Call) -> Iterator[bytes]:
     content = call.content
     if isinstance(content, bytes):
         for at in range(0, len(content), _CHUNK):

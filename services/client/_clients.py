@@ -1,17 +1,29 @@
-"""The two clients: the same calls, waited for or awaited."""
+"""The two clients: the same calls (``_calls``), waited for or awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
-from uuid import UUID, uuid4
+from typing import Any, Self, TypeVar
+from uuid import UUID
 
 import httpx
 
-from services.client._answers import Case, Rating, Screening
+from services.client import _calls as calls
+from services.client._answers import (
+    Attempt,
+    Case,
+    CaseListed,
+    Rating,
+    Result,
+    Screening,
+    Told,
+    Webhook,
+    WebhookOpened,
+)
 from services.client._asking import (
     Call,
     Content,
@@ -22,11 +34,17 @@ from services.client._asking import (
     unreachable,
 )
 
+T = TypeVar("T")
+
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+_PENDING = "pending"
 
 
 class Consentry:
-    """A connection to one deployment, for one platform's API key. Safe to share by threads."""
+    """A connection to one deployment, for one platform's API key. Safe to share by threads.
+
+    Every method raises ``Problem`` for what the service refuses in the end.
+    """
 
     def __init__(
         self,
@@ -50,31 +68,132 @@ class Consentry:
         rating: Rating = "unknown",
         mime: str = "application/octet-stream",
         idempotency_key: str | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> Screening:
-        """Screen a file, sent as a stream. Raises ``Problem``."""
-        call = _file(content, content_id, uploader, rating, mime, idempotency_key)
-        return Screening.model_validate(self._send(call))
+        """Screen a file, sent as a stream; ``progress`` hears how many bytes are on their way."""
+        return self._ask(
+            calls.file(content, content_id, uploader, rating, mime, idempotency_key, progress)
+        )
 
     def screen_hashes(
         self,
-        hashes: Sequence[tuple[str, str] | tuple[str, str, int]],
+        hashes: Sequence[calls.Hash],
         content_id: str,
         *,
         uploader: str | None = None,
         rating: Rating = "unknown",
         idempotency_key: str | None = None,
     ) -> Screening:
-        """Screen hashes as ``(signal, hex digits[, quality])``. Raises ``Problem``."""
-        call = _hashes(hashes, content_id, uploader, rating, idempotency_key)
-        return Screening.model_validate(self._send(call))
+        """Screen hashes as ``(signal, hex digits[, quality])``."""
+        return self._ask(calls.hashes(hashes, content_id, uploader, rating, idempotency_key))
 
-    def screening(self, screening: UUID | str) -> Screening:
-        """An answer that was given before. Raises ``Problem``."""
-        return Screening.model_validate(self._send(Call("GET", f"/v1/screenings/{screening}")))
+    def screen_reference(
+        self,
+        url: str,
+        content_id: str,
+        *,
+        uploader: str | None = None,
+        rating: Rating = "unknown",
+        idempotency_key: str | None = None,
+    ) -> Screening:
+        """Screen a file that lies on a host which an operator entered for you."""
+        return self._ask(calls.reference(url, content_id, uploader, rating, idempotency_key))
 
-    def case(self, case: UUID | str) -> Case:
-        """A case in which you have an upload. Raises ``Problem``."""
-        return Case.model_validate(self._send(Call("GET", f"/v1/cases/{case}")))
+    def screen_batch(
+        self,
+        *,
+        hashes: Sequence[Mapping[str, Any]] = (),
+        references: Sequence[Mapping[str, Any]] = (),
+        idempotency_key: str | None = None,
+    ) -> list[Result]:
+        """Screen up to 1,000 by ``hashes_document`` or 100 by ``reference_document``, in order."""
+        return self._ask(calls.batch(hashes, references, idempotency_key))
+
+    def screening(self, screening: calls.Id) -> Screening:
+        """An answer that was given before."""
+        return self._ask(calls.screening(screening))
+
+    def wait(
+        self,
+        screening: Screening,
+        *,
+        every: float = 2.0,
+        progress: Callable[[Screening], object] | None = None,
+    ) -> Screening:
+        """The answer to a video, once it has been looked at; at once for anything else."""
+        while screening.verdict == _PENDING:
+            if progress:
+                progress(screening)
+            time.sleep(every)
+            screening = self.screening(screening.screening)
+        return screening
+
+    def screenings(self) -> Iterator[Screening]:
+        """All your answers, the latest first, a page at a time."""
+        return self._each(calls.screenings)
+
+    def case(self, case: calls.Id) -> Case:
+        """A case in which you have an upload."""
+        return self._ask(calls.case(case))
+
+    def cases(self) -> Iterator[CaseListed]:
+        """All cases in which you have an upload, the latest first, a page at a time."""
+        return self._each(calls.cases)
+
+    def appeal(self, case: calls.Id, statement: str, *, idempotency_key: str | None = None) -> UUID:
+        """Pass on that an uploader disagrees with an upheld case; the appeal's id."""
+        return self._ask(calls.appeal(case, statement, idempotency_key))
+
+    def events(self) -> Iterator[Told]:
+        """Everything that you were or will be told, the latest first, a page at a time."""
+        return self._each(calls.events)
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """Your webhooks, the oldest first."""
+        return self._each(calls.webhooks)
+
+    def webhook(self, webhook: calls.Id) -> Webhook:
+        """One of them, with the public keys of its signatures."""
+        return self._ask(calls.webhook(webhook))
+
+    def add_webhook(
+        self, url: str, events: Sequence[str] = (), *, idempotency_key: str | None = None
+    ) -> WebhookOpened:
+        """A further webhook for some events, or for all; its secret is in the answer, once."""
+        return self._ask(calls.add_webhook(url, events, idempotency_key))
+
+    def change_webhook(self, webhook: calls.Id, url: str, events: Sequence[str] = ()) -> Webhook:
+        """Another address, or other events."""
+        return self._ask(calls.change_webhook(webhook, url, events))
+
+    def remove_webhook(self, webhook: calls.Id) -> None:
+        """Nothing is sent there any more."""
+        self._ask(calls.remove_webhook(webhook))
+
+    def rotate_webhook(
+        self, webhook: calls.Id, *, overlap_hours: int = 24, idempotency_key: str | None = None
+    ) -> WebhookOpened:
+        """A new secret and key; the earlier ones sign beside them for the overlap."""
+        return self._ask(calls.rotate_webhook(webhook, overlap_hours, idempotency_key))
+
+    def test_webhook(self, webhook: calls.Id) -> Attempt:
+        """Send a test there now; what came of it."""
+        return self._ask(calls.test_webhook(webhook))
+
+    def replay_webhook(
+        self,
+        webhook: calls.Id,
+        *,
+        event: str | None = None,
+        since: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> int:
+        """Be told one event again, or all since a time; how many that will be."""
+        return self._ask(calls.replay_webhook(webhook, event, since, idempotency_key))
+
+    def deliveries(self, webhook: calls.Id) -> Iterator[Attempt]:
+        """Every attempt to tell a webhook, the latest first, a page at a time."""
+        return self._each(calls.deliveries(webhook))
 
     def close(self) -> None:
         """Let go of connections."""
@@ -86,6 +205,18 @@ class Consentry:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ask(self, wanted: calls.Wanted[T]) -> T:
+        return wanted.read(self._send(wanted.call))
+
+    def _each(self, listed: calls.Listed[T]) -> Iterator[T]:
+        cursor: str | None = None
+        while True:
+            page = self._send(listed.page(cursor))
+            yield from map(listed.read, page["items"])
+            cursor = page["next"]
+            if cursor is None:
+                return
+
     def _send(self, call: Call) -> Any:
         attempt = 0
         while True:
@@ -96,11 +227,10 @@ class Consentry:
                     call.method,
                     call.path,
                     params=dict(call.query),
-                    headers=dict(call.headers),
-                    **_body(call),
+                    **_sent(call),
                 )
                 if answer.is_success:
-                    return answer.json()
+                    return answer.json() if answer.content else None
                 problem = problem_of(answer)
             except httpx.TransportError as error:
                 problem = unreachable(error)
@@ -135,14 +265,16 @@ class AsyncConsentry:
         rating: Rating = "unknown",
         mime: str = "application/octet-stream",
         idempotency_key: str | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> Screening:
         """See ``Consentry.screen``."""
-        call = _file(content, content_id, uploader, rating, mime, idempotency_key)
-        return Screening.model_validate(await self._send(call))
+        return await self._ask(
+            calls.file(content, content_id, uploader, rating, mime, idempotency_key, progress)
+        )
 
     async def screen_hashes(
         self,
-        hashes: Sequence[tuple[str, str] | tuple[str, str, int]],
+        hashes: Sequence[calls.Hash],
         content_id: str,
         *,
         uploader: str | None = None,
@@ -150,17 +282,119 @@ class AsyncConsentry:
         idempotency_key: str | None = None,
     ) -> Screening:
         """See ``Consentry.screen_hashes``."""
-        call = _hashes(hashes, content_id, uploader, rating, idempotency_key)
-        return Screening.model_validate(await self._send(call))
+        return await self._ask(calls.hashes(hashes, content_id, uploader, rating, idempotency_key))
 
-    async def screening(self, screening: UUID | str) -> Screening:
+    async def screen_reference(
+        self,
+        url: str,
+        content_id: str,
+        *,
+        uploader: str | None = None,
+        rating: Rating = "unknown",
+        idempotency_key: str | None = None,
+    ) -> Screening:
+        """See ``Consentry.screen_reference``."""
+        return await self._ask(calls.reference(url, content_id, uploader, rating, idempotency_key))
+
+    async def screen_batch(
+        self,
+        *,
+        hashes: Sequence[Mapping[str, Any]] = (),
+        references: Sequence[Mapping[str, Any]] = (),
+        idempotency_key: str | None = None,
+    ) -> list[Result]:
+        """See ``Consentry.screen_batch``."""
+        return await self._ask(calls.batch(hashes, references, idempotency_key))
+
+    async def screening(self, screening: calls.Id) -> Screening:
         """See ``Consentry.screening``."""
-        call = Call("GET", f"/v1/screenings/{screening}")
-        return Screening.model_validate(await self._send(call))
+        return await self._ask(calls.screening(screening))
 
-    async def case(self, case: UUID | str) -> Case:
+    async def wait(
+        self,
+        screening: Screening,
+        *,
+        every: float = 2.0,
+        progress: Callable[[Screening], object] | None = None,
+    ) -> Screening:
+        """See ``Consentry.wait``."""
+        while screening.verdict == _PENDING:
+            if progress:
+                progress(screening)
+            await asyncio.sleep(every)
+            screening = await self.screening(screening.screening)
+        return screening
+
+    def screenings(self) -> AsyncIterator[Screening]:
+        """See ``Consentry.screenings``."""
+        return self._each(calls.screenings)
+
+    async def case(self, case: calls.Id) -> Case:
         """See ``Consentry.case``."""
-        return Case.model_validate(await self._send(Call("GET", f"/v1/cases/{case}")))
+        return await self._ask(calls.case(case))
+
+    def cases(self) -> AsyncIterator[CaseListed]:
+        """See ``Consentry.cases``."""
+        return self._each(calls.cases)
+
+    async def appeal(
+        self, case: calls.Id, statement: str, *, idempotency_key: str | None = None
+    ) -> UUID:
+        """See ``Consentry.appeal``."""
+        return await self._ask(calls.appeal(case, statement, idempotency_key))
+
+    def events(self) -> AsyncIterator[Told]:
+        """See ``Consentry.events``."""
+        return self._each(calls.events)
+
+    def webhooks(self) -> AsyncIterator[Webhook]:
+        """See ``Consentry.webhooks``."""
+        return self._each(calls.webhooks)
+
+    async def webhook(self, webhook: calls.Id) -> Webhook:
+        """See ``Consentry.webhook``."""
+        return await self._ask(calls.webhook(webhook))
+
+    async def add_webhook(
+        self, url: str, events: Sequence[str] = (), *, idempotency_key: str | None = None
+    ) -> WebhookOpened:
+        """See ``Consentry.add_webhook``."""
+        return await self._ask(calls.add_webhook(url, events, idempotency_key))
+
+    async def change_webhook(
+        self, webhook: calls.Id, url: str, events: Sequence[str] = ()
+    ) -> Webhook:
+        """See ``Consentry.change_webhook``."""
+        return await self._ask(calls.change_webhook(webhook, url, events))
+
+    async def remove_webhook(self, webhook: calls.Id) -> None:
+        """See ``Consentry.remove_webhook``."""
+        await self._ask(calls.remove_webhook(webhook))
+
+    async def rotate_webhook(
+        self, webhook: calls.Id, *, overlap_hours: int = 24, idempotency_key: str | None = None
+    ) -> WebhookOpened:
+        """See ``Consentry.rotate_webhook``."""
+        return await self._ask(calls.rotate_webhook(webhook, overlap_hours, idempotency_key))
+
+    async def test_webhook(self, webhook: calls.Id) -> Attempt:
+        """See ``Consentry.test_webhook``."""
+        return await self._ask(calls.test_webhook(webhook))
+
+    async def replay_webhook(
+        self,
+        webhook: calls.Id,
+        *,
+        event: str | None = None,
+        since: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> int:
+        """See ``Consentry.replay_webhook``."""
+        return await self._ask(calls.replay_webhook(webhook, event, since, idempotency_key))
+
+    def deliveries(self, webhook: calls.Id) -> AsyncIterator[Attempt]:
+        """See ``Consentry.deliveries``."""
+        return self._each(calls.deliveries(webhook))
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -177,6 +411,19 @@ class AsyncConsentry:
     ) -> None:
         await self.close()
 
+    async def _ask(self, wanted: calls.Wanted[T]) -> T:
+        return wanted.read(await self._send(wanted.call))
+
+    async def _each(self, listed: calls.Listed[T]) -> AsyncIterator[T]:
+        cursor: str | None = None
+        while True:
+            page = await self._send(listed.page(cursor))
+            for item in page["items"]:
+                yield listed.read(item)
+            cursor = page["next"]
+            if cursor is None:
+                return
+
     async def _send(self, call: Call) -> Any:
         attempt = 0
         while True:
@@ -187,11 +434,10 @@ class AsyncConsentry:
                     call.method,
                     call.path,
                     params=dict(call.query),
-                    headers=dict(call.headers),
-                    **_awaited_body(call),
+                    **_awaited(call),
                 )
                 if answer.is_success:
-                    return answer.json()
+                    return answer.json() if answer.content else None
                 problem = problem_of(answer)
             except httpx.TransportError as error:
                 problem = unreachable(error)
@@ -207,54 +453,24 @@ def _headers(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}", "user-agent": "consentry-client"}
 
 
-def _file(
-    content: Content,
-    content_id: str,
-    uploader: str | None,
-    rating: Rating,
-    mime: str,
-    idempotency_key: str | None,
-) -> Call:
-    query = {"content_id": content_id, "rating": rating}
-    if uploader is not None:
-        query["uploader"] = uploader
-    return Call.of_file(content, {**_once(idempotency_key), "content-type": mime}, query)
-
-
-def _hashes(
-    hashes: Sequence[tuple[str, str] | tuple[str, str, int]],
-    content_id: str,
-    uploader: str | None,
-    rating: Rating,
-    idempotency_key: str | None,
-) -> Call:
-    listed = [
-        {"signal": one[0], "hash": one[1], **({"quality": one[2]} if len(one) == 3 else {})}
-        for one in hashes
-    ]
-    document: dict[str, Any] = {"content_id": content_id, "rating": rating, "hashes": listed}
-    if uploader is not None:
-        document["uploader"] = uploader
-    return Call("POST", "/v1/screenings/hashes", headers=_once(idempotency_key), document=document)
-
-
-def _once(key: str | None) -> Mapping[str, str]:
-    return {"idempotency-key": key or uuid4().hex}
-
-
-def _body(call: Call) -> dict[str, Any]:
+def _sent(call: Call) -> dict[str, Any]:
+    headers = dict(call.headers)
     if call.content is not None:
-        return {"content": pieces(call)}
-    return {"json": call.document} if call.document is not None else {}
+        # Said beforehand, a length that is too great is refused before it is sent.
+        headers["content-length"] = str(calls.size_of(call.content, call.start))
+        return {"content": pieces(call), "headers": headers}
+    body = {"json": call.document} if call.document is not None else {}
+    return {**body, "headers": headers}
 
 
-def _awaited_body(call: Call) -> dict[str, Any]:
+def _awaited(call: Call) -> dict[str, Any]:
+    sent = _sent(call)
     if call.content is None:
-        return _body(call)
+        return sent
 
     async def awaited() -> AsyncIterator[bytes]:
-        reading = pieces(call)
+        reading = sent["content"]
         while piece := await asyncio.to_thread(next, reading, b""):
             yield piece
 
-    return {"content": awaited()}
+    return {**sent, "content": awaited()}

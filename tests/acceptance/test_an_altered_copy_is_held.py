@@ -79,7 +79,7 @@ def test_an_upheld_case_reaches_every_platform_that_has_the_content(town: Town) 
     assert [upload["content_id"] for upload in told[board]] == ["post-1"]
     assert [upload["content_id"] for upload in told[blog]] == ["entry-9"]
     assert all(event.kind == "case.upheld" for event, _ in sent.told)
-    assert all(endpoint.secret.startswith("whsec_") for _, endpoint in sent.told)
+    assert all(endpoint.secrets[0].startswith("whsec_") for _, endpoint in sent.told)
 
 
 def test_repeats_of_an_upload_join_its_case_instead_of_flooding_the_queue(town: Town) -> None:

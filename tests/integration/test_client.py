@@ -13,7 +13,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from pipeline.actions.webhook import new_secret
+from pipeline.domain.webhook import new_secret
 from services.api import create_app
 from services.client import AsyncConsentry, Consentry, Problem, Retrying, verify_webhook
 from services.client import _answers as answers

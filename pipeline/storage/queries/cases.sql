@@ -337,3 +337,15 @@ SELECT FROM case_hits h JOIN entries e ON e.id = h.entry JOIN enrolments n ON n.
 JOIN persons p ON p.id = n.person
 WHERE h.case_id = %(case)s AND NOT h.withdrawn AND n.state = 'frozen' AND p.withdrawn_at IS NULL
 LIMIT 1;
+
+-- name: cases_of_platform
+-- Cases in which a platform has an upload, the latest first, older than one of them.
+SELECT c.id, c.state, c.opened_at, c.decided_at, c.overturned_by IS NOT NULL AS overturned
+FROM cases c
+WHERE c.id IN (SELECT u.case_id FROM case_uploads u WHERE u.platform = %(platform)s)
+  AND (%(before)s::uuid IS NULL OR c.id < %(before)s)
+ORDER BY c.id DESC LIMIT %(limit)s;
+
+-- name: case_overturned
+-- Whether an appeal turned a case's decision round.
+SELECT overturned_by IS NOT NULL FROM cases WHERE id = %(case)s;

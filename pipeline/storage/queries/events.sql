@@ -14,11 +14,14 @@ VALUES (%(case)s, %(platform)s, %(event)s, %(decided_by)s, %(made_at)s);
 
 -- name: delivery_attempt_add
 -- One attempt at delivery.
-INSERT INTO delivery_attempts (event, job, attempt, at, status, error, milliseconds)
-VALUES (%(event)s, %(job)s, %(attempt)s, %(at)s, %(status)s, %(error)s, %(milliseconds)s)
+INSERT INTO delivery_attempts
+  (event, job, attempt, webhook, number, at, status, error, milliseconds)
+VALUES (%(event)s, %(job)s, %(attempt)s, %(webhook)s, %(number)s, %(at)s, %(status)s, %(error)s,
+  %(milliseconds)s)
 ON CONFLICT (event, job, attempt) DO UPDATE
 SET at = excluded.at, status = excluded.status, error = excluded.error,
-    milliseconds = excluded.milliseconds;
+    milliseconds = excluded.milliseconds
+RETURNING id;
 
 -- name: event_delivered
 -- The platform has it.
@@ -32,15 +35,25 @@ FROM events e WHERE e.case_id = %(case)s AND e.platform = %(platform)s ORDER BY 
 
 -- name: deliveries_list
 -- Deliveries for the operator, newest first.
-SELECT j.id AS job, e.id AS event, p.name AS platform, e.kind, e.case_id AS "case", j.state,
-       j.attempts, j.max_attempts, j.run_at, j.last_error, e.created_at, e.delivered_at
+SELECT j.id AS job, e.id AS event, p.name AS platform, j.payload->>'webhook' AS webhook, e.kind,
+       e.case_id AS "case", j.state, j.attempts, j.max_attempts, j.run_at, j.last_error,
+       e.created_at, e.delivered_at
 FROM jobs j JOIN events e ON e.id = j.payload->>'event' JOIN platforms p ON p.id = e.platform
 WHERE j.kind = 'deliver' AND (NOT %(dead)s OR j.state = 'dead')
 ORDER BY j.id DESC LIMIT %(limit)s;
 
 -- name: events_unsent
--- A platform's events that no delivery was ever made for, oldest first.
-SELECT e.id FROM events e
-WHERE e.platform = %(platform)s AND e.delivered_at IS NULL
-  AND NOT EXISTS (SELECT FROM jobs j WHERE j.kind = 'deliver' AND j.payload->>'event' = e.id)
+-- A platform's events that reached it nowhere and wait nowhere, oldest first.
+SELECT e.id, e.kind FROM events e
+WHERE e.platform = %(platform)s AND e.delivered_at IS NULL AND e.kind <> 'webhook.test'
+  AND NOT EXISTS (SELECT FROM jobs j WHERE j.kind = 'deliver' AND j.payload->>'event' = e.id
+                  AND j.state IN ('ready', 'leased'))
 ORDER BY e.created_at, e.id;
+
+-- name: events_page
+-- A platform's events, the latest first.
+SELECT e.id, e.kind, e.case_id AS "case", e.body, e.created_at, e.delivered_at
+FROM events e
+WHERE e.platform = %(platform)s AND e.kind <> 'webhook.test'
+  AND (%(before)s::text IS NULL OR e.id < %(before)s)
+ORDER BY e.id DESC LIMIT %(limit)s;

@@ -1,6 +1,6 @@
 -- name: platform_add
 -- A new platform; no row when the name is taken.
-INSERT INTO platforms (name, webhook_url) VALUES (%(name)s, %(webhook_url)s)
+INSERT INTO platforms (name) VALUES (%(name)s)
 ON CONFLICT (name) DO NOTHING RETURNING id;
 
 -- name: api_key_add
@@ -16,15 +16,6 @@ WHERE k.digest = %(digest)s AND k.revoked_at IS NULL AND p.disabled_at IS NULL;
 -- name: api_keys_revoke
 -- End all keys of a platform.
 UPDATE api_keys SET revoked_at = now() WHERE platform = %(platform)s AND revoked_at IS NULL;
-
--- name: platform_set_endpoint
--- Where and how to tell a platform.
-UPDATE platforms SET webhook_url = %(url)s, webhook_secret = %(secret)s WHERE id = %(platform)s;
-
--- name: platform_endpoint
--- The URL and the sealed secret.
-SELECT webhook_url, webhook_secret FROM platforms
-WHERE id = %(platform)s AND webhook_url IS NOT NULL AND webhook_secret IS NOT NULL;
 
 -- name: platform_allow_host
 -- A host from which a platform's uploads may be fetched.
@@ -46,6 +37,7 @@ SELECT id FROM platforms WHERE name = %(name)s;
 
 -- name: platforms_all
 -- Platforms for the operator.
-SELECT p.id, p.name, p.webhook_url, p.created_at, p.disabled_at,
+SELECT p.id, p.name, p.created_at, p.disabled_at,
+       (SELECT count(*) FROM webhooks w WHERE w.platform = p.id AND w.ended_at IS NULL) AS webhooks,
        (SELECT count(*) FROM api_keys k WHERE k.platform = p.id AND k.revoked_at IS NULL) AS keys
 FROM platforms p ORDER BY p.name;

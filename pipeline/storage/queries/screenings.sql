@@ -49,3 +49,10 @@ UPDATE screening_actions SET note = NULL WHERE note IS NOT NULL AND screening IN
 UPDATE screening_actions SET note = NULL WHERE note IS NOT NULL AND screening IN (
   SELECT s.id FROM screenings s WHERE s.case_id IN (
     SELECT case_id FROM case_hits WHERE entry = ANY(%(entries)s::bigint[])));
+
+-- name: screenings_page
+-- A platform's own screenings, the latest first, older than one of them.
+SELECT * FROM screenings
+WHERE platform = %(platform)s
+  AND (%(at)s::timestamptz IS NULL OR (received_at, id) < (%(at)s, %(id)s::uuid))
+ORDER BY received_at DESC, id DESC LIMIT %(limit)s;
