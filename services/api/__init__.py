@@ -35,8 +35,7 @@ def create_app(world: World, live: LiveIndexes, limits: Limits | None = None) ->
     app = FastAPI(
         title="Consentry",
         version=_version(),
-        description="Screen uploads for people who asked to be protected. Software finds, a person"
-        " decides, and nothing is ever taken down by software.",
+        description=description.ABOUT,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from pipeline.domain.happening import CHOSEN
+from pipeline.domain.happening import CHOSEN, KINDS
+from services.api.codes import CODES
 from services.api.feedback_schemas import ActionTold, NoticeTold
 from services.api.problems import MEDIA_TYPE
 from services.api.schemas import (
@@ -29,6 +30,31 @@ from services.api.schemas import (
     ScreeningAnswered,
     WebhookAsked,
 )
+
+ABOUT = """\
+Screen uploads for people who asked to be protected. Software finds, a person decides, and nothing
+is ever taken down by software.
+
+**Keys.** `Authorization: Bearer csk_...` on every request. **Lists** come a page at a time: give
+`next` back as `cursor`. **Sending again is safe** with an `Idempotency-Key`: for 24 hours the same
+request has the same answer, and another request with the key is refused. **Errors** are problem
+details (RFC 9457): build on `code`, which stays; words may change.
+
+**What you tell uploaders.** Somebody may upload variants of a picture until one passes, to learn
+what is known here. So: answer everybody alike (`clear`, `review` and `known` look the same to the
+uploader: accepted, being processed); let every upload, not only a held one, wait for the same time
+before it is public, longer than a screening takes; name no reason that a match could be told from,
+neither in words nor by an error's kind or by how long an answer took; do not pass on `matches`,
+`case` or a webhook as they come; tell of a removal only after a person decided, by the statement of
+reasons, and let the uploader appeal. Limit how many uploads an account may make, and send
+`uploader`, an id of yours that stays: many near-duplicates around a hit are noticed by it.
+
+**Webhooks** follow Standard Webhooks: `webhook-id` stays the same when an event is told again,
+`webhook-signature` holds a `v1` (HMAC-SHA256 with your secret) and a `v1a` (Ed25519, checked with
+the webhook's public key) signature, after a rotation two of each. Events:
+
+"""
+ABOUT += "\n".join(f"* `{kind}`: {said}" for kind, said in KINDS.items())
 
 _REF = "#/components/schemas/{model}"
 
@@ -172,5 +198,6 @@ def _document(app: FastAPI, signals: list[str]) -> dict[str, Any]:
             "enum": list(CHOSEN),
         }
         schemas["UploadForm"] = UPLOAD_FORM
+        schemas[Problem.__name__]["properties"]["code"]["enum"] = sorted(CODES)
         app.openapi_schema = document
     return app.openapi_schema

@@ -28,6 +28,11 @@ from tests.world import Town, jpeg, picture
 HERS = jpeg(picture(1))
 NOBODYS = "01900000-0000-7000-8000-000000000000"
 HASHED = {"content_id": "c", "hashes": [{"signal": "pdq", "hash": "5a" * 32}]}
+NOTICE = {
+    "reference": "n-1", "locations": ["https://board.example/post/1"],
+    "explanation": "A picture of me that I never agreed to.", "not_consented": True,
+    "accurate": True, "signature": "A. B.", "contact": "a.b@mail.example",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,14 @@ TABLE: dict[str, Row] = {
     ),
     "POST /v1/screenings:batch": Row(200, 200, sent=document({"hashes": [HASHED]})),
     "GET /v1/screenings/{screening}": Row(200, 404),
+    "POST /v1/screenings/{screening}/actions": Row(
+        201, 404, sent=document({"action": "removed", "at": "2026-11-01T00:00:00Z"}),
+    ),
+    "GET /v1/screenings/{screening}/actions": Row(200, 404),
+    "POST /v1/notices": Row(201, 201, sent=document(NOTICE)),
     "GET /v1/cases": Row(200, 200),
     "GET /v1/cases/{case}": Row(200, 404),
+    "GET /v1/cases/{case}/statement": Row(200, 404),
     "POST /v1/cases/{case}/appeals": Row(201, 404, sent=document({"statement": "It is mine."})),
     "GET /v1/events": Row(200, 200),
     "GET /v1/webhooks": Row(200, 200),
@@ -186,6 +197,8 @@ def test_a_key_that_is_ended_is_refused_within_seconds_by_a_running_process(
 TWICE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "POST /v1/screenings": lambda sent: {**sent, "content": b"y"},
     "POST /v1/screenings/hashes": lambda sent: other_json(sent, content_id="d"),
+    "POST /v1/screenings/{screening}/actions": lambda sent: other_json(sent, action="restored"),
+    "POST /v1/notices": lambda sent: other_json(sent, reference="n-2"),
     "POST /v1/cases/{case}/appeals": lambda sent: other_json(sent, statement="No."),
     "POST /v1/webhooks": lambda sent: other_json(sent, url="https://board.example/other"),
     "POST /v1/webhooks/{webhook}:rotate": lambda sent: other_json(sent, overlap_hours=1),
