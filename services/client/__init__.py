@@ -13,6 +13,7 @@ service's stable ``code``. Answers keep fields that this version does not know.
 """
 
 from services.client._answers import (
+    Action,
     Attempt,
     Case,
     CaseListed,
@@ -32,6 +33,7 @@ from services.client._clients import AsyncConsentry, Consentry
 from services.client._webhooks import WebhookEvent, verify_webhook
 
 __all__ = [
+    "Action",
     "AsyncConsentry",
     "Attempt",
     "Case",

@@ -115,6 +115,15 @@ class Result(_Answer):
     problem: dict[str, Any] | None
 
 
+class Action(_Answer):
+    """What you did with an upload, as it is kept."""
+
+    action: str
+    at: datetime
+    told_at: datetime
+    note: str | None = Field(repr=False)
+
+
 class PublicKey(_Answer):
     """What ``v1a`` signatures are checked with, until a time after a rotation."""
 
@@ -164,4 +173,5 @@ class Told(_Answer):
     body: dict[str, Any]
 
 
+ActionKind = Literal["removed", "restricted", "labelled", "restored", "none"]
 Rating = Literal["intimate", "not_intimate", "unknown"]

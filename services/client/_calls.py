@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -12,6 +12,8 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel
 
 from services.client._answers import (
+    Action,
+    ActionKind,
     Attempt,
     Case,
     CaseListed,
@@ -31,6 +33,8 @@ Hash = tuple[str, str] | tuple[str, str, int]
 """``(signal, hex digits[, quality])``."""
 
 Id = UUID | str
+
+_IN_WORDS = {"accept": "text/plain"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,34 @@ def appeal(which: Id, statement: str, key: str | None) -> Wanted[UUID]:
     return Wanted(call, lambda said: UUID(said["appeal"]))
 
 
+def tell_action(
+    which: Id, action: ActionKind, at: datetime | None, note: str | None, key: str | None
+) -> Wanted[Action]:
+    """What the platform did with an upload."""
+    when = _zoned(at) if at else datetime.now(UTC)
+    document = {"action": action, "at": when.isoformat(), **_given(note=note)}
+    return Wanted(_post(f"/v1/screenings/{which}/actions", key, document), Action.model_validate)
+
+
+def actions(which: Id) -> Wanted[list[Action]]:
+    """What the platform told of an upload."""
+    return Wanted(
+        Call("GET", f"/v1/screenings/{which}/actions"),
+        lambda said: [Action.model_validate(one) for one in said["actions"]],
+    )
+
+
+def statement(which: Id, screening: Id | None, language: str | None) -> Wanted[str]:
+    """The reasons for a restriction, in words."""
+    call = Call("GET", f"/v1/cases/{which}/statement", _of(screening, language), _IN_WORDS)
+    return Wanted(call, str)
+
+
+def statement_entry(which: Id, screening: Id | None) -> Wanted[dict[str, Any]]:
+    """The same for the DSA Transparency Database."""
+    return Wanted(Call("GET", f"/v1/cases/{which}/statement", _of(screening, None)), dict)
+
+
 def webhook(which: Id) -> Wanted[Webhook]:
     """A webhook with its public keys."""
     return Wanted(Call("GET", f"/v1/webhooks/{which}"), Webhook.model_validate)
@@ -155,9 +187,7 @@ def replay_webhook(
     which: Id, event: str | None, since: datetime | None, key: str | None
 ) -> Wanted[int]:
     """One event, or all since a time; how many."""
-    if since is not None and since.tzinfo is None:
-        raise ValueError("say in which time zone: since=datetime.now(UTC) - timedelta(days=1)")
-    document = _given(event=event, since=since.isoformat() if since else None)
+    document = _given(event=event, since=_zoned(since).isoformat() if since else None)
     call = _post(f"/v1/webhooks/{which}:replay", key, document)
     return Wanted(call, lambda said: int(said["queued"]))
 
@@ -207,6 +237,16 @@ def size_of(content: Content, start: int) -> int:
     end = content.seek(0, 2)
     content.seek(start)
     return end - start
+
+
+def _of(screening: Id | None, language: str | None) -> dict[str, str]:
+    return _given(screening=str(screening) if screening else None, language=language)
+
+
+def _zoned(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("say in which time zone: datetime.now(UTC), for example")
+    return at
 
 
 def _results(said: Any) -> list[Result]:

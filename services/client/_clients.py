@@ -14,6 +14,8 @@ import httpx
 
 from services.client import _calls as calls
 from services.client._answers import (
+    Action,
+    ActionKind,
     Attempt,
     Case,
     CaseListed,
@@ -144,6 +146,38 @@ class Consentry:
         """Pass on that an uploader disagrees with an upheld case; the appeal's id."""
         return self._ask(calls.appeal(case, statement, idempotency_key))
 
+    def tell_action(
+        self,
+        screening: calls.Id,
+        action: ActionKind,
+        *,
+        at: datetime | None = None,
+        note: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Action:
+        """Tell what you did with an upload; now, unless a time is given."""
+        return self._ask(calls.tell_action(screening, action, at, note, idempotency_key))
+
+    def actions(self, screening: calls.Id) -> list[Action]:
+        """What you told of an upload, oldest first."""
+        return self._ask(calls.actions(screening))
+
+    def statement(
+        self,
+        case: calls.Id,
+        *,
+        screening: calls.Id | None = None,
+        language: str | None = None,
+    ) -> str:
+        """The reasons for a restriction, in words for the uploader."""
+        return self._ask(calls.statement(case, screening, language))
+
+    def statement_entry(
+        self, case: calls.Id, *, screening: calls.Id | None = None
+    ) -> dict[str, Any]:
+        """The same as the EU's Transparency Database takes it; sending it there is yours."""
+        return self._ask(calls.statement_entry(case, screening))
+
     def events(self) -> Iterator[Told]:
         """Everything that you were or will be told, the latest first, a page at a time."""
         return self._each(calls.events)
@@ -230,7 +264,7 @@ class Consentry:
                     **_sent(call),
                 )
                 if answer.is_success:
-                    return answer.json() if answer.content else None
+                    return _said(answer)
                 problem = problem_of(answer)
             except httpx.TransportError as error:
                 problem = unreachable(error)
@@ -343,6 +377,38 @@ class AsyncConsentry:
         """See ``Consentry.appeal``."""
         return await self._ask(calls.appeal(case, statement, idempotency_key))
 
+    async def tell_action(
+        self,
+        screening: calls.Id,
+        action: ActionKind,
+        *,
+        at: datetime | None = None,
+        note: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Action:
+        """See ``Consentry.tell_action``."""
+        return await self._ask(calls.tell_action(screening, action, at, note, idempotency_key))
+
+    async def actions(self, screening: calls.Id) -> list[Action]:
+        """See ``Consentry.actions``."""
+        return await self._ask(calls.actions(screening))
+
+    async def statement(
+        self,
+        case: calls.Id,
+        *,
+        screening: calls.Id | None = None,
+        language: str | None = None,
+    ) -> str:
+        """See ``Consentry.statement``."""
+        return await self._ask(calls.statement(case, screening, language))
+
+    async def statement_entry(
+        self, case: calls.Id, *, screening: calls.Id | None = None
+    ) -> dict[str, Any]:
+        """See ``Consentry.statement_entry``."""
+        return await self._ask(calls.statement_entry(case, screening))
+
     def events(self) -> AsyncIterator[Told]:
         """See ``Consentry.events``."""
         return self._each(calls.events)
@@ -437,7 +503,7 @@ class AsyncConsentry:
                     **_awaited(call),
                 )
                 if answer.is_success:
-                    return answer.json() if answer.content else None
+                    return _said(answer)
                 problem = problem_of(answer)
             except httpx.TransportError as error:
                 problem = unreachable(error)
@@ -451,6 +517,13 @@ def _headers(key: str) -> dict[str, str]:
     if not key.isascii() or not key.strip():
         raise Problem("no_key", "an API key is needed; an operator makes one")
     return {"authorization": f"Bearer {key}", "user-agent": "consentry-client"}
+
+
+def _said(answer: httpx.Response) -> Any:
+    if not answer.content:
+        return None
+    plain = answer.headers.get("content-type", "").startswith("text/")
+    return answer.text if plain else answer.json()
 
 
 def _sent(call: Call) -> dict[str, Any]:

@@ -267,6 +267,14 @@ def test_the_client_reads_every_field_that_the_service_documents(town: Town) -> 
         answers.Case: "CaseAnswered",
         answers.CaseUpload: "UploadAnswered",
         answers.Event: "EventAnswered",
+        answers.CaseListed: "CaseListed",
+        answers.Result: "ResultAnswered",
+        answers.Action: "ActionAnswered",
+        answers.PublicKey: "PublicKeyAnswered",
+        answers.Webhook: "WebhookAnswered",
+        answers.WebhookOpened: "WebhookOpened",
+        answers.Attempt: "AttemptAnswered",
+        answers.Told: "ToldAnswered",
     }.items():
         assert set(ours.model_fields) == set(shapes[theirs]["properties"]), theirs
 
