@@ -12,6 +12,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "conflict": ((409,), "Read what has changed; the same request will not help."),
     "in_progress": ((409,), "Ask again after `Retry-After` for the answer."),
     "too_large": ((413,), "Screen it otherwise, or by its hashes."),
+    "video_too_large": ((413,), "Screen a shorter cut of it."),
     "unsupported_media_type": ((415,), "Send what the address reads."),
     "invalid": ((422,), "Mend the fields that `errors` names."),
     "idempotency_mismatch": ((422,), "Use a new key for a new request."),

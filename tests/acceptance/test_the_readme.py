@@ -160,7 +160,7 @@ def test_the_receiver_takes_nothing_that_is_not_signed(
         'until curl -s -o /dev/null "$MY_SITE"; do sleep 0.2; done\n'
     )
     said = shell.run(
-        f"curl -s -o /dev/null -w '%{{http_code}}' -X POST -d '{{\"type\": \"case.upheld\"}}'"
+        f"curl -s -o /dev/null -w '%{{http_code}}\\n' -X POST -d '{{\"type\": \"case.upheld\"}}'"
         f' -H "webhook-id: evt_1" -H "webhook-timestamp: {int(time.time())}"'
         ' -H "webhook-signature: v1,AAAA" "$MY_SITE/hooks/consentry"'
     )
