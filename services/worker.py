@@ -142,15 +142,23 @@ def project(world: World, stop: threading.Event) -> None:
 
 
 def look_back(world: World, stop: threading.Event) -> None:
-    """Search earlier uploads until ``stop``: in a thread, for a piece can take seconds."""
+    """Search what earlier uploads left, and read old media, until ``stop``.
+
+    In a thread, for a piece can take seconds.
+    """
     rng = random.SystemRandom()
+
+    def pause(attempt: int) -> float:
+        return backoff(attempt, rng)
+
     while not stop.is_set():
         try:
             with world.live("worker", wait=False) as live, closing(world.sweeper(live)) as sweeper:
-                duty = Duty("rescans", 1.0, partial(sweeper.work, lambda n: backoff(n, rng)))
+                searches = Duty("rescans", 1.0, partial(sweeper.work, pause))
+                readings = Duty("sifts", 1.0, partial(world.sifter(live).work, pause))
                 while not stop.is_set():
-                    if not _try(duty):
-                        stop.wait(duty.every)
+                    if not _try(searches) + _try(readings):
+                        stop.wait(searches.every)
         except Exception as error:  # deliveries must go on, and this must come again
             log.error("worker.defect", duty="rescans", error=type(error).__name__)
             stop.wait(5)
@@ -185,6 +193,8 @@ def run(world: World, stop: threading.Event) -> None:
     films.start()
     lists = threading.Thread(target=follow_lists, args=(world, stop), name="lists", daemon=True)
     lists.start()
+    backwards = threading.Thread(target=look_back, args=(world, stop), name="rescans", daemon=True)
+    backwards.start()
     log.info("worker.started")
     while not stop.is_set():
         for duty in todo:
@@ -196,6 +206,7 @@ def run(world: World, stop: threading.Event) -> None:
         stop.wait(0.1)
     films.join(timeout=5)
     lists.join(timeout=5)
+    backwards.join(timeout=5)
     log.info("worker.stopped")
 
 
