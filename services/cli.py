@@ -837,6 +837,19 @@ def bench_console(
     show(measure(cases, progress=_said), as_json=as_json)
 
 
+@bench_app.command("portal")
+def bench_portal(
+    rounds: Annotated[int, typer.Option(min=1, help="How often the photo is hashed.")] = 5,
+    photo: Annotated[Path | None, typer.Option(help="A photo of your own, as JPEG.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A slow phone: a 12 megapixel photo in the browser, and what the start page weighs."""
+    from services.bench import show
+    from services.bench.portal import measure
+
+    show(measure(rounds, photo=photo, progress=_said), as_json=as_json)
+
+
 @bench_app.command("hostile")
 def bench_hostile(
     number: Annotated[int, typer.Option("-n", help="How many broken files.")] = 10_000,

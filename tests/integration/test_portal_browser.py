@@ -367,6 +367,46 @@ def test_all_can_be_done_with_the_keyboard_and_what_has_the_focus_is_never_hidde
     page.wait_for_url("**/begin/2")
 
 
+SOON = "globalThis.setTimeout = ((later) => (work, ms) => later(work, ms / 100))(setTimeout)"
+"""Pauses before sending again take a hundredth of their time."""
+
+
+@pytest.mark.parametrize("cuts", [1, 4])
+def test_an_answer_that_is_cut_off_after_all_was_stored_is_asked_for_again(
+    cuts: int, site: Site, visit: Callable[..., Visitor], shot: Callable[[Page, str], None]
+) -> None:
+    visitor = visit()
+    page, people = visitor.page, "SELECT count(*) FROM persons"
+    ((before,),) = site.town.query(people)
+    page.add_init_script(SOON)
+    visitor.go(f"/en/begin/5?agree={HASHES_TEXT}")
+    body = encode(still("coffee"))
+    page.set_input_files("#files", [{"name": "a", "mimeType": "", "buffer": body}])
+    expect(page.get_by_text("Ready. Nothing has been sent yet.")).to_be_visible()
+    answers: list[str] = []
+
+    def cut(route: Route) -> None:
+        answers.append(route.fetch().text())  # the server has stored it and answered
+        route.abort("connectionreset")
+
+    page.route("**/items", cut, times=cuts)
+    page.get_by_role("button", name="Send these codes").click()
+    if cuts > 1:
+        expect(page.get_by_role("alert")).to_contain_text("Stay on this page and send again")
+        expect(page.get_by_role("button", name="Remove: Picture 1")).to_be_hidden()
+        expect(page.locator("#files")).to_be_disabled()
+        assert sound(page) == []
+        shot(page, "lost-1-answer")
+        page.get_by_role("button", name="Send these codes").click()
+    expect(page.get_by_role("heading", name="Keep these numbers")).to_be_focused()
+    expect(page.get_by_text("There is one case, and these are its numbers.")).to_be_visible()
+    assert len(answers) == cuts
+    assert json.loads(answers[0])["pin"] == page.locator("#given-pin").inner_text()
+    assert site.town.query(people) == [(before + 1,)]
+    assert sound(page) == []
+    shot(page, "lost-2-numbers")
+
+
 def test_a_pin_can_be_pasted_with_what_copying_adds(
     site: Site, visit: Callable[..., Visitor]
 ) -> None:

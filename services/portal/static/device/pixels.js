@@ -158,14 +158,14 @@ async function planeOf(picture) {
   for (let top = 0; top < height; top += rows) {
     const count = Math.min(rows, height - top);
     const strip = await picture.read(top, count);
-    if (!isOpaque(strip)) {
+    // Nearly every strip is opaque: its greys are made in the same walk that finds that out.
+    const target = smaller ? null : plane.subarray(top * width, (top + count) * width);
+    if (smaller ? !isOpaque(strip) : !greys(strip, target)) {
       clear = true;
       flatten(strip);
+      if (!smaller) greys(strip, target);
     }
-    if (!smaller) {
-      greys(strip, plane, top * width);
-      continue;
-    }
+    if (!smaller) continue;
     for (let y = 0; y < count; y++) {
       for (let x = 0, from = y * width * 4, to = 0; x < width; x++, from += 4, to += 3) {
         row[to] = strip[from];
@@ -178,17 +178,27 @@ async function planeOf(picture) {
   return { luma: plane, width: newWidth, height: newHeight, clear };
 }
 
-function greys(strip, plane, to) {
-  for (let at = 0, from = 0; from < strip.length; at++, from += 4) {
-    plane[to + at] = grey(strip[from], strip[from + 1], strip[from + 2]);
+// Greys of a strip of pixels; whether all of them were opaque.
+function greys(strip, plane) {
+  const pixels = pixelsOf(strip);
+  let all = -1;
+  for (let at = 0; at < pixels.length; at++) {
+    const pixel = pixels[at];
+    all &= pixel;
+    plane[at] = grey(pixel & 255, (pixel >>> 8) & 255, (pixel >>> 16) & 255);
   }
+  return all >>> 24 === 255;
 }
 
 function isOpaque(strip) {
-  const pixels = new Uint32Array(strip.buffer, strip.byteOffset, strip.length / 4);
-  let all = 0xffffffff;
-  for (let at = 0; at < pixels.length; at++) all &= pixels[at];
+  let all = -1;
+  for (const pixel of pixelsOf(strip)) all &= pixel;
   return all >>> 24 === 255;
+}
+
+// A pixel is one number: opacity, blue, green, red from its highest bits down.
+function pixelsOf(strip) {
+  return new Uint32Array(strip.buffer, strip.byteOffset, strip.length / 4);
 }
 
 // What is transparent lies on white; sums are divided by 255 and rounded, as the server does it.

@@ -4,7 +4,10 @@
 // Where coefficients lie so close to the median that this decides a bit, only the same additions,
 // subtractions and divisions in the same order give the same bit.
 //
-// Of the second blur only what the 64 kept lines and columns need is written down.
+// Rows stream through both blurs: only as many are held as a box is high. Of the second blur only
+// what the 64 kept lines and columns need is written down. Means are sums times the reciprocal in
+// double precision: a sum of 24 bits over a small whole number never lies so close to the middle
+// between two float32 that this could round otherwise than the division.
 
 import { centresOf, windowOf } from "./grids.js";
 
@@ -19,25 +22,18 @@ export function referenceGrid(luma, stride, crop) {
   const rows = centresOf(height);
   const columns = centresOf(width);
   const grid = new Float32Array(64 * 64);
+  const from = crop.top * stride + crop.left;
   if (width === 64 && height === 64) {
     for (let y = 0; y < 64; y++) {
-      const from = (crop.top + y) * stride + crop.left;
-      grid.set(luma.subarray(from, from + 64), y * 64);
+      const start = from + y * stride;
+      grid.set(luma.subarray(start, start + 64), y * 64);
     }
     return grid;
   }
-  const plane = new Float32Array(width * height);
-  boxRows(luma, crop.top * stride + crop.left, stride, plane, width, height);
-  boxColumns(plane, width, height);
   const narrow = new Float32Array(64 * height);
   const strip = new Float32Array(ROWS * width);
-  for (let y = 0; y < height; y += ROWS) {
-    const count = Math.min(ROWS, height - y);
-    boxRows(plane, y * width, width, strip, width, count);
-    for (let row = 0; row < count; row++) {
-      for (let k = 0; k < 64; k++) narrow[(y + row) * 64 + k] = strip[row * width + columns[k]];
-    }
-  }
+  const finish = (first, count) => boxAcross(strip, columns, narrow, first, count, width);
+  boxDown(luma, from, stride, width, height, strip, finish);
   boxColumns(narrow, 64, height);
   for (let k = 0; k < 64; k++) grid.set(narrow.subarray(rows[k] * 64, rows[k] * 64 + 64), k * 64);
   return grid;
@@ -65,75 +61,175 @@ export function referenceDct(grid, basis) {
   return whole;
 }
 
-// Means over a box around each pixel of a row by one running sum, narrower at the ends. Four rows
-// go side by side: each sum waits for itself, so that four take as long as one.
-function boxRows(source, from, stride, target, width, height) {
-  const box = windowOf(width);
-  const ahead = Math.floor((box + 2) / 2) - 1;
-  for (let y = 0; y < height; y += ROWS) {
-    // Where fewer than four are left, the last is done again; it comes out the same.
-    const rows = [0, 1, 2, 3].map((row) => Math.min(y + row, height - 1));
-    const [ia, ib, ic, id] = rows.map((row) => from + row * stride);
-    const [oa, ob, oc, od] = rows.map((row) => row * width);
-    let a = 0, b = 0, c = 0, d = 0, size = 0;
-    for (let enter = 0; enter < width + ahead; enter++) {
-      const leave = enter - box;
-      const at = enter - ahead;
-      if (enter < width) {
-        a = f(a + source[ia + enter]);
-        b = f(b + source[ib + enter]);
-        c = f(c + source[ic + enter]);
-        d = f(d + source[id + enter]);
-        size++;
+// Both boxes of the first blur. Rows of means come out in `strip`, ROWS at a time: `finish(y, n)`
+// is called with the first one's number and how many there are.
+function boxDown(luma, from, stride, width, height, strip, finish) {
+  const box = windowOf(height);
+  const ahead = aheadOf(box);
+  const kept = new Float32Array((box + ROWS) * width); // rows by their numbers, in a ring
+  const places = box + ROWS;
+  const sum = new Float32Array(width);
+  let size = 0, read = 0, made = 0, ready = 0;
+  for (let line = -ahead; line < height; line++) {
+    const enter = line + ahead;
+    const leave = enter - box;
+    if (enter < height && enter >= read) {
+      const count = Math.min(ROWS, height - read);
+      boxRows(luma, from + read * stride, stride, kept, read, places, width, count);
+      read += count;
+    }
+    const arriving = enter < height ? (enter % places) * width : -1;
+    const leaving = leave >= 0 ? (leave % places) * width : -1;
+    size += (arriving >= 0 ? 1 : 0) - (leaving >= 0 ? 1 : 0);
+    if (arriving >= 0 && leaving >= 0) {
+      const share = 1 / size;
+      const target = ready * width;
+      for (let x = 0; x < width; x++) {
+        const total = f(f(sum[x] + kept[arriving + x]) - kept[leaving + x]);
+        sum[x] = total;
+        strip[target + x] = total * share;
       }
-      if (leave >= 0) {
-        a = f(a - source[ia + leave]);
-        b = f(b - source[ib + leave]);
-        c = f(c - source[ic + leave]);
-        d = f(d - source[id + leave]);
-        size--;
+    } else {
+      if (arriving >= 0) for (let x = 0; x < width; x++) sum[x] += kept[arriving + x];
+      if (leaving >= 0) for (let x = 0; x < width; x++) sum[x] -= kept[leaving + x];
+      if (line >= 0) {
+        const share = 1 / size;
+        const target = ready * width;
+        for (let x = 0; x < width; x++) strip[target + x] = sum[x] * share;
       }
-      if (at >= 0) {
-        target[oa + at] = a / size;
-        target[ob + at] = b / size;
-        target[oc + at] = c / size;
-        target[od + at] = d / size;
-      }
+    }
+    if (line < 0) continue;
+    ready++;
+    if (ready === ROWS || line === height - 1) {
+      finish(made, ready);
+      made += ready;
+      ready = 0;
     }
   }
 }
 
-// The same down all columns at once, in place: a row is overwritten once nothing needs it.
+function aheadOf(box) {
+  return Math.floor((box + 2) / 2) - 1;
+}
+
+// Means over a box around each pixel of a row by one running sum, narrower at the ends. Four rows
+// go side by side: each sum waits for itself, so that four take as long as one.
+function boxRows(source, from, stride, target, row, places, width, count) {
+  const box = windowOf(width);
+  const ahead = aheadOf(box);
+  // Where fewer than four are left, the last is done again; it comes out the same.
+  const last = count - 1;
+  const ia = from, ib = from + Math.min(1, last) * stride;
+  const ic = from + Math.min(2, last) * stride, id = from + Math.min(3, last) * stride;
+  const oa = (row % places) * width, ob = ((row + Math.min(1, last)) % places) * width;
+  const oc = ((row + Math.min(2, last)) % places) * width;
+  const od = ((row + Math.min(3, last)) % places) * width;
+  let a = 0, b = 0, c = 0, d = 0, enter = 0;
+  for (; enter < box; enter++) {
+    a = f(a + source[ia + enter]);
+    b = f(b + source[ib + enter]);
+    c = f(c + source[ic + enter]);
+    d = f(d + source[id + enter]);
+    const at = enter - ahead;
+    if (at < 0) continue;
+    const share = 1 / (enter + 1);
+    target[oa + at] = a * share;
+    target[ob + at] = b * share;
+    target[oc + at] = c * share;
+    target[od + at] = d * share;
+  }
+  const share = 1 / box;
+  for (; enter < width; enter++) {
+    const leave = enter - box;
+    const at = enter - ahead;
+    a = f(f(a + source[ia + enter]) - source[ia + leave]);
+    b = f(f(b + source[ib + enter]) - source[ib + leave]);
+    c = f(f(c + source[ic + enter]) - source[ic + leave]);
+    d = f(f(d + source[id + enter]) - source[id + leave]);
+    target[oa + at] = a * share;
+    target[ob + at] = b * share;
+    target[oc + at] = c * share;
+    target[od + at] = d * share;
+  }
+  for (; enter < width + ahead; enter++) {
+    const leave = enter - box;
+    const at = enter - ahead;
+    a = f(a - source[ia + leave]);
+    b = f(b - source[ib + leave]);
+    c = f(c - source[ic + leave]);
+    d = f(d - source[id + leave]);
+    const less = 1 / (width - leave - 1);
+    target[oa + at] = a * less;
+    target[ob + at] = b * less;
+    target[oc + at] = c * less;
+    target[od + at] = d * less;
+  }
+}
+
+// The same of a strip's rows, written down at 64 columns alone: narrow[y * 64 + k].
+function boxAcross(strip, columns, narrow, first, count, width) {
+  const box = windowOf(width);
+  const ahead = aheadOf(box);
+  const last = count - 1;
+  const ib = Math.min(1, last) * width, ic = Math.min(2, last) * width;
+  const id = Math.min(3, last) * width;
+  const oa = first * 64, ob = (first + Math.min(1, last)) * 64;
+  const oc = (first + Math.min(2, last)) * 64, od = (first + Math.min(3, last)) * 64;
+  let a = 0, b = 0, c = 0, d = 0, enter = 0;
+  for (let k = 0; k < 64; k++) {
+    const until = columns[k] + ahead;
+    const filling = Math.min(until + 1, box, width);
+    for (; enter < filling; enter++) {
+      a = f(a + strip[enter]);
+      b = f(b + strip[ib + enter]);
+      c = f(c + strip[ic + enter]);
+      d = f(d + strip[id + enter]);
+    }
+    const full = Math.min(until + 1, width);
+    for (; enter < full; enter++) {
+      const leave = enter - box;
+      a = f(f(a + strip[enter]) - strip[leave]);
+      b = f(f(b + strip[ib + enter]) - strip[ib + leave]);
+      c = f(f(c + strip[ic + enter]) - strip[ic + leave]);
+      d = f(f(d + strip[id + enter]) - strip[id + leave]);
+    }
+    for (; enter <= until; enter++) {
+      const leave = enter - box;
+      a = f(a - strip[leave]);
+      b = f(b - strip[ib + leave]);
+      c = f(c - strip[ic + leave]);
+      d = f(d - strip[id + leave]);
+    }
+    const share = 1 / (Math.min(enter, width) - Math.max(enter - box, 0));
+    narrow[oa + k] = a * share;
+    narrow[ob + k] = b * share;
+    narrow[oc + k] = c * share;
+    narrow[od + k] = d * share;
+  }
+}
+
+// Means down the 64 columns, in place: a row is overwritten once nothing needs it.
 function boxColumns(plane, width, height) {
   const box = windowOf(height);
-  const ahead = Math.floor((box + 2) / 2) - 1;
+  const ahead = aheadOf(box);
   const kept = Array.from({ length: box + 1 }, () => new Float32Array(width));
   const sum = new Float32Array(width);
   let size = 0;
   for (let line = -ahead; line < height; line++) {
     const enter = line + ahead;
-    const entering = enter < height;
     const leave = enter - box;
+    const entering = enter < height;
     if (entering) kept[enter % (box + 1)].set(plane.subarray(enter * width, (enter + 1) * width));
     const arriving = kept[enter % (box + 1)];
     const leaving = leave >= 0 ? kept[leave % (box + 1)] : null;
     if (entering) size++;
     if (leaving) size--;
-    const target = line * width;
-    if (entering && leaving && line >= 0) {
-      for (let x = 0; x < width; x++) {
-        const total = f(f(sum[x] + arriving[x]) - leaving[x]);
-        sum[x] = total;
-        plane[target + x] = total / size;
-      }
-      continue;
-    }
     for (let x = 0; x < width; x++) {
       let total = sum[x];
       if (entering) total = f(total + arriving[x]);
       if (leaving) total = f(total - leaving[x]);
       sum[x] = total;
-      if (line >= 0) plane[target + x] = total / size;
+      if (line >= 0) plane[line * width + x] = total / size;
     }
   }
 }
