@@ -155,6 +155,6 @@ def test_a_report_names_every_upload_and_holds_no_control_characters() -> None:
     assert "\x07" not in text
     assert "viewed by a reviewer: yes" in text
     assert "viewed by a reviewer: no" in text
-    assert "<companyTemplate>A helpline</companyTemplate>" in text
+    assert "Reported by A helpline." in text
     with pytest.raises(ValueError, match="at least one"):
         document("c-1", NOON, [], Reporter("A helpline"))
