@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import psycopg
 from fastapi.testclient import TestClient
 
+from pipeline.domain.case import CaseKind
 from pipeline.domain.house import parse
 from pipeline.domain.roles import Role
 from pipeline.journeys import review
 from pipeline.journeys.set_house_rules import set_house_rules
+from pipeline.storage import queries
 from services.accounts import add_platform, add_reviewer
 from services.bench import Report, Target
 from services.console import create_app
@@ -82,6 +85,8 @@ def measure(
             _analyse(url)
             progress("taking cases")
             taken = _take(world, rounds)
+            progress("asking the database alone")
+            asked = _asked(url, rounds // 4)
             progress("opening pages")
             start, table, overview = _pages(world, rounds // 4)
     report = Report("console", 0)
@@ -96,6 +101,11 @@ def measure(
                 "median ms": round(float(np.median(spent)), 1),
                 "p95 ms": round(float(np.quantile(spent, 0.95)), 1),
             }
+        )
+    for name, spent in asked.items():
+        report.notes.append(
+            f"{name}: PostgreSQL alone takes {np.median(spent):.1f} ms,"
+            f" {np.quantile(spent, 0.95):.1f} at the 95th percentile"
         )
     report.notes.append(f"{filled} undecided cases; placing all of them anew took {placed:.1f} s")
     report.targets += [
@@ -132,6 +142,40 @@ def _take(world: World, rounds: int) -> list[float]:
         claim = review.claim_next(world.desk, people[n % len(people)], role=Role.SENIOR)
         spent.append((time.perf_counter() - began) * 1000)
         assert claim is not None, "the queue is full"
+    return spent
+
+
+def _asked(url: str, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds that the database itself says it spends on what the desk asks, by name.
+
+    A busy machine tells in these too, but neither Python's share nor the way between is in them.
+    """
+    desks = [(state, kind) for state in ("open", "escalated") for kind in CaseKind]
+    seat: dict[str, Any] = {
+        "states": [state for state, _ in desks], "kinds": [kind.value for _, kind in desks],
+        "queues": ["faces", "forums", "main"],
+    }  # fmt: skip
+    table = dict.fromkeys(("kind", "queue", "platform", "before", "after"))
+    wanted: dict[str, tuple[str, dict[str, Any]]] = {
+        "the next case": ("case_next", {**seat, "reviewer": UUID(int=0)}),
+        "counting what waits": ("cases_waiting_for", {**seat, "most": 1001}),
+        "a page of the table": ("case_queue", {**table, "limit": 101, "states": seat["states"]}),
+        "a page of one platform": (
+            "case_queue",
+            {**table, "limit": 101, "states": seat["states"], "platform": "videos"},
+        ),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in wanted}
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("SET search_path = consentry")
+        now = owner.execute("SELECT now()").fetchone()
+        assert now is not None
+        for _ in range(rounds):
+            for name, (query, values) in wanted.items():
+                explain = b"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + queries()[query]
+                row = owner.execute(explain, {**values, "now": now[0]}).fetchone()
+                assert row is not None
+                spent[name].append(row[0][0]["Planning Time"] + row[0][0]["Execution Time"])
     return spent
 
 
