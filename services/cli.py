@@ -63,7 +63,7 @@ app.add_typer(report_app, name="report")
 platforms_app.add_typer(webhook_app, name="webhook")
 add_faces_to(app)
 add_backups_to(app)
-add_desk_to(app, reviewers_app)
+add_desk_to(app, reviewers_app, platforms_app)
 add_rescan_to(app, bench_app)
 packs_app.command("calibrate")(calibrate)
 

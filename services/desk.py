@@ -1,4 +1,4 @@
-"""``consentry reviewers | house | protected | golden``: what operators do for the review desk."""
+"""What operators do for the review desk: reviewers, house rules, languages, golden cases."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ golden_app = typer.Typer(no_args_is_help=True, help="Cases whose answer is known
 out = Console(width=None if sys.stdout.isatty() else 240)
 
 
-def add_to(app: typer.Typer, reviewers: typer.Typer) -> None:
+def add_to(app: typer.Typer, reviewers: typer.Typer, platforms: typer.Typer) -> None:
     """Register the commands."""
+    platforms.command()(language)
     app.add_typer(house_app, name="house")
     app.add_typer(protected_app, name="protected")
     app.add_typer(golden_app, name="golden")
@@ -61,6 +62,19 @@ def list_people() -> None:
                 f"{ended:%Y-%m-%d}" if isinstance(ended, datetime) else "-",
             )  # fmt: skip
     out.print(table)
+
+
+def language(
+    name: str,
+    tag: Annotated[str | None, typer.Argument(help="Such as de or pt-BR; none if absent.")] = None,
+) -> None:
+    """Say in which language a platform's uploads are: queues can be by language."""
+    from pipeline.journeys.set_language import set_language
+    from services.accounts import platform_named
+
+    with _world() as world:
+        placed = set_language(world.store, platform_named(world, name), tag, "operator:cli")
+    out.print(f"{name}: {tag or 'no language'}; {placed} waiting cases were placed anew")
 
 
 def role(login: str, named: Annotated[Role, typer.Argument(metavar="ROLE")]) -> None:
@@ -148,13 +162,18 @@ def protected_list() -> None:
 
 
 @protected_app.command()
-def report(case: UUID) -> None:
+def report(
+    case: UUID,
+    first_name: Annotated[str, typer.Option(help="of whoever hands it in")] = "",
+    last_name: Annotated[str, typer.Option(help="of whoever hands it in")] = "",
+    email: Annotated[str, typer.Option(help="where questions about it go")] = "",
+) -> None:
     """Print a prepared CyberTipline report; hand it in with your organisation's credentials."""
     from pipeline.domain.cybertip import Reporter
     from pipeline.journeys.report_minor import prepare
 
     with _world() as world:
-        reporter = Reporter(world.settings.organisation)
+        reporter = Reporter(world.settings.organisation, first_name, last_name, email)
         sys.stdout.write(prepare(world.desk, CaseId(case), reporter, "operator:cli"))
 
 

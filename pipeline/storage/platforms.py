@@ -53,6 +53,10 @@ class PgPlatforms:
         rows = self._queries.all("platform_hosts", platform=platform)
         return {row["host"]: row["private"] for row in rows}
 
+    def set_language(self, platform: PlatformId, language: str | None) -> None:
+        """See the port."""
+        self._queries.run("platform_set_language", platform=platform, language=language)
+
     def by_name(self, name: str) -> PlatformId | None:
         """See the port."""
         found: PlatformId | None = self._queries.value("platform_by_name", name=name)

@@ -31,13 +31,17 @@ DELETE FROM platform_hosts WHERE platform = %(platform)s AND host = %(host)s;
 -- All hosts from which a platform's uploads may be fetched.
 SELECT host, private FROM platform_hosts WHERE platform = %(platform)s ORDER BY host;
 
+-- name: platform_set_language
+-- In which language a platform's uploads are.
+UPDATE platforms SET language = %(language)s WHERE id = %(platform)s;
+
 -- name: platform_by_name
 -- A platform's id.
 SELECT id FROM platforms WHERE name = %(name)s;
 
 -- name: platforms_all
 -- Platforms for the operator.
-SELECT p.id, p.name, p.created_at, p.disabled_at,
+SELECT p.id, p.name, p.language, p.created_at, p.disabled_at,
        (SELECT count(*) FROM webhooks w WHERE w.platform = p.id AND w.ended_at IS NULL) AS webhooks,
        (SELECT count(*) FROM api_keys k WHERE k.platform = p.id AND k.revoked_at IS NULL) AS keys
 FROM platforms p ORDER BY p.name;
