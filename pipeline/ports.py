@@ -525,6 +525,8 @@ class Related:
     opened_at: datetime
     decided_at: datetime | None
     ground: Ground | None
+    overturned: bool = False
+    """Whether an appeal turned it round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -674,9 +676,9 @@ class Cases(Protocol):
         ...
 
     def waiting_for(
-        self, desks: Sequence[tuple[State, CaseKind]], queues: Sequence[str]
-    ) -> tuple[int, datetime | None]:
-        """How many cases wait at these desks, and since when the oldest does."""
+        self, desks: Sequence[tuple[State, CaseKind]], queues: Sequence[str], most: int
+    ) -> int:
+        """How many cases wait at these desks, counted up to ``most``."""
         ...
 
     def held_by(self, reviewer: ReviewerId, now: datetime) -> list[CaseId]:
@@ -734,7 +736,10 @@ class Cases(Protocol):
         ...
 
     def was_viewed(self, case: CaseId) -> bool:
-        """Whether anybody has looked at an upload of this case, by the audit trail."""
+        """Whether anybody has looked at an upload of this case, by the audit trail.
+
+        Looks at it under another case, as for a second opinion, count.
+        """
         ...
 
     def reported(self) -> list[CaseId]:
@@ -771,6 +776,13 @@ class Cases(Protocol):
 
     def guard(self, case: CaseId, fingerprint: bytes) -> bool:
         """Freeze a case with an upload that is frozen or was reported elsewhere; whether it was."""
+        ...
+
+    def forget_language(self, platform: PlatformId) -> list[CaseId]:
+        """Waiting cases with an upload of a platform know no language any more; which they are.
+
+        ``place`` must follow for each.
+        """
         ...
 
     def rests_on_frozen(self, case: CaseId) -> bool:
@@ -1149,6 +1161,10 @@ class Platforms(Protocol):
 
     def hosts(self, platform: PlatformId) -> dict[str, bool]:
         """The hosts from which uploads may be fetched, and whether each is a private one."""
+        ...
+
+    def set_language(self, platform: PlatformId, language: str | None) -> None:
+        """In which language a platform's uploads are, for routing; None for nobody knows."""
         ...
 
     def by_name(self, name: str) -> PlatformId | None:
@@ -2066,6 +2082,10 @@ class House(Protocol):
 
     def look(self, look: UUID, reviewer: ReviewerId, now: datetime) -> None:
         """Somebody begins to look at a picture."""
+        ...
+
+    def look_began(self, look: UUID, reviewer: ReviewerId) -> datetime | None:
+        """When a look began that has not ended; None for any other, and for somebody else's."""
         ...
 
     def looked(self, look: UUID, reviewer: ReviewerId, seconds: float) -> None:

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import cv2
 import structlog
@@ -54,6 +54,7 @@ from pipeline.media.films import SandboxedFilms
 from pipeline.media.generic import generic_frames
 from pipeline.media.limits import ImageLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
+from pipeline.media.strip import Shown, Wanted
 from pipeline.media.video import Sampling, VideoLimits
 from pipeline.media.views import budget_of
 from pipeline.packs import CopyModel, FaceModel
@@ -104,6 +105,8 @@ class World:
     decoders: DecoderPool
     film: Films
     """How a video is read, moment by moment."""
+    strip: Callable[[BinaryIO, Wanted], Iterator[Shown]]
+    """A few pictures of a video, for people's eyes."""
     generic: Mapping[str, GenericBank]
     policy: Policy
     desk: Desk
@@ -351,6 +354,11 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
     policy = policy.with_copies(pack.rule for pack in whole if pack.rule is not None)
     models = functools.cache(lambda: _models(settings))
     signals = tuple(cast(SignalType, plugins.build("signals", name)) for name in settings.signals)
+    films = SandboxedFilms(
+        decoders,
+        VideoLimits(bytes=settings.max_video_bytes, seconds=settings.max_video_hours * 3600),
+        settings.video_seconds,
+    )
     return World(
         settings=settings,
         database=database,
@@ -363,11 +371,8 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         decode=decoders.decode,
         sketch=decoders.sketch,
         decoders=decoders,
-        film=SandboxedFilms(
-            decoders,
-            VideoLimits(bytes=settings.max_video_bytes, seconds=settings.max_video_hours * 3600),
-            settings.video_seconds,
-        ),
+        film=films,
+        strip=films.strip,
         generic=_generic(signals),
         policy=policy,
         face_spaces=tuple(pack.space for pack in packs),

@@ -73,6 +73,9 @@ ORDINARY = 0
 LEASE = timedelta(minutes=10)
 """How long a claim holds unless it is renewed."""
 
+GOING = timedelta(seconds=10)
+"""How long a claim holds after its page was left: enough to load it again."""
+
 
 class Ground(StrEnum):
     """Why a reviewer decided as she did."""
@@ -225,6 +228,8 @@ class Case:
     nearness: float = 0.0
     """How near the best match is: 1 the same, 0 at its threshold."""
     pending: Pending | None = None
+    overturned_by: CaseId | None = None
+    """The appeal that turned this case's decision round."""
 
     @property
     def subject(self) -> CaseId:
@@ -253,6 +258,11 @@ class Case:
         """The case with its lease made longer; refused when the lease is gone."""
         lease = self._held(token, now)
         return replace(self, lease=replace(lease, until=now + length))
+
+    def leave(self, token: UUID, now: datetime) -> Case:
+        """The case whose page was left: free in some seconds, unless its holder is back by then."""
+        lease = self._held(token, now)
+        return replace(self, lease=replace(lease, until=min(lease.until, now + GOING)))
 
     def release(self, token: UUID, now: datetime) -> Case:
         """The case given back to the queue."""

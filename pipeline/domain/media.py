@@ -53,6 +53,8 @@ class View:
     name: str = "whole"
     corners: Corners = WHOLE_CORNERS
     turn: Turn = Turn.NONE
+    time: float | None = None
+    """Of a face in a video, the moment at which it lay there; seconds from the start."""
 
     @property
     def words(self) -> str:

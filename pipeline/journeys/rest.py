@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from pipeline.domain.case import CaseKind
 from pipeline.domain.house import HouseRules
 from pipeline.domain.ids import ReviewerId
-from pipeline.errors import Resting
+from pipeline.errors import Conflict, Resting
 from pipeline.journeys.desk import Desk
 from pipeline.ports import Exposure, Shift, Unit
 
@@ -135,6 +135,26 @@ def begin_look(unit: Unit, reviewer: ReviewerId, now: datetime) -> UUID:
     unit.house.look(look, reviewer, now)
     at_work(unit, reviewer, now)
     return look
+
+
+def go_on_looking(unit: Unit, reviewer: ReviewerId, look: UUID, now: datetime) -> None:
+    """A look goes on, as at a video: its own seconds count while they pass.
+
+    Raises ``Conflict`` when the look has ended or has lasted too long, ``Resting`` when a limit is
+    reached.
+    """
+    unit.house.lock_exposure(reviewer)
+    began = unit.house.look_began(look, reviewer)
+    lasted = (now - began).total_seconds() if began is not None else LONGEST_LOOK
+    if lasted >= LONGEST_LOOK:
+        raise Conflict("this look has ended; let go and look again")
+    seen = unit.house.exposure(reviewer, now, max(lasted, ASSUMED_SECONDS))
+    # The look that goes on is counted already, and is no further one.
+    seen = replace(seen, looks_this_hour=seen.looks_this_hour - 1, looks_today=seen.looks_today - 1)
+    over = over_budget(unit.house.rules(), seen)
+    if over is not None:
+        raise Resting(_SAID[over.why], over.why.value, over.until)
+    at_work(unit, reviewer, now)
 
 
 def end_look(desk: Desk, look: UUID, reviewer: ReviewerId, seconds: float) -> None:

@@ -118,6 +118,12 @@ def release(desk: Desk, case: CaseId, token: UUID) -> None:
         unit.cases.save(locked(unit, case).release(token, desk.clock()))
 
 
+def leave(desk: Desk, case: CaseId, token: UUID) -> None:
+    """The case's page was left; it comes free in some seconds unless its holder is back by then."""
+    with desk.store.transaction() as unit:
+        unit.cases.save(locked(unit, case).leave(token, desk.clock()))
+
+
 def skip(desk: Desk, case: CaseId, token: UUID) -> None:
     """Not this one: it goes back and never comes to this reviewer again. Nobody is asked why."""
     with desk.store.transaction() as unit:
@@ -137,6 +143,11 @@ def decide(desk: Desk, case: CaseId, token: UUID, to: State, ground: Ground, rea
         rules, found = unit.house.rules(), locked(unit, case)
         wordless = not wants_reason(rules, found, to)
         if to is State.UPHELD and _rests_on_nothing(found):
+            if unit.cases.rests_on_frozen(found.subject):
+                raise IllegalTransition(
+                    "the face that this case rests on is frozen until a verifier has said whose it"
+                    " is; give the case back, it waits"
+                )
             raise IllegalTransition("all that this case rested on was withdrawn; it closes itself")
         held = found.hold(to, token, ground, reason, desk.clock(), rules.undo, wordless=wordless)
         assert held.pending is not None
@@ -204,8 +215,12 @@ def wants_reason(rules: HouseRules, case: Case, to: State) -> bool:
     return to not in (State.UPHELD, State.DISMISSED) or case.nearness < rules.reason_below
 
 
-def preview(desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId) -> Iterator[bytes]:
+def preview(
+    desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId, at: float | None = None
+) -> Iterator[bytes]:
     """The bytes of which a derivative is made for the case's holder; every one is audited.
+
+    ``at`` is the moment of a video that it is made of, in seconds.
 
     Raises ``LeaseLost`` for anybody else, ``NotFound`` when the upload is destroyed.
     """
@@ -214,13 +229,21 @@ def preview(desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId) -> 
         lease = found.lease
         if lease is None or lease.reviewer != reviewer or not lease.holds(desk.clock()):
             raise LeaseLost("your claim on this case has ended; claim it again to see the upload")
-        return _opened(unit, desk, found, medium, reviewer, "media.derivative")
+        return _opened(unit, desk, found, medium, reviewer, "media.derivative", at)
 
 
 def reveal(
-    desk: Desk, case: CaseId, medium: MediaId, token: UUID, reviewer: ReviewerId
+    desk: Desk,
+    case: CaseId,
+    medium: MediaId,
+    token: UUID,
+    reviewer: ReviewerId,
+    at: float | None = None,
+    look: UUID | None = None,
 ) -> tuple[UUID, Iterator[bytes]]:
     """The clear bytes of an upload for the reviewer who holds its case, and the look's id.
+
+    ``at`` is the moment of a video; ``look`` is one that goes on there, and None for a new one.
 
     Every look is audited and counted. Raises ``LeaseLost`` without the case's lease, ``NotFound``
     when the upload is destroyed, ``Resting`` when the reviewer has seen enough for now.
@@ -228,8 +251,11 @@ def reveal(
     with desk.store.transaction() as unit:
         found = locked(unit, case)
         found.renew(token, desk.clock(), desk.lease)  # proves the lease; not saved
-        look = rest.begin_look(unit, reviewer, desk.clock())
-        return look, _opened(unit, desk, found, medium, reviewer, "media.revealed")
+        if look is None:
+            look = rest.begin_look(unit, reviewer, desk.clock())
+        else:
+            rest.go_on_looking(unit, reviewer, look, desk.clock())
+        return look, _opened(unit, desk, found, medium, reviewer, "media.revealed", at)
 
 
 def _at_once(desk: Desk, case: CaseId, token: UUID, to: State, ground: Ground, reason: str) -> Case:
@@ -276,11 +302,20 @@ def _audit(unit: Unit, reviewer: ReviewerId, action: str, case: CaseId, to: Stat
 
 
 def _opened(
-    unit: Unit, desk: Desk, case: Case, medium: MediaId, reviewer: ReviewerId, action: str
+    unit: Unit,
+    desk: Desk,
+    case: Case,
+    medium: MediaId,
+    reviewer: ReviewerId,
+    action: str,
+    at: float | None = None,
 ) -> Iterator[bytes]:
     found = _medium(unit, case, medium)
     key = unit.vault.key(found.id)
-    unit.audit.append(f"reviewer:{reviewer}", action, f"case:{case.id}", {"media": str(medium)})
+    # Milliseconds: what is chained in the trail has no fractions.
+    moment = {} if at is None else {"at_ms": round(1000 * at)}
+    body = {"media": str(medium), **moment}
+    unit.audit.append(f"reviewer:{reviewer}", action, f"case:{case.id}", body)
     return desk.blobs.read(found.id, key)
 
 

@@ -41,7 +41,8 @@ class _Track:
         time = frame.time or 0.0
         self.latest, self.last, self.ended = face, time, number
         self.seen += 1
-        self.best.append((face, View(f"the face at {time:.1f} s", corners_in(frame, face.box))))
+        corners = corners_in(frame, face.box)
+        self.best.append((face, View(f"the face at {time:.1f} s", corners, time=time)))
         self.best.sort(key=lambda one: -one[0].quality)
         del self.best[VIEWS:]
 

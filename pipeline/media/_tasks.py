@@ -23,6 +23,8 @@ from pipeline.media import _animation, _containers  # noqa: F401 - video asks fo
 from pipeline.media.image import canonical_picture, decode_image
 from pipeline.media.limits import ImageLimits
 from pipeline.media.showing import bounded, derivative
+from pipeline.media.strip import Wanted
+from pipeline.media.strip import strip as pictures_of
 from pipeline.media.video import Sampling, VideoLimits, read_video
 
 
@@ -83,12 +85,21 @@ def video(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
         yield Made(planes, facts)
 
 
+def strip(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
+    """A few pictures of a video, for people's eyes."""
+    limits = VideoLimits(**options["limits"])
+    for shown in pictures_of(file, Wanted(**options["wanted"]), limits):
+        facts = {"time": shown.time, "seconds": shown.seconds, "streams": shown.streams}
+        yield Made((np.ascontiguousarray(shown.pixels),), facts)
+
+
 TASKS: Mapping[str, Task] = {
     "image": image,
     "sketch": sketch,
     "preview": preview,
     "smaller": smaller,
     "video": video,
+    "strip": strip,
 }
 
 
@@ -140,6 +151,8 @@ def _warm_film() -> None:
         Sampling(rate=None, spans=((1.0, 2.0),)),
     ):
         list(read_video(made, sampling))
+    for wanted in (Wanted(1.0, before=2, after=2), Wanted(99.0, blurred=False)):
+        list(pictures_of(made, wanted))
 
 
 _PLAIN: Mapping[str, Any] = {"limits": {}}

@@ -13,6 +13,8 @@ import numpy as np
 from pipeline.domain.media import Frame
 from pipeline.errors import RefusalReason, Refused
 from pipeline.media.sandbox import DecoderPool, Part
+from pipeline.media.showing import PREVIEW_SIDE
+from pipeline.media.strip import Shown, Wanted
 from pipeline.media.video import Moment, Sampling, VideoLimits
 
 
@@ -31,6 +33,31 @@ class SandboxedFilms:
         source = file.getvalue() if isinstance(file, BytesIO) else file
         for part in self.decoders.stream("video", source, options, seconds=self.seconds):
             yield _moment(part)
+
+    def strip(self, file: BinaryIO, wanted: Wanted) -> Iterator[Shown]:
+        """See ``media.strip``. Raises ``Refused``, and ``Unavailable`` without a decoder."""
+        options = {"wanted": asdict(wanted), "limits": asdict(self.limits)}
+        seconds = self.decoders.limits.seconds
+        parts = self.decoders.stream("strip", file, options, seconds=seconds)
+        for number, part in enumerate(parts):
+            if number >= wanted.before + wanted.after:
+                raise _garbled()
+            yield _shown(part, wanted)
+
+
+def _shown(part: Part, wanted: Wanted) -> Shown:
+    time, seconds, streams = (part.facts.get(name) for name in ("time", "seconds", "streams"))
+    if (
+        not isinstance(time, int | float)
+        or not math.isfinite(time)
+        or not (seconds is None or (isinstance(seconds, int | float) and math.isfinite(seconds)))
+        or not isinstance(streams, int)
+        or len(part.arrays) != 1
+        or part.arrays[0].ndim != (2 if wanted.blurred else 3)
+        or max(part.arrays[0].shape[:2]) > max(wanted.side, PREVIEW_SIDE)
+    ):
+        raise _garbled()
+    return Shown(part.arrays[0], float(time), seconds, streams)
 
 
 def _moment(part: Part) -> Moment:

@@ -192,6 +192,7 @@ class PgCases:
             purpose=Purpose(row["purpose"]),
             nearness=row["nearness"],
             pending=_pending(row),
+            overturned_by=row["overturned_by"],
         )
 
     def save(self, case: Case) -> None:
@@ -298,12 +299,14 @@ class PgCases:
         return _standing(row), row["queue"]
 
     def waiting_for(
-        self, desks: Sequence[tuple[State, CaseKind]], queues: Sequence[str]
-    ) -> tuple[int, datetime | None]:
+        self, desks: Sequence[tuple[State, CaseKind]], queues: Sequence[str], most: int
+    ) -> int:
         """See the port."""
-        row = self._queries.one("cases_waiting_for", **_desks(desks), queues=list(queues))
-        assert row is not None
-        return row["waiting"], row["oldest"]
+        return int(
+            self._queries.value(
+                "cases_waiting_for", **_desks(desks), queues=list(queues), most=most
+            )
+        )
 
     def held_by(self, reviewer: ReviewerId, now: datetime) -> list[CaseId]:
         """See the port."""
@@ -330,6 +333,7 @@ class PgCases:
                 row["opened_at"],
                 row["decided_at"],
                 Ground(row["ground"]) if row["ground"] else None,
+                row["overturned_by"] is not None,
             )
             for row in self._queries.all("cases_about", case=case, subject=subject)
         ]
@@ -398,7 +402,7 @@ class PgCases:
 
     def was_viewed(self, case: CaseId) -> bool:
         """See the port."""
-        return bool(self._queries.value("case_was_viewed", subject=f"case:{case}"))
+        return bool(self._queries.value("case_was_viewed", case=case))
 
     def reported(self) -> list[CaseId]:
         """See the port."""
@@ -467,6 +471,11 @@ class PgCases:
     def guard(self, case: CaseId, fingerprint: bytes) -> bool:
         """See the port."""
         return self._queries.run("case_guard", case=case, fingerprint=fingerprint) > 0
+
+    def forget_language(self, platform: PlatformId) -> list[CaseId]:
+        """See the port."""
+        rows = self._queries.all("cases_forget_language", platform=platform)
+        return [row["id"] for row in rows]
 
     def rests_on_frozen(self, case: CaseId) -> bool:
         """See the port."""

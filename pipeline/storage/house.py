@@ -36,6 +36,11 @@ class PgHouse:
         """See the port."""
         self._queries.run("look_add", id=look, reviewer=reviewer, now=now)
 
+    def look_began(self, look: UUID, reviewer: ReviewerId) -> datetime | None:
+        """See the port."""
+        began: datetime | None = self._queries.value("look_began", id=look, reviewer=reviewer)
+        return began
+
     def looked(self, look: UUID, reviewer: ReviewerId, seconds: float) -> None:
         """See the port."""
         self._queries.run("look_ended", id=look, reviewer=reviewer, seconds=seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -22,11 +22,11 @@ from pipeline.domain.ids import CaseId, MediaId, ScreeningId
 from pipeline.domain.media import WHOLE_CORNERS
 from pipeline.domain.notice import Notice
 from pipeline.domain.roles import Power, reads
-from pipeline.domain.signal import Space
+from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Denied, NotFound
 from pipeline.journeys.appeal import statement_of
 from pipeline.journeys.notice import read as read_notice
-from pipeline.ports import CaseHit, Opinion, Related, Unit
+from pipeline.ports import CaseHit, Opinion, Related, StoredMedium, Unit
 from services.console import preferences, words
 from services.console.preferences import Preferences
 from services.console.scale import Scale, scale
@@ -36,6 +36,8 @@ from services.wiring import World
 
 MOST_MATCHES = 24
 MOST_UPLOADS = 50
+_ANIMATED = {"image/gif", "image/webp", "image/avif", "image/apng"}
+"""Kinds of files that may be a still or an animation; one that matched at times is the latter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Match:
     upload: int
     """Number of the upload in the case, from 1."""
     scale: Scale
+    face: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,21 @@ class Picture:
     upload: int
     held: bool
     why_not: str
+    film: bool = False
+    """Whether it is a video, which is shown a picture at a time."""
+    begin: float = 0.0
+    """Of a video, the moment that is shown first: where the first match begins."""
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Where a face that matched lies in the picture."""
+
+    points: str
+    """An SVG polygon in a square of 100."""
+    time: float | None
+    """Of a video, the moment at which it lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +148,15 @@ class Facts:
     def undecided(self) -> bool:
         """Whether somebody must still decide."""
         return self.case.state in UNDECIDED
+
+    @property
+    def played(self) -> frozenset[int]:
+        """Numbers of the uploads whose timeline belongs to a player."""
+        return frozenset(
+            picture.upload
+            for picture in self.pictures
+            if self.mine and picture.film and picture.held
+        )
 
     @property
     def clear(self) -> bool:
@@ -195,12 +222,7 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
         uploads=tuple(named[:MOST_UPLOADS]),
         platforms=tuple(sorted(Counter(name for _, name in named).items())),
         pictures=tuple(
-            Picture(
-                medium.id,
-                numbers.get(medium.screening, 0),
-                medium.blob and medium.destroyed_at is None,
-                "it was destroyed" if medium.destroyed_at else "the platform sent hashes only",
-            )
+            _picture(medium, numbers, [hit for hit in hits if hit.screening == medium.screening])
             for medium in media
         ),
         timelines=timelines(hits, numbers),
@@ -241,13 +263,38 @@ def _match(hit: CaseHit, numbers: Mapping[ScreeningId, int], spaces: Mapping[str
         threshold=hit.threshold,
         view=words.view(hit.view),
         part=_part(hit),
-        source=words.source(hit.source),
+        source=words.source(hit.source, face=_is_face(hit)),
         withdrawn=hit.withdrawn,
         witness=hit.witness,
         rate=words.rate(hit.signal, hit.distance, hit.threshold),
         upload=numbers.get(hit.screening, 0),
-        scale=scale(spaces.get(hit.signal), hit.distance, hit.threshold),
+        scale=scale(spaces.get(hit.signal), Metric(hit.metric), hit.distance, hit.threshold),
+        face=_is_face(hit),
     )
+
+
+def _picture(
+    medium: StoredMedium, numbers: Mapping[ScreeningId, int], hits: Sequence[CaseHit]
+) -> Picture:
+    mime = medium.mime or ""
+    begins = [stretch.upload[0] for hit in hits for stretch in hit.stretches]
+    return Picture(
+        medium.id,
+        numbers.get(medium.screening, 0),
+        medium.blob and medium.destroyed_at is None,
+        "it was destroyed" if medium.destroyed_at else "the platform sent hashes only",
+        mime.startswith("video/") or (bool(begins) and mime in _ANIMATED),
+        min(begins, default=0.0),
+        tuple(
+            Box(part, hit.view.get("time"))
+            for hit in hits
+            if _is_face(hit) and not hit.withdrawn and (part := _part(hit))
+        ),
+    )
+
+
+def _is_face(hit: CaseHit) -> bool:
+    return hit.metric == Metric.INNER_PRODUCT
 
 
 def _part(hit: CaseHit) -> str | None:

@@ -76,6 +76,13 @@ def release(world: WorldOf, posted: PostedBy, case: UUID) -> Response:
     return RedirectResponse("/queue", 303)
 
 
+@router.post("/leave", dependencies=[POSTS_CASES])
+def leave(world: WorldOf, posted: PostedBy, case: UUID) -> Response:
+    """The page was left. Whoever loads it again has the case still; a browser sends this itself."""
+    review.leave(world.desk, CaseId(case), _token(posted))
+    return Response(status_code=204)
+
+
 @router.post("/skip", dependencies=[POSTS_CASES])
 def skip(world: WorldOf, posted: PostedBy, case: UUID) -> Response:
     """Not this one: it never comes to this reviewer again, and the next one does."""

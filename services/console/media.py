@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import io
 import math
+from itertools import chain
+from typing import Annotated
 from uuid import UUID
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.domain.ids import CaseId, MediaId
 from pipeline.errors import Invalid
 from pipeline.journeys import rest, review
+from pipeline.journeys.screen_film import clear_copy
+from pipeline.media.strip import Wanted
+from pipeline.media.video import film_mime
 from services.console.case_facts import visible
 from services.console.sessions import CASES, POSTS_CASES, PostedBy, SessionOf, WorldOf
 from services.console.showing import cartoon, watermarked
@@ -28,12 +33,22 @@ FULL_SIDE = 2048
 
 
 @router.get("/preview", dependencies=[CASES])
-def preview(world: WorldOf, session: SessionOf, case: UUID, medium: UUID) -> Response:
-    """The derivative, for whoever holds the case."""
+def preview(
+    world: WorldOf,
+    session: SessionOf,
+    case: UUID,
+    medium: UUID,
+    at: Annotated[float, Query(ge=0, le=1e6)] = 0.0,
+) -> Response:
+    """The derivative, for whoever holds the case; of a video, of the picture ``at`` a moment."""
     with world.store.transaction() as unit:
         visible(unit, CaseId(case), session)
     chunks = review.preview(world.desk, CaseId(case), MediaId(medium), session.reviewer)
-    return _jpeg(world.decoders.preview(b"".join(chunks)), quality=70)
+    head = next(chunks, b"")
+    if film_mime(head):
+        with clear_copy(chain((head,), chunks)) as file:
+            return _jpeg(next(world.strip(file, Wanted(at))).pixels, quality=70)
+    return _jpeg(world.decoders.preview(b"".join((head, *chunks))), quality=70)
 
 
 @router.post("/reveal", dependencies=[POSTS_CASES])

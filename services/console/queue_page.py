@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from pipeline.domain.case import CaseKind
 from pipeline.domain.ids import CaseId
-from pipeline.domain.roles import desks
+from pipeline.domain.roles import Power, desks
 from pipeline.errors import Denied, IllegalTransition, Invalid, Resting
 from pipeline.journeys import rest, review
 from services.console.refusals import pages_of
@@ -18,6 +18,10 @@ from services.console.sessions import CASES, POSTS_CASES, PostedBy, Session, Ses
 from services.wiring import World
 
 router = APIRouter()
+
+MOST_REPORTED = 50
+MOST_COUNTED = 1000
+"""Nobody needs to know how many more wait, and counting them all takes its time."""
 
 
 @router.get("/")
@@ -40,10 +44,12 @@ def show(
         rules = unit.house.rules()
         out = unit.house.opted_out(session.reviewer, now)
         open_to = review.open_to(unit, session.reviewer, session.role, now)
-        waiting, _ = unit.cases.waiting_for(open_to, session.queues or rules.queue_names)
+        queues = session.queues or rules.queue_names
+        waiting = unit.cases.waiting_for(open_to, queues, MOST_COUNTED + 1)
         held = unit.cases.held_by(session.reviewer, now)
         done = unit.cases.get(CaseId(decided)) if decided else None
         exposure = unit.house.exposure(session.reviewer, now, rest.ASSUMED_SECONDS)
+        reported = unit.cases.reported() if session.can(Power.PROTECT) else []
         resting = rest.rest_due(unit, session.reviewer, now)
     kinds = dict.fromkeys(kind for _, kind in desks(session.role))
     verdict = (done.pending.verdict if done.pending else done.verdict) if done else None
@@ -52,6 +58,7 @@ def show(
         "queue.html",
         session=session,
         waiting=waiting,
+        most=MOST_COUNTED,
         held=held,
         done=done if mine else None,
         verdict=verdict if mine else None,
@@ -60,6 +67,7 @@ def show(
         exposure=exposure,
         budget=rules.budget,
         resting=resting,
+        reported=reported[:MOST_REPORTED],
         kinds=[(kind, kind in out) for kind in kinds],
     )
 

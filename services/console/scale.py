@@ -36,14 +36,14 @@ class Scale:
         return WIDTH - _MARGIN
 
 
-def scale(space: Space | None, distance: float, threshold: float) -> Scale:
+def scale(space: Space | None, metric: Metric, distance: float, threshold: float) -> Scale:
     """The drawing of one match.
 
     Unrelated pictures differ in about half the bits of a hash, so a Hamming line ends there. An
     inner product runs from 1 (the same) down to 0. A signal that this deployment no longer
     computes has no space; its line ends at twice the threshold.
     """
-    if space is not None and space.metric is Metric.INNER_PRODUCT:
+    if metric is Metric.INNER_PRODUCT:
         marker, edge = _place(1 - distance), _place(1 - threshold)
         said = f"similarity {distance:.3f}; at least {threshold:.3f} counts as a match"
         return Scale(marker, edge, _anchor(marker), said, "unrelated")

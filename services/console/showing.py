@@ -15,20 +15,29 @@ def watermarked(picture: Image.Image, pseudonym: str) -> Image.Image:
 
     A photo of the screen says whose screen it was.
     """
-    base = picture.convert("RGBA")
-    size = max(14, min(base.size) // 18)
+    return marked(picture, watermark(picture.size, pseudonym))
+
+
+def marked(picture: Image.Image, layer: Image.Image) -> Image.Image:
+    """A picture under a watermark of its own size."""
+    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+
+
+def watermark(shape: tuple[int, int], pseudonym: str) -> Image.Image:
+    """What lies over a picture of this width and height; one will do for a whole video."""
+    size = max(14, min(shape) // 18)
     font = ImageFont.load_default(size)
-    mark = Image.new("RGBA", (size * (len(pseudonym) + 4), size * 3))
+    mark = Image.new("RGBA", (size * (len(pseudonym) + 1), size * 2))
     pen = ImageDraw.Draw(mark)
-    pen.text((size, size), pseudonym, font=font, fill=(255, 255, 255, 140),
-             stroke_width=max(1, size // 12), stroke_fill=(0, 0, 0, 110))  # fmt: skip
+    pen.text((size // 2, size // 2), pseudonym, font=font, fill=(255, 255, 255, 90),
+             stroke_width=max(1, size // 14), stroke_fill=(0, 0, 0, 90))  # fmt: skip
     turned = mark.rotate(24, expand=True, resample=Image.Resampling.BICUBIC)
-    layer = Image.new("RGBA", base.size)
-    for row, y in enumerate(range(-turned.height // 2, base.height, turned.height)):
+    layer = Image.new("RGBA", shape)
+    for row, y in enumerate(range(-turned.height // 2, layer.height, turned.height)):
         shift = (row % 2) * turned.width // 2
-        for x in range(-turned.width + shift, base.width, turned.width):
-            layer.paste(turned, (x, y), turned)
-    return Image.alpha_composite(base, layer).convert("RGB")
+        for x in range(-turned.width + shift, layer.width, turned.width):
+            layer.paste(turned, (x, y))  # side by side: nothing lies beneath
+    return layer
 
 
 def cartoon(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

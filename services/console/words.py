@@ -158,6 +158,7 @@ KEYS: dict[str, str] = {
     "range_before": "k",
     "frame_before": ",",
     "frame_next": ".",
+    "play": "l",
 }
 """What is pressed for what: a letter selects, other keys submit. Everybody may choose their own."""
 
@@ -170,6 +171,7 @@ KEY_NAMES: dict[str, str] = {
     "range_before": "Matched stretch before",
     "frame_before": "A frame back",
     "frame_next": "A frame on",
+    "play": "Play a video, or stop it",
 }
 
 
@@ -247,6 +249,8 @@ def view(stored: Mapping[str, Any]) -> str:
     return part if turn == Turn.NONE.value else f"{part}, {turn}"
 
 
-def source(bank_source: str) -> str:
+def source(bank_source: str, *, face: bool) -> str:
     """What the upload came near to."""
+    if face:
+        return "a face that its owner protects"
     return "an upload that was upheld before" if bank_source == "upheld" else "a registered picture"

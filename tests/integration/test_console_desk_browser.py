@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import pyotp
 import pytest
@@ -232,9 +233,29 @@ def test_every_page_of_every_role_has_nothing_that_axe_could_name(
     claim = review.claim(desk, second, people["reviewer"])
     review.decide(desk, second, claim.token, State.DISMISSED, Ground.NOT_INTIMATE, "A rocket.")
     claim = review.claim(desk, first, people["reviewer"])
+    told = make_case("cat", "Gallery")
+    claim = review.claim(desk, told, people["senior"])
+    review.decide(desk, told, claim.token, State.FROZEN, Ground.POSSIBLE_MINOR, "Young.")
+    claim = review.claim(desk, told, people["protected"], role=Role.PROTECTED)
+    review.decide(desk, told, claim.token, State.REPORTED, Ground.APPARENT_MINOR, "Yes.")
+    site.town.query(
+        "INSERT INTO opinions (case_id, subject, purpose, kind, queue, reviewer, state, ground,"
+        " reason, at, agrees) SELECT id, id, 'second_look', kind, queue, %s, 'dismissed', 'match',"
+        " '', now(), true FROM cases",
+        people["senior"],
+    )
+    for at, (state, rival) in enumerate((("pending", None), ("frozen", None), ("frozen", 1))):
+        site.town.query(
+            "INSERT INTO enrolments (id, person, state, photos, spaces, text_version, asked_at,"
+            " expires_at, organisation, rival, likeness, sealed) SELECT %s, id, %s, 3, '{drawn}',"
+            " 'face-2026-11', now() - interval '5 hours', now() + interval '3 years', %s, %s, %s,"
+            " 'x' FROM persons LIMIT 1",
+            uuid5(NAMESPACE_OID, str(at)), state, "A helpline" if at else None,
+            uuid5(NAMESPACE_OID, str(rival)) if rival else None, "very alike" if rival else None,
+        )  # fmt: skip
     pages: dict[str, tuple[str, ...]] = {
         "reviewer": ("/queue", f"/cases/{first}", "/rest", "/me", f"/cases/{second}"),
-        "protected": (f"/cases/{frozen}",),
+        "protected": (f"/cases/{frozen}", "/queue", f"/cases/{told}", f"/cases/{told}/report"),
         "lead": ("/lead", "/cases", f"/cases/{second}"),
         "operator": ("/house", "/people"),
         "verifier": ("/enrolments",),
@@ -244,10 +265,12 @@ def test_every_page_of_every_role_has_nothing_that_axe_could_name(
         one = visit(login)
         for path in paths:
             one.page.goto(site.url + path)
-            if login == "protected":
+            if path == f"/cases/{frozen}":
                 one.page.get_by_role("button", name="Claim this case").click()
             accessible(one.page)
-            name = f"{login}{path.split('?')[0].replace('/', '-')}"[:40]
+            name = f"{login}{path.split('?')[0].replace('/', '-')}"
+            name = name.replace(str(first), "held").replace(str(second), "dismissed")
+            name = name.replace(str(frozen), "frozen").replace(str(told), "reported")
             shot(one.page, name)
             one.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
             wide = one.page.evaluate("document.documentElement.scrollWidth")
@@ -257,3 +280,70 @@ def test_every_page_of_every_role_has_nothing_that_axe_could_name(
         assert one.complaints == []
     gone: Any = visit("reviewer")
     assert gone.page.goto(f"{site.url}/cases/{frozen}").status == 403
+
+
+def test_a_case_whose_page_is_left_comes_free_and_one_that_is_loaded_again_does_not(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId], site: Site
+) -> None:
+    case = make_case()
+    ada, ben = visit("ada"), visit("ben")
+    start(ada)
+
+    def held() -> float:
+        """Seconds for which the case is still held."""
+        ((seconds,),) = site.town.query(
+            "SELECT extract(epoch FROM lease_until - now())::float FROM cases WHERE id = %s", case
+        )
+        return float(seconds or 0)
+
+    with ada.page.expect_response("**/renew"):
+        ada.page.reload()
+    at_work(ada.page)
+    assert held() > 60, "loading it again is not leaving it"
+    ada.page.goto(f"{site.url}/me")
+    for _ in range(100):
+        if held() < 15:
+            break
+        ada.page.wait_for_timeout(100)
+    assert held() < 15, "the page says so when it is left"
+    ada.page.goto(f"{site.url}/cases/{case}")
+    at_work(ada.page)
+    for _ in range(100):
+        if held() > 60:
+            break
+        ada.page.wait_for_timeout(100)
+    assert held() > 60, "whoever comes back in time has it still"
+    ada.page.close()
+    ben.page.get_by_role("button", name="Start reviewing").click()
+    for _ in range(60):
+        if "/cases/" in ben.page.url:
+            break
+        ben.page.wait_for_timeout(500)
+        ben.page.goto(f"{site.url}/queue")
+        ben.page.get_by_role("button", name="Start reviewing").click()
+    expect(ben.page).to_have_url(f"{site.url}/cases/{case}")
+    at_work(ben.page)
+    assert ada.complaints == ben.complaints == []
+
+
+def test_deciding_is_not_leaving_and_a_page_beside_it_keeps_the_case(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId], site: Site
+) -> None:
+    case = make_case()
+    ada = visit()
+    start(ada)
+    beside = ada.page.context.new_page()
+    beside.goto(f"{site.url}/cases/{case}")
+    at_work(beside)
+    with beside.expect_response("**/renew"):
+        ada.page.close()
+    beside.wait_for_timeout(500)
+    ((seconds,),) = site.town.query("SELECT extract(epoch FROM lease_until - now()) FROM cases")
+    assert seconds > 60
+    asked: list[str] = []
+    beside.on("request", lambda request: asked.append(request.url))
+    beside.keyboard.press("n")
+    beside.keyboard.press("Shift+Enter")
+    expect(beside.get_by_text("Your decision is recorded")).to_be_visible()
+    assert site.town.query("SELECT state FROM cases") == [("dismissed",)]
+    assert not any(url.endswith("/leave") for url in asked)

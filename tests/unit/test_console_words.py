@@ -48,26 +48,26 @@ def test_a_view_is_said_as_part_and_turn() -> None:
 
 
 def test_a_match_is_drawn_between_the_same_and_half_the_bits() -> None:
-    near, far = scale(PDQ, 0, 31), scale(PDQ, 128, 31)
+    near, far = scale(PDQ, Metric.HAMMING, 0, 31), scale(PDQ, Metric.HAMMING, 128, 31)
     assert (near.marker, far.marker) == (near.left, near.right)
     assert near.edge == far.edge == round(near.left + (near.right - near.left) * 31 / 128)
-    assert scale(PDQ, 200, 31).marker == far.marker, "nothing is drawn outside"
+    assert scale(PDQ, Metric.HAMMING, 200, 31).marker == far.marker, "nothing is drawn outside"
     assert (near.anchor, far.anchor) == ("start", "end")
     assert 0 < near.left < near.right < WIDTH
 
 
 def test_a_match_is_inside_its_zone_exactly_when_it_is_within_the_threshold() -> None:
     for distance in range(0, 129):
-        drawn = scale(PDQ, distance, 31)
+        drawn = scale(PDQ, Metric.HAMMING, distance, 31)
         assert (drawn.marker <= drawn.edge) == (distance <= 31)
 
 
 def test_a_similarity_is_drawn_with_the_same_on_the_left_too() -> None:
-    drawn = scale(FACE, 0.75, 0.5)
+    drawn = scale(FACE, Metric.INNER_PRODUCT, 0.75, 0.5)
     assert drawn.left < drawn.marker < drawn.edge < drawn.right
     assert "at least 0.500" in drawn.words
 
 
 def test_a_signal_that_is_no_longer_computed_is_still_drawn() -> None:
-    drawn = scale(None, 5, 10)
+    drawn = scale(None, Metric.HAMMING, 5, 10)
     assert drawn.left < drawn.marker < drawn.edge < drawn.right

@@ -97,14 +97,14 @@ ON CONFLICT DO NOTHING;
 
 -- name: case_next
 -- The first case by rank that nobody holds, of the desks and queues that somebody works at; two
--- askers never get the same one. A few of each desk are candidates, so that the first one's being
--- taken at this moment leaves others.
+-- askers never get the same one. The first few of all desks are candidates, so that the first one's
+-- being taken at this moment leaves others.
 WITH candidates AS (
   SELECT found.id
   FROM unnest(%(states)s::text[], %(kinds)s::text[]) AS desk(state, kind)
   CROSS JOIN unnest(%(queues)s::text[]) AS queues(name)
   CROSS JOIN LATERAL (
-    SELECT c.id FROM cases c
+    SELECT c.id, c.rank FROM cases c
     WHERE c.state = desk.state AND c.kind = desk.kind AND c.queue = queues.name
       AND c.state IN ('open', 'escalated', 'frozen') AND c.pending_until IS NULL
       AND c.purpose <> 'specimen'
@@ -116,6 +116,7 @@ WITH candidates AS (
                       WHERE x.reviewer = %(reviewer)s AND u.case_id = coalesce(c.about, c.id))
     ORDER BY c.rank, c.id LIMIT 16
   ) AS found
+  ORDER BY found.rank, found.id LIMIT 48
 )
 SELECT c.id FROM cases c
 WHERE c.id IN (SELECT id FROM candidates)
@@ -151,12 +152,20 @@ SELECT deadline, priority, severity, spread, nearness, opened_at, queue, languag
 WHERE id = %(case)s;
 
 -- name: cases_waiting_for
--- How many cases wait at these desks and in these queues, and since when the oldest does.
-SELECT count(*) AS waiting, min(opened_at) AS oldest FROM cases c
-JOIN unnest(%(states)s::text[], %(kinds)s::text[]) AS desk(state, kind)
-  ON c.state = desk.state AND c.kind = desk.kind
-WHERE c.state IN ('open', 'escalated', 'frozen') AND c.pending_until IS NULL
-  AND c.purpose <> 'specimen' AND c.queue = ANY(%(queues)s::text[]);
+-- How many cases wait at these desks and in these queues, counted no further than somebody reads.
+SELECT count(*) AS waiting FROM (
+  SELECT FROM unnest(%(states)s::text[], %(kinds)s::text[]) AS desk(state, kind)
+  CROSS JOIN unnest(%(queues)s::text[]) AS queues(name)
+  CROSS JOIN LATERAL (
+    SELECT FROM cases c
+    WHERE c.state = desk.state AND c.kind = desk.kind AND c.queue = queues.name
+      AND c.state IN ('open', 'escalated', 'frozen') AND c.pending_until IS NULL
+      AND c.purpose <> 'specimen'
+    ORDER BY c.rank, c.id  -- the order of an index, so that it is walked no further than asked
+    LIMIT %(most)s
+  ) AS found
+  LIMIT %(most)s
+) AS counted;
 
 -- name: cases_held_by
 -- The undecided cases whose lease somebody holds, the longest left first.
@@ -176,12 +185,15 @@ SELECT id FROM cases WHERE pending_until <= %(now)s ORDER BY pending_until LIMIT
 
 -- name: cases_about
 -- Other cases of the same content: of an upload with the same bytes, or about the same case.
-SELECT DISTINCT c.id, c.kind, c.purpose, c.state, c.opened_at, c.decided_at, c.ground
-FROM cases c
+WITH same AS (
+  SELECT id FROM cases WHERE about = %(subject)s
+  UNION SELECT %(subject)s::uuid
+  UNION SELECT u.case_id FROM case_uploads mine JOIN case_uploads u USING (fingerprint)
+        WHERE mine.case_id = %(subject)s
+)
+SELECT c.id, c.kind, c.purpose, c.state, c.opened_at, c.decided_at, c.ground, c.overturned_by
+FROM cases c JOIN same ON same.id = c.id
 WHERE c.id <> %(case)s AND c.purpose = 'decide' AND c.state NOT IN ('frozen', 'reported')
-  AND (c.about = %(subject)s OR c.id = %(subject)s OR EXISTS (
-    SELECT FROM case_uploads u JOIN case_uploads mine ON mine.fingerprint = u.fingerprint
-    WHERE u.case_id = c.id AND mine.case_id = %(subject)s))
 ORDER BY c.opened_at DESC LIMIT 20;
 
 -- name: case_repeats
@@ -238,8 +250,12 @@ WHERE m.held_until > %(now)s AND m.destroyed_at IS NULL
   AND m.case_id IN (SELECT h.case_id FROM case_hits h WHERE h.person = %(person)s);
 
 -- name: case_was_viewed
--- Whether anybody has looked at an upload of a case.
-SELECT EXISTS (SELECT FROM audit_log WHERE subject = %(subject)s AND action = 'media.revealed');
+-- Whether anybody has looked at an upload of a case, or of a case that showed the same uploads: a
+-- second look, an appeal, the one that an appeal is about.
+WITH mine AS (SELECT coalesce(about, id) AS subject FROM cases WHERE id = %(case)s),
+shown AS (SELECT c.id FROM cases c JOIN mine ON c.id = mine.subject OR c.about = mine.subject)
+SELECT EXISTS (SELECT FROM shown JOIN audit_log l ON l.subject = 'case:' || shown.id
+               WHERE l.action = 'media.revealed');
 
 -- name: cases_reported
 -- Cases of apparent minors, the last reported first.
@@ -314,7 +330,8 @@ UPDATE appeals SET person = NULL, sealed = NULL WHERE person = %(person)s;
 
 -- name: case_hits_forget
 -- A person's hits become nameless and count no more.
-UPDATE case_hits SET person = NULL, withdrawn = true, stretches = '[]' WHERE person = %(person)s;
+UPDATE case_hits SET person = NULL, withdrawn = true, stretches = '[]', view = '{}'
+WHERE person = %(person)s;
 
 -- name: dismissals_forget
 -- Pairs with a person's entries are of no use any more.
@@ -322,7 +339,8 @@ DELETE FROM dismissals WHERE entry IN (SELECT id FROM entries WHERE person = %(p
 
 -- name: case_hits_forget_entries
 -- Hits on entries that were destroyed become nameless and count no more.
-UPDATE case_hits SET person = NULL, withdrawn = true WHERE entry = ANY(%(entries)s::bigint[]);
+UPDATE case_hits SET person = NULL, withdrawn = true, stretches = '[]', view = '{}'
+WHERE entry = ANY(%(entries)s::bigint[]);
 
 -- name: dismissals_forget_entries
 -- Pairs with entries that were destroyed are of no use any more.
@@ -330,6 +348,13 @@ DELETE FROM dismissals WHERE entry = ANY(%(entries)s::bigint[]);
 -- name: dismissals_lift
 -- An appeal was right: the pairs of a dismissed case may come back.
 DELETE FROM dismissals WHERE case_id = %(case)s;
+
+-- name: cases_forget_language
+-- Waiting cases with an upload of a platform are to learn their language anew.
+UPDATE cases SET language = NULL
+WHERE state IN ('open', 'escalated', 'frozen')
+  AND coalesce(about, id) IN (SELECT case_id FROM case_uploads WHERE platform = %(platform)s)
+RETURNING id;
 
 -- name: case_rests_on_frozen
 -- Whether a case hit a face whose enrolment is frozen, of somebody who has not left.

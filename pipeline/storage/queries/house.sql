@@ -10,6 +10,10 @@ UPDATE house_rules SET document = %(document)s, changed_at = now();
 -- Somebody begins to look at a picture.
 INSERT INTO looks (id, reviewer, at) VALUES (%(id)s, %(reviewer)s, %(now)s);
 
+-- name: look_began
+-- When a look began that goes on.
+SELECT at FROM looks WHERE id = %(id)s AND reviewer = %(reviewer)s AND seconds IS NULL;
+
 -- name: look_ended
 -- They have let go.
 UPDATE looks SET seconds = %(seconds)s

@@ -1,6 +1,8 @@
 // One case: looking at uploads while a key is held, deciding by keys, keeping the claim at work.
 
+import { fitBoxes } from "./boxes.js";
 import { dials } from "./display.js";
+import { playFilm } from "./film.js";
 import { decideByKeys } from "./keys.js";
 import { watchLease } from "./lease.js";
 import { holdToReveal } from "./reveal.js";
@@ -16,6 +18,10 @@ const display = dials(document.querySelector("[data-display]"));
 for (const picture of document.querySelectorAll("[data-reveal]")) {
   holdToReveal(picture, credentials, display);
 }
+for (const player of document.querySelectorAll("[data-player]")) {
+  playFilm(player, credentials, display);
+}
+for (const button of document.querySelectorAll("[data-hold]")) fitBoxes(button);
 walkRanges(document);
 decideByKeys(document.querySelector("[data-decision]"));
 document.documentElement.dataset.listening = ""; // from now on keys are heard

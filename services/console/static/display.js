@@ -24,7 +24,7 @@ export function dials(section) {
       for (const picture of pictures) picture.style.setProperty("filter", filter());
     });
   }
-  panel.hidden = !document.querySelector("[data-reveal]");
+  panel.hidden = !document.querySelector("[data-hold]");
 
   return {
     dress(picture) {

@@ -37,6 +37,10 @@ export function decideByKeys(form) {
   for (const [key, step] of [[form.dataset.rangeNext, 1], [form.dataset.rangeBefore, -1]]) {
     does.set(key.toLowerCase(), () => document.dispatchEvent(new CustomEvent("walk", { detail: step })));
   }
+  for (const [key, step] of [[form.dataset.frameNext, 1], [form.dataset.frameBefore, -1]]) {
+    does.set(key.toLowerCase(), () => document.dispatchEvent(new CustomEvent("frame", { detail: step })));
+  }
+  does.set(form.dataset.playKey.toLowerCase(), () => document.dispatchEvent(new CustomEvent("play")));
   const skip = document.querySelector("[data-skip]");
   if (skip) {
     does.set(skip.querySelector("[data-key-of]").textContent.toLowerCase(), () => skip.requestSubmit());

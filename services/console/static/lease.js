@@ -1,7 +1,9 @@
-// The claim on a case: counted down, and renewed while somebody is at work on the page.
+// The claim on a case: counted down, renewed while somebody is at work on the page, and let go when
+// the page is left. Whoever loads it again within some seconds has the case still.
 
 import { post } from "./post.js";
 
+const BACK = 3000; // ms after which somebody who came back says so again
 const SIGNS_OF_WORK = ["keydown", "pointerdown", "pointermove", "input", "scroll"];
 
 export function watchLease(panel, lostNotice, credentials) {
@@ -62,6 +64,34 @@ export function watchLease(panel, lostNotice, credentials) {
     left.textContent = `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
     panel.classList.toggle("ending", seconds < 60);
     if (worked && !asking && !document.hidden && performance.now() >= next) renew();
+  }
+
+  // A form that is sent says itself what becomes of the case.
+  let leaves = true;
+  document.addEventListener("submit", () => (leaves = false));
+  // The same case in another tab must hear of it: it is held there still.
+  const others = new BroadcastChannel(`case ${panel.dataset.case}`);
+  others.addEventListener("message", back);
+  const leftHere = `left ${panel.dataset.case}`;
+  window.addEventListener("pagehide", () => {
+    if (!leaves || !lostNotice.hidden) return;
+    navigator.sendBeacon(`/cases/${panel.dataset.case}/leave`, new URLSearchParams(credentials));
+    sessionStorage.setItem(leftHere, "1");
+    others.postMessage("left");
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) back();
+  });
+
+  // Twice: what says that the page was left may be on its way still.
+  function back() {
+    renew();
+    setTimeout(renew, BACK);
+  }
+
+  if (sessionStorage.getItem(leftHere)) {
+    sessionStorage.removeItem(leftHere);
+    back();
   }
 
   const ticking = setInterval(tick, 1000);
