@@ -87,7 +87,8 @@ def document(
     _add(
         root,
         "additionalInfo",
-        f"Reported by {reporter.company}. Consentry case {case}, decided by a trained reviewer at"
+        (f"Reported by {reporter.company}. " if reporter.company else "")
+        + f"Consentry case {case}, decided by a trained reviewer at"
         f" {_moment(decided_at)}."
         " The uploads are preserved for one year from the report (18 USC 2258A(h)).",
     )

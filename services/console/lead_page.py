@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from pipeline.domain.case import CaseKind
 from pipeline.domain.ids import CaseId
 from services.console import words
 from services.console.charts import Chart, bars
@@ -115,7 +116,8 @@ def _charts(
         due[row["due"]] += count
         age[row["age"]] += count
         queue[row["queue"]] += count
-        kind["Frozen" if row["state"] == "frozen" else row["kind"]] += count
+        named = words.kind(CaseKind(row["kind"]))
+        kind["Frozen" if row["state"] == "frozen" else named] += count
     return [
         bars("Waiting, by the law's deadline", _named(_DUE, due), warm=["past the deadline"]),
         bars("Waiting, by age", _named(_AGES, age)),

@@ -92,7 +92,8 @@ def shot(page: Page, name: str) -> None:
 
 
 def place(page: Page) -> float:
-    return float(page.locator("[data-place]").input_value())
+    minutes, seconds = page.locator("[data-clock]").inner_text().split(":")
+    return 60 * int(minutes) + float(seconds)
 
 
 def at(page: Page, seconds: float, within: float = 0.3) -> None:

@@ -104,6 +104,7 @@ def sighting(platform: str = "board", content: str = "post-1", *, viewed: bool =
 @pytest.mark.parametrize(
     "reporter",
     [
+        Reporter(""),
         Reporter("Board Ltd"),
         Reporter("Board Ltd", "Ada", "Lovelace", "ada@board.example"),
         Reporter("B" * 400, "A" * 400, "L" * 400, "e" * 400),

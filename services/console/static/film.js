@@ -78,6 +78,7 @@ export function playFilm(figure, credentials, display) {
   }
 
   async function draw(frame, mine) {
+    if (mine.signal.aborted) return;
     const url = URL.createObjectURL(frame.file);
     if (held) {
       const image = clear ?? new Image();
@@ -104,9 +105,10 @@ export function playFilm(figure, credentials, display) {
       hint.textContent = "Shown as it is. Let go to blur it.";
     } else {
       still.src = url;
-      await still.decode();
       if (stillUrl) URL.revokeObjectURL(stillUrl);
       stillUrl = url;
+      await still.decode();
+      if (mine.signal.aborted) return;
       hint.textContent = blurred;
     }
     moved(frame.time);
