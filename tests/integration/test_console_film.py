@@ -19,7 +19,7 @@ from pipeline.domain.ids import CaseId
 from pipeline.domain.media import Upload
 from pipeline.journeys import review
 from pipeline.journeys.register import register
-from pipeline.journeys.screen_film import accept
+from pipeline.journeys.take_in_film import accept
 from tests.films import OTHERS, SCENES, film, scenes
 from tests.integration.test_console_browser import (
     NARROW,
