@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 # As the services do it, before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -11,3 +13,25 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 pytest_plugins = ["tests.postgres", "tests.world"]
+
+# These look at a deployment from outside: what they run of the pipeline is covered by tests that are
+# nearer to it, and tracing doubles what they cost.
+_FROM_OUTSIDE = (
+    "acceptance/",
+    "test_api",
+    "test_cli",
+    "test_client",
+    "test_console",
+    "test_crashes",
+    "test_device_hashing",
+    "test_faces_leave_nothing",
+    "test_openapi",
+    "test_portal",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have coverage look away from tests that look from outside."""
+    for item in items:
+        if any(name in item.nodeid for name in _FROM_OUTSIDE):
+            item.add_marker(pytest.mark.no_cover)
