@@ -192,6 +192,28 @@ def serve(service: Service) -> None:
 
 
 @app.command()
+def ready(service: Service) -> None:
+    """Exit with 0 when a service on this machine is ready, with 1 otherwise (for health checks)."""
+    import httpx
+
+    settings = _settings(log_level="error")
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    where = {
+        Service.API: f"{host}:{settings.api_port}/readyz",
+        Service.CONSOLE: f"{host}:{settings.console_port}/healthz",
+        Service.PORTAL: f"{host}:{settings.portal_port}/readyz",
+        Service.WORKER: f"127.0.0.1:{settings.metrics_port}/metrics",
+    }[service]
+    if service is Service.WORKER and not settings.metrics_port:
+        raise Invalid("a worker can be asked only where CONSENTRY_METRICS_PORT is set")
+    try:
+        well = httpx.get(f"http://{where}", timeout=3.0).is_success
+    except httpx.HTTPError:
+        well = False
+    raise SystemExit(0 if well else 1)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
     from pipeline.storage.migrate import migrate as bring_up
@@ -674,6 +696,14 @@ def audit_head() -> None:
                 "public_key": world.secrets.public_key(),
             }
         )
+
+
+@vault_app.command("new-key")
+def vault_new_key() -> None:
+    """Print a new key-encryption key as CONSENTRY_KEK takes it; the first in that list is used."""
+    from pipeline.storage.keyring import new_key
+
+    sys.stdout.write(new_key() + "\n")
 
 
 @vault_app.command("rotate")

@@ -8,7 +8,13 @@ from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from pipeline.domain.consent import HASHES_TEXT
 from pipeline.domain.enrolment import FACE_TEXT, YEARS
@@ -195,10 +201,38 @@ class Settings(BaseSettings):
     rate_per_minute: int = Field(
         default=6000, gt=0, description="Requests a minute that a new API key may make."
     )
+    secrets: Path | None = Field(
+        default=None,
+        description="A folder with settings as files, as container engines mount secrets: the file"
+        " is called like the variable, such as database_url or consentry_kek.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address that a worker's figures are served on."
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of a worker's figures for Prometheus; 0 serves none.",
+    )
     pool_size: int = Field(default=8, gt=0, description="Database connections a process.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there is none
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then files in ``CONSENTRY_SECRETS``."""
+        folder = os.environ.get("CONSENTRY_SECRETS")
+        files = SecretsSettingsSource(settings_cls, folder) if folder else file_secret_settings
+        return init_settings, env_settings, files
 
     @field_validator("signals", "faces", "copies", mode="before")
     @classmethod

@@ -234,6 +234,12 @@ class KeyCommand(KeyText):
         return ended.stdout
 
 
+def new_key() -> str:
+    """A fresh key with an id, ``id:base64``."""
+    fresh = _with_new(None)
+    return f"{fresh.current}:{base64.b64encode(fresh.keys[fresh.current]).decode()}"
+
+
 class KeyRing:
     """The key-encryption keys of this deployment, followed as they change. Safe for threads."""
 
