@@ -770,6 +770,10 @@ class Cases(Protocol):
         """How many cases are undecided, and since when the oldest waits."""
         ...
 
+    def deadlines(self, now: datetime, before: datetime) -> tuple[int, int]:
+        """How many undecided cases are past the law's deadline, and how many will be by then."""
+        ...
+
     def resting_on_entries(self, entries: Sequence[EntryId]) -> list[CaseId]:
         """Undecided cases with a hit on one of these entries."""
         ...

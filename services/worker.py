@@ -29,9 +29,13 @@ from pipeline.journeys.withdraw import finish
 from pipeline.storage.erasures import ErasureList
 from pipeline.storage.idempotency import Idempotency
 from pipeline.storage.jobs import backoff
+from services.figures import Figures, served
 from services.wiring import World, alive, now
 
 log = structlog.get_logger()
+
+FIGURES = Figures()
+"""What this process's duties did; one worker runs in a process."""
 
 _AUDIT_BATCH = 1000
 _LANES = 4
@@ -196,14 +200,16 @@ def run(world: World, stop: threading.Event) -> None:
     backwards = threading.Thread(target=look_back, args=(world, stop), name="rescans", daemon=True)
     backwards.start()
     log.info("worker.started")
-    while not stop.is_set():
-        for duty in todo:
-            if time.monotonic() < duty.next_at:
-                continue
-            did = _try(duty)
-            # A full plate means that there is more: look again at once.
-            duty.next_at = time.monotonic() + (0.0 if did >= 20 else duty.every)
-        stop.wait(0.1)
+    with served(FIGURES, world.settings.metrics_host, world.settings.metrics_port):
+        while not stop.is_set():
+            FIGURES.turn()
+            for duty in todo:
+                if time.monotonic() < duty.next_at:
+                    continue
+                did = _try(duty)
+                # A full plate means that there is more: look again at once.
+                duty.next_at = time.monotonic() + (0.0 if did >= 20 else duty.every)
+            stop.wait(0.1)
     films.join(timeout=5)
     lists.join(timeout=5)
     backwards.join(timeout=5)
@@ -211,6 +217,7 @@ def run(world: World, stop: threading.Event) -> None:
 
 
 def _try(duty: Duty) -> int:
+    began = time.monotonic()
     try:
         did = duty.work()
     except Unavailable as error:
@@ -218,11 +225,14 @@ def _try(duty: Duty) -> int:
         return 0
     except ConsentryError as error:
         log.error("worker.trouble", duty=duty.name, code=error.code, error=str(error))
+        FIGURES.trouble(duty.name)
         return 0
     except Exception as error:  # a defect in one duty must not stop deliveries
         # The type alone: a message could carry what was being worked on.
         log.error("worker.defect", duty=duty.name, error=type(error).__name__)
+        FIGURES.trouble(duty.name)
         return 0
     if did:
+        FIGURES.did(duty.name, did, time.monotonic() - began)
         log.info("worker.did", duty=duty.name, count=did)
     return did

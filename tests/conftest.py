@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 pytest_plugins = ["tests.postgres", "tests.world"]
 
-# These look at a deployment from outside: what they run of the pipeline is covered by tests that are
-# nearer to it, and tracing doubles what they cost.
+# These look at a deployment from outside: what they run of the pipeline is covered by tests that
+# are nearer to it, and tracing doubles what they cost.
 _FROM_OUTSIDE = (
     "acceptance/",
     "test_api",

@@ -44,6 +44,7 @@ from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
 from pipeline.signals import SignalType
+from pipeline.stages import stage
 
 _CHUNK = 1 << 20
 
@@ -162,18 +163,23 @@ class Screener:
 
         A sketch is off by a few bits: it is asked for that much more, and decides nothing.
         """
-        media = self._sketch(body)
-        seen = self._eye.look(media.frames)
+        with stage("decode"):
+            media = self._sketch(body)
+        with stage("look"):
+            seen = self._eye.look(media.frames)
         asked = self._ask(seen)
         if media.reduced and (whole or asked.found.entries):
-            media = self._decode(body)
-            seen = self._eye.look(media.frames)
+            with stage("decode"):
+                media = self._decode(body)
+            with stage("look"):
+                seen = self._eye.look(media.frames)
             asked = self._ask(seen)
         return media, seen, asked
 
     def _ask(self, seen: Seen) -> Asked:
         sequence = self._live.applied
-        return Asked(sequence, self._eye.search(self._live, seen))
+        with stage("search"):
+            return Asked(sequence, self._eye.search(self._live, seen))
 
     def screen_hashes(
         self, platform: PlatformId, upload: Upload, hashes: Sequence[Hashed]
@@ -250,8 +256,9 @@ class Screener:
             )
 
         if not (found.entries or alike.batches or copies.batches or subject.same):
-            return base if subject.again else self._recorded(base, began)
-        with self._store.transaction() as unit:
+            with stage("record"):
+                return base if subject.again else self._recorded(base, began)
+        with stage("record"), self._store.transaction() as unit:
             answered = self.conclude(unit, base, subject, believed, began, truncated=truncated)
             if answered.verdict is not Verdict.CLEAR:
                 end(unit, answered)

@@ -463,6 +463,12 @@ class PgCases:
         assert row is not None
         return row["waiting"], row["oldest"]
 
+    def deadlines(self, now: datetime, before: datetime) -> tuple[int, int]:
+        """See the port."""
+        row = self._queries.one("cases_deadlines", now=now, before=before)
+        assert row is not None
+        return row["overdue"], row["near"]
+
     def resting_on_entries(self, entries: Sequence[EntryId]) -> list[CaseId]:
         """See the port."""
         rows = self._queries.all("cases_resting_on_entries", entries=list(entries))

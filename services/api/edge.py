@@ -45,6 +45,8 @@ class Edge:
         began, state = time.perf_counter(), scope.setdefault("state", {})
         request_id = state["request_id"] = _request_id(Headers(scope=scope))
         sent: list[int] = []
+        # Whatever is logged on the way to the answer, in any thread, carries it.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from pipeline import stages
 from pipeline.journeys.restore_index import LiveIndexes
 from services.api.bodies import Budget
 from services.api.line import Line
@@ -48,6 +49,14 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self._stages = Histogram(
+            "consentry_stage_seconds",
+            "How long the stages of a screening took.",
+            ["stage"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        stages.heard_by(self)
         self.registry.register(_State(live, line, budget, pulse))
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -55,6 +64,10 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(route, known, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Count a stage of a screening."""
+        self._stages.labels(name).observe(seconds)
 
     def screening(self, answered: ScreeningAnswered) -> None:
         """Count an answer."""
@@ -110,6 +123,10 @@ class _State(Collector):
         yield _gauge("consentry_cases_undecided", "Cases that wait for a person.", pulse.undecided)
         yield _gauge("consentry_cases_oldest_seconds", "How long the oldest of them has waited.",
                      pulse.oldest_case)  # fmt: skip
+        yield _gauge("consentry_cases_overdue", "Undecided cases past the law's deadline.",
+                     pulse.overdue)  # fmt: skip
+        yield _gauge("consentry_cases_deadline_near",
+                     "Undecided cases with less than six hours left.", pulse.near)  # fmt: skip
         jobs = GaugeMetricFamily(
             "consentry_jobs", "Jobs that are not done.", labels=["kind", "state"]
         )

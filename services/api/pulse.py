@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pipeline.errors import Unavailable
 from pipeline.ports import Depth, Store
 
 REMEMBERED = 0.5
 """Readiness and metrics need no key: this is all that they can cost the database, in seconds."""
+
+NEAR = timedelta(hours=6)
+"""A deadline nearer than this is at risk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Pulse:
     undecided: int = 0
     oldest_case: float = 0.0
     jobs: tuple[Depth, ...] = ()
+    overdue: int = 0
+    near: int = 0
 
 
 class Pulses:
@@ -52,8 +57,9 @@ class Pulses:
             with self._store.transaction() as unit:
                 head = unit.registry.head()
                 undecided, since = unit.cases.waiting()
+                overdue, near = unit.cases.deadlines(self._now(), self._now() + NEAR)
                 jobs = tuple(unit.jobs.depth())
         except Unavailable:
             return Pulse(up=False)
         waited = (self._now() - since).total_seconds() if since else 0.0
-        return Pulse(True, head, undecided, max(0.0, waited), jobs)
+        return Pulse(True, head, undecided, max(0.0, waited), jobs, overdue, near)

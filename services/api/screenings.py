@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import anyio.to_thread
+import structlog
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import StringConstraints, TypeAdapter
@@ -221,6 +222,8 @@ async def answered(
     """What ``work`` answers, as a response: 202 for a video that is still to be looked at."""
     found, replayed = await (line or door.line).run(work)
     headers = {"idempotency-replayed": "true"} if replayed else {}
+    # The line that tells of this request names the screening too.
+    structlog.contextvars.bind_contextvars(screening=str(found.screening))
     if not replayed:
         door.metrics.screening(found)
     if found.verdict is Verdict.PENDING:

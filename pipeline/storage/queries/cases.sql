@@ -223,6 +223,12 @@ SELECT EXISTS (SELECT FROM case_exclusions
 SELECT count(*) AS waiting, min(opened_at) AS oldest FROM cases
 WHERE state IN ('open', 'escalated') AND purpose = 'decide';
 
+-- name: cases_deadlines
+-- How many undecided cases are past the law's deadline, and how many will be before a moment.
+SELECT count(*) FILTER (WHERE deadline <= %(now)s) AS overdue,
+       count(*) FILTER (WHERE deadline > %(now)s AND deadline <= %(before)s) AS near
+FROM cases WHERE state IN ('open', 'escalated', 'frozen') AND deadline IS NOT NULL;
+
 -- name: cases_resting_on
 -- Undecided cases that rest on a person's entries. What the law has us keep is not among them.
 SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
