@@ -60,6 +60,7 @@ from pipeline.domain.policy import Match
 from pipeline.domain.screening import Screening
 from pipeline.domain.trace import Rows
 from pipeline.domain.webhook import Attempt, SealedSecret, Webhook
+from pipeline.domain.trial import Nearness
 
 KeyOwner = PersonId | PlatformId | MediaId | NoticeId
 """Who a data key may belong to."""
@@ -602,8 +603,11 @@ class Cases(Protocol):
         priority: int = ORDINARY,
         about: CaseId | None = None,
         purpose: Purpose = Purpose.DECIDE,
+        queue: str | None = None,
     ) -> None:
         """A new case; ``deadline`` is the law's clock, a lower ``priority`` is less urgent.
+
+        ``queue`` is where a platform wants it, unless the house rules send it elsewhere.
 
         One ``about`` an earlier case shows that one's uploads and hits.
         """
@@ -617,7 +621,9 @@ class Cases(Protocol):
         """Write that down anew for undecided cases after one, in order of id; which they were."""
         ...
 
-    def raise_to(self, case: CaseId, *, kind: CaseKind, priority: int) -> None:
+    def raise_to(
+        self, case: CaseId, *, kind: CaseKind, priority: int, deadline: datetime | None = None
+    ) -> None:
         """A further upload makes a case more urgent, or one about more than a face; never less."""
         ...
 
@@ -806,6 +812,16 @@ class Cases(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An earlier answer, for a dry run. ``near`` is None of answers older than dry runs are."""
+
+    content_id: str
+    verdict: str
+    received_at: datetime
+    near: Nearness | None
+
+
 class Screenings(Protocol):
     """The record of every answer."""
 
@@ -845,6 +861,10 @@ class Screenings(Protocol):
         self, platform: PlatformId, before: tuple[datetime, ScreeningId] | None, limit: int
     ) -> list[Screening]:
         """A platform's own, the latest first, older than one of them."""
+        ...
+
+    def last(self, platform: PlatformId, limit: int) -> Iterator[Judged]:
+        """A platform's newest answers to files and hashes, with what was near."""
         ...
 
     def audit_batch(self, limit: int) -> int:
@@ -2184,8 +2204,51 @@ class Erasures(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPolicy:
+    """One version of a policy document; of the operator's own where ``platform`` is None."""
+
+    platform: PlatformId | None
+    version: int
+    document: Mapping[str, Any]
+    actor: str
+    made_at: datetime
+
+
+class Policies(Protocol):
+    """Versions of policy documents. None is ever changed or deleted."""
+
+    def head(self) -> int:
+        """Counts changes of anything that judges; what was read before it moved is old."""
+        ...
+
+    def current(self) -> list[StoredPolicy]:
+        """The newest version of every document."""
+        ...
+
+    def add(
+        self,
+        platform: PlatformId | None,
+        version: int,
+        document: Mapping[str, Any],
+        actor: str,
+        now: datetime,
+    ) -> bool:
+        """Keep a version and tell every process; false when another has come before it."""
+        ...
+
+    def history(
+        self, platform: PlatformId | None, before: int | None, limit: int
+    ) -> list[StoredPolicy]:
+        """Versions below one, the newest first."""
+        ...
+
+
 class Unit(Protocol):
     """One transaction and its parts."""
+
+    @property
+    def policies(self) -> Policies: ...
 
     @property
     def erasures(self) -> Erasures: ...

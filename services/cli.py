@@ -30,6 +30,7 @@ from services.exchanges import app as exchange_app
 from services.faces import add_to as add_faces_to
 from services.features import app as features_app
 from services.packs import app as packs_app
+from services.policies import app as policy_app
 from services.report import app as report_app
 from services.rescan import add_to as add_rescan_to
 from services.settings import Settings
@@ -61,6 +62,7 @@ app.add_typer(exchange_app, name="exchange")
 app.add_typer(features_app, name="features")
 app.add_typer(report_app, name="report")
 platforms_app.add_typer(webhook_app, name="webhook")
+app.add_typer(policy_app, name="policy")
 add_faces_to(app)
 add_backups_to(app)
 add_desk_to(app, reviewers_app, platforms_app)

@@ -26,18 +26,19 @@ from pipeline.actions import Action
 from pipeline.domain import policy as policies
 from pipeline.domain.digest import SPACE as BYTES
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import ProcessId, uuid7
+from pipeline.domain.ids import PlatformId, ProcessId, uuid7
 from pipeline.domain.likeness import Likeness
 from pipeline.domain.media import Media, Side
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Space
-from pipeline.errors import Invalid, Misconfigured
+from pipeline.errors import Invalid, Misconfigured, Unavailable
 from pipeline.exchanges import Exchange
 from pipeline.gates import Gate
 from pipeline.indexes import Index
 from pipeline.indexes._sweep import QuestionFile, scan_chunk
 from pipeline.journeys.desk import Desk
 from pipeline.journeys.enrol_face import Office
+from pipeline.journeys.policies import LivePolicies
 from pipeline.journeys.register_film import Filmer, Films
 from pipeline.journeys.rescan import Reach, Sweeper
 from pipeline.journeys.restore_index import LiveIndexes, Me, follow
@@ -81,6 +82,9 @@ log = structlog.get_logger()
 SHARE_FROM = 20_000
 """Codes from which the processes of a host share one copy; fewer are loaded in a moment."""
 
+ASK_AGAIN = 0.2
+"""Seconds after which a process asks again whether policies have changed; waits are half a one."""
+
 
 def now() -> datetime:
     """The time, in UTC."""
@@ -109,6 +113,9 @@ class World:
     """A few pictures of a video, for people's eyes."""
     generic: Mapping[str, GenericBank]
     policy: Policy
+    """The deployment's own policy: its file, or the built-in one."""
+    policies: LivePolicies
+    """Documents that were set since: the operator's, and each platform's terms."""
     desk: Desk
     face_spaces: tuple[Space, ...]
     face_models: Callable[[], tuple[FaceModel, ...]]
@@ -135,6 +142,7 @@ class World:
             self.faces(),
             self.sketch,
             self.copies(),
+            self.rules,
             remember=self.settings.backscan_days > 0 if remember is None else remember,
         )
 
@@ -168,6 +176,10 @@ class World:
         return Sweeper(
             self.store, live, self.screener(live), self.reach, QuestionFile, scan_chunk, now
         )
+
+    def rules(self, platform: PlatformId) -> Policy:
+        """What judges a platform's uploads at this moment."""
+        return self.policies.of(self.policy, platform)
 
     @property
     def filmer(self) -> Filmer:
@@ -268,12 +280,26 @@ class World:
             time.monotonic,
             self._sharing(role),
         )
-        if wait:
-            live.restore(progress)
+        try:
+            self.policies.refresh()
+            if wait:
+                live.restore(progress)
+        except Unavailable:
+            if wait:
+                raise
         stop, listener = threading.Event(), Listener(self.database)
+        asked_at = time.monotonic()
+
+        def hear(seconds: float) -> None:
+            nonlocal asked_at
+            if time.monotonic() - asked_at > ASK_AGAIN:
+                self.policies.refresh()
+                asked_at = time.monotonic()
+            listener.wait(seconds)
+
         thread = threading.Thread(
             target=follow,
-            args=(live, listener.wait, stop, _trouble),
+            args=(live, hear, stop, _trouble),
             name="index-follower",
             daemon=True,
         )
@@ -375,6 +401,7 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         strip=films.strip,
         generic=_generic(signals),
         policy=policy,
+        policies=LivePolicies(store),
         face_spaces=tuple(pack.space for pack in packs),
         face_models=models,
         faces=functools.cache(lambda: FaceEye(models(), _gates(settings.gates_file), policy)),

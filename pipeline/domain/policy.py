@@ -6,6 +6,8 @@ without rules would clear everything.
 
 ``Known`` names a case that a person upheld and is reserved for a repeat of that same content:
 its rules see only entries that came from upheld uploads, one earlier case at a time.
+
+The rules are the operator's. A platform's ``terms`` move distances within bounds, no more.
 """
 
 from __future__ import annotations
@@ -18,11 +20,22 @@ from typing import Any, Protocol
 
 from pipeline.domain.evidence import Evidence, Hit, Source
 from pipeline.domain.ids import CaseId
-from pipeline.domain.likeness import FaceRules, Likeness
+from pipeline.domain.likeness import FACES, FaceRules, Likeness
 from pipeline.domain.likeness import parse as parse_faces
 from pipeline.domain.signal import Metric
+from pipeline.domain.terms import (
+    NOTHING_ASKED,
+    Bounds,
+    Flood,
+    Limit,
+    Range,
+    Terms,
+    Unknown,
+    parse_bounds,
+    parse_flood,
+)
 from pipeline.domain.timeline import REPEAT
-from pipeline.domain.witness import Thresholds
+from pipeline.domain.witness import Calibrated, Thresholds, Witness
 from pipeline.domain.witness import parse as parse_witness
 from pipeline.errors import Invalid
 
@@ -114,7 +127,7 @@ class Witnessed:
     def matches(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
         """See ``Rule``."""
         near = Within(self.signal, self.bank, self.distance).matches(hits)
-        return tuple(match for match in near if match.hit.witness is not None)
+        return tuple(match for match in near if match.hit.witness not in (None, Witness.NEAR))
 
     def document(self) -> dict[str, Any]:
         """See ``Rule``."""
@@ -200,6 +213,10 @@ class Policy:
     known: Rule
     witness: Thresholds = field(default_factory=Thresholds)
     faces: FaceRules = field(default_factory=FaceRules)
+    bounds: Bounds = field(default_factory=Bounds)
+    flood: Flood = field(default_factory=Flood)
+    terms: Terms = NOTHING_ASKED
+    """What the platform asked for whom this policy judges; its thresholds are in the rules."""
 
     def __post_init__(self) -> None:
         if any(isinstance(leaf, Alike) for leaf in _leaves((self.known,))):
@@ -220,14 +237,15 @@ class Policy:
         if repeats:
             _, case, found = repeats[0]
             return Known(case, found)
-        counting = [
-            match
-            for person in people
-            for match in (*self.review.matches(person.hits), *self._alike(person.hits))
-        ]
+        counting = [match for person in people for match in self.counts(person.hits)]
         if counting:
             return Review(tuple(sorted(counting, key=_order)))
         return Clear()
+
+    def counts(self, hits: Iterable[Hit]) -> tuple[Match, ...]:
+        """Which hits of one person a reviewer must see."""
+        seen = tuple(hits)
+        return (*self.review.matches(seen), *self._alike(seen))
 
     def _alike(self, hits: Iterable[Hit]) -> Iterable[Match]:
         """Faces alike enough for a person to look. A face is never reason enough for ``Known``."""
@@ -256,6 +274,105 @@ class Policy:
         ]
         return min(found) if found else None
 
+    def ranges(self) -> Mapping[str, Mapping[str, Range]]:
+        """Between which distances platforms may put each bank's signals, faces included."""
+        found: dict[str, dict[str, Range]] = defaultdict(dict)
+        for rule in _leaves((self.review,)):
+            if isinstance(rule, Alike):
+                found[rule.bank][rule.signal] = Range(rule.similarity, 1.0)
+            if isinstance(rule, Within) and rule.distance > 0:
+                kept = found[rule.bank].get(rule.signal)
+                of = self.bounds.of(rule.signal, rule.distance)
+                if kept is None or of.most > kept.most:
+                    found[rule.bank][rule.signal] = of
+        for pack, likeness in self.faces.thresholds.items():
+            found[FACES][pack] = Range(likeness.review, likeness.strong)
+        return found
+
+    def check(self, terms: Terms) -> None:
+        """Raise ``Invalid`` for terms that go further than this policy lets platforms go."""
+        ranges = self.ranges()
+        for bank, signal, limit in terms.named():
+            everywhere = [one for one in ranges if signal in ranges[one]]
+            where = f"{bank}.{signal}" if bank is not None else signal
+            for one in [bank] if bank is not None else everywhere or [""]:
+                of = ranges.get(one, {}).get(signal)
+                if of is None:
+                    there = sorted({f"{b}.{s}" for b in ranges for s in ranges[b]})
+                    raise Invalid(f"no rule names {where}; there are: {', '.join(there)}")
+                if not of.holds(limit.distance):
+                    raise Invalid(
+                        f"{where} may be from {of.least:g} to {of.most:g} in the bank {one}; it is"
+                        " the operator who sets these bounds"
+                    )
+        look = self.bounds.look or self.faces.look_when_unknown
+        if terms.unknown is Unknown.LOOK and not look:
+            raise Invalid(
+                "unknown: the operator leaves faces alone in uploads that nobody rates, so that"
+                " an ordinary photo raises nothing"
+            )
+        hours = self.bounds.hours
+        if terms.deadline_hours is not None and not hours.holds(terms.deadline_hours):
+            raise Invalid(f"deadline_hours is from {hours.least:g} to {hours.most:g} here")
+
+    def under(self, terms: Terms, version: str) -> Policy:
+        """This policy with a platform's terms, as far as its bounds go.
+
+        Terms that were set when bounds were wider are drawn in, so that an operator's change holds
+        at once for everybody. ``known`` stays as it is, whatever the terms say.
+        """
+        ranges = self.ranges()
+        review = _moved(self.review, terms, self.bounds)
+        packs = {
+            pack: _likeness(likeness, terms.limit(FACES, pack), ranges[FACES][pack])
+            for pack, likeness in self.faces.thresholds.items()
+        }
+        look = self.faces.look_when_unknown
+        if terms.unknown is not None:
+            look = terms.unknown is Unknown.LOOK and (look or self.bounds.look)
+        moved = replace(
+            self,
+            version=version,
+            review=review,
+            faces=FaceRules(look, packs),
+            terms=terms,
+        )
+        near = moved.radius("pdq")
+        if near is None or near == self.radius("pdq"):
+            return moved
+        bits = math.floor(near)
+        wide = replace(self.witness.wide, bits=max(bits, self.witness.wide.bits))
+        rate = self.witness.near.false_positive_rate
+        return replace(moved, witness=replace(self.witness, near=Calibrated(bits, rate), wide=wide))
+
+    def thresholds(self) -> list[dict[str, Any]]:
+        """Every distance that the review rules ask for, with the rate it was calibrated at."""
+        told = [
+            {
+                "bank": rule.bank,
+                "signal": rule.signal,
+                "distance": rule.similarity if isinstance(rule, Alike) else rule.distance,
+                "second_witness": isinstance(rule, Witnessed),
+                "false_positive_rate": rule.false_positive_rate,
+            }
+            for rule in _leaves((self.review,))
+        ]
+        return told + [
+            {
+                "bank": FACES,
+                "signal": pack,
+                "distance": likeness.review,
+                "second_witness": False,
+                "false_positive_rate": None,
+            }
+            for pack, likeness in self.faces.thresholds.items()
+        ]
+
+    @property
+    def likes(self) -> tuple[Alike, ...]:
+        """The rules about copy-detection packs."""
+        return tuple(leaf for leaf in _leaves((self.review,)) if isinstance(leaf, Alike))
+
     def radius(self, signal: str) -> float | None:
         """The widest distance at which any rule asks for a signal; None when none does."""
         return self._widest(signal, Within)
@@ -277,17 +394,22 @@ class Policy:
             "known": self.known.document(),
             "witness": self.witness.document(),
             "faces": self.faces.document(),
+            "bounds": self.bounds.document(),
+            "flood": self.flood.document(),
         }
+
+
+_PARTS = ("version", "review", "known", "witness", "faces", "bounds", "flood")
 
 
 def parse(document: Mapping[str, Any]) -> Policy:
     """A policy from its document; raises ``Invalid`` naming the part that is wrong."""
     if not isinstance(document, Mapping):
-        raise Invalid("a policy is an object with version, review, known, witness and faces")
-    unknown = set(document) - {"version", "review", "known", "witness", "faces"}
+        raise Invalid(f"a policy is an object with: {', '.join(_PARTS)}")
+    unknown = set(document) - set(_PARTS)
     if unknown:
         said = ", ".join(sorted(unknown))
-        raise Invalid(f"a policy has version, review, known, witness and faces, not {said}")
+        raise Invalid(f"a policy has {', '.join(_PARTS)}, not {said}")
     try:
         version = document["version"]
         review, known = document["review"], document["known"]
@@ -296,13 +418,34 @@ def parse(document: Mapping[str, Any]) -> Policy:
     if not isinstance(version, str) or not version:
         raise Invalid("a policy's version is a word, such as '2026-11'")
     witness, faces = document.get("witness"), document.get("faces")
+    bounds, flood = document.get("bounds"), document.get("flood")
     return Policy(
         version,
         _rule(review, "review"),
         _rule(known, "known"),
         Thresholds() if witness is None else parse_witness(witness),
         FaceRules() if faces is None else parse_faces(faces),
+        Bounds() if bounds is None else parse_bounds(bounds),
+        Flood() if flood is None else parse_flood(flood),
     )
+
+
+KNOWN_WITHIN = {"pdq": 12.0, "phash": 20.0, "bytes": 0.0}
+"""How far a repeat of upheld content may be off at most: it is answered without asking anybody."""
+
+
+def check_operators(policy: Policy) -> None:
+    """Raise ``Invalid`` for an operator's policy that would answer more than repeats by itself."""
+    for rule in _leaves((policy.known,)):
+        if isinstance(rule, Alike):
+            continue  # a policy refuses these by itself
+        most = KNOWN_WITHIN.get(rule.signal)
+        if most is None or rule.distance > most or rule.bank != "upheld":
+            allowed = ", ".join(f"{name} within {bits:g}" for name, bits in KNOWN_WITHIN.items())
+            raise Invalid(
+                f"known: {rule.signal} within {rule.distance:g} in {rule.bank} is no repeat of"
+                f" upheld content; rules of known are in the bank upheld: {allowed}"
+            )
 
 
 def _rule(document: Any, where: str) -> Rule:
@@ -376,6 +519,26 @@ def _leaves(rules: Iterable[Rule]) -> Iterable[Within | Witnessed | Alike]:
             yield rule
         elif isinstance(rule, AnyOf | AllOf):
             yield from _leaves(rule.rules)
+
+
+def _moved(rule: Rule, terms: Terms, bounds: Bounds) -> Rule:
+    """A rule with the distances that a platform asks for, within the bounds."""
+    if isinstance(rule, AnyOf | AllOf):
+        return type(rule)(tuple(_moved(part, terms, bounds) for part in rule.rules))
+    if not isinstance(rule, Within | Alike):
+        return rule
+    limit = terms.limit(rule.bank, rule.signal)
+    if limit is None or (isinstance(rule, Within) and rule.distance == 0):
+        return rule
+    if isinstance(rule, Alike):
+        wanted = Range(rule.similarity, 1.0).nearest(limit.distance)
+        return replace(rule, similarity=wanted, false_positive_rate=limit.false_positive_rate)
+    distance = bounds.of(rule.signal, rule.distance).nearest(limit.distance)
+    return Within(rule.signal, rule.bank, distance, limit.false_positive_rate)
+
+
+def _likeness(likeness: Likeness, limit: Limit | None, of: Range) -> Likeness:
+    return likeness if limit is None else Likeness(of.nearest(limit.distance), likeness.strong)
 
 
 def _by_upheld_case(hits: Iterable[Hit]) -> dict[CaseId, list[Hit]]:

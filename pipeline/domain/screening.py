@@ -14,6 +14,7 @@ from pipeline.domain.ids import CaseId, PlatformId, ScreeningId
 from pipeline.domain.media import Upload
 from pipeline.domain.policy import Match
 from pipeline.domain.trace import Trace
+from pipeline.domain.trial import Nearness
 from pipeline.errors import RefusalReason
 
 
@@ -148,3 +149,7 @@ class Screening:
     progress: Progress | None = None
     trace: Trace | None = field(default=None, repr=False, compare=False)
     """What this upload leaves, to be found if somebody registers later; never read back."""
+    blocks: bool | None = None
+    """Whether the platform's policy says that this verdict blocks; None where nobody had said."""
+    near: Nearness | None = None
+    """What was near without a name, for dry runs; see ``domain.trial``."""

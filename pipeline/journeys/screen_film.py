@@ -16,21 +16,23 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
-from pipeline.domain.digest import Digests, digests
+from pipeline.domain.digest import SPACE, Digests, digests
 from pipeline.domain.entry import keyed
 from pipeline.domain.evidence import Hit, gather
 from pipeline.domain.film import FilmCodes, Pruner
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import ScreeningId, uuid7
+from pipeline.domain.ids import PlatformId, ScreeningId, uuid7
 from pipeline.domain.media import Media, Rating
 from pipeline.domain.policy import Clear, Policy
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import join_all
 from pipeline.domain.timeline import CERTAIN_SUPPORT
+from pipeline.domain.trial import Nearness, reach
 from pipeline.errors import RefusalReason, Refused, Unavailable
 from pipeline.journeys.desk import announce
 from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
@@ -95,6 +97,13 @@ class Projector:
         self._blobs, self._clock = blobs, clock
         self._sampling, self._wide_codes, self._budget = sampling, wide_codes, budget
 
+    def under(self, platform: PlatformId) -> Projector:
+        """This projector with the policy that judges a platform's videos now."""
+        other = copy(self)
+        other._screener = self._screener.under(platform)
+        other._policy = other._screener.policy
+        return other
+
     def work(self, pause: Callable[[int], float]) -> bool:
         """Take up one video, if one waits; whether there was one.
 
@@ -118,7 +127,7 @@ class Projector:
                     f"Looking at this video failed {ATTEMPTS} times; save it with another program"
                     " and send it again.",
                 )
-                answered = self._refused(film, refused, time.perf_counter())
+                answered = self.under(film.platform)._refused(film, refused, time.perf_counter())
                 unit.screenings.add(answered)
                 unit.films.end(film.id)
                 unit.vault.shred(film.medium)
@@ -141,6 +150,8 @@ class Projector:
         ``same`` are the file's digests where they are known already. The file's blob is discarded
         unless a case now holds it. Raises ``Unavailable`` when no answer can be given now.
         """
+        if self._policy is not self._screener.under(film.platform).policy:
+            return self.under(film.platform).screen(film, file, progress, certain, end, same)
         began = time.perf_counter()
         if same is None:
             file.seek(0)
@@ -172,6 +183,8 @@ class Projector:
             bytes=film.size,
             mime=film.mime,
             notes=watch.notes + faces.notes,
+            blocks=False,
+            near=Nearness((), reach(self._policy, (self._signal.space.name, SPACE.name))),
         )
         alike = self._screener.faces.search(self._live, faces)
         subject = Subject(
@@ -328,7 +341,7 @@ class Projector:
             same = digests_of(unit, film)
         try:
             with clear_copy(self._blobs.read(film.medium, key)) as file:
-                self._project(film, job, file, same)
+                self.under(film.platform)._project(film, job, file, same)
         except Lost:
             return
         except Unavailable as error:
@@ -387,6 +400,7 @@ class Projector:
             mime=film.mime,
             refusal=refused.reason,
             message=refused.message,
+            blocks=Verdict.REFUSED in self._policy.terms.blocks,
         )
 
 

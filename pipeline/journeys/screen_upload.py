@@ -12,8 +12,9 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Signals, pack_all
 from pipeline.domain.trace import Trace, in_all_turns
+from pipeline.domain.trial import Nearness, nearness, reach
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
@@ -47,6 +49,8 @@ from pipeline.signals import SignalType
 from pipeline.stages import stage
 
 _CHUNK = 1 << 20
+_KEPT = 512
+"""Policies of platforms that a screener is kept ready for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +118,22 @@ class Screener:
         faces: FaceEye,
         sketch: Callable[[bytes], Media] | None = None,
         copies: CopyEye | None = None,
+        rules: Callable[[PlatformId], Policy] | None = None,
         *,
         remember: bool = False,
     ) -> None:
         """``sketch`` decodes large pictures at a fraction of their size, for a quick first look.
 
-        ``copies`` looks with copy-detection packs; most deployments have none. With ``remember``
-        an upload leaves its hashes, so that it is found if somebody registers later.
+        ``copies`` looks with copy-detection packs; most deployments have none. ``rules`` says what
+        judges a platform's uploads at this moment; without it ``policy`` judges everybody's. With
+        ``remember`` an upload leaves its hashes, so that it is found if somebody registers later.
         """
         self._store, self._live, self._eye = store, live, eye
         self._ledger = Ledger(store)
         self._decode, self._policy, self._blobs = decode, policy, blobs
         self._clock, self._faces, self._remember = clock, faces, remember
         self._copies = copies if copies is not None else CopyEye((), policy)
+        self._rules, self._others = rules, dict[str, Screener]()
         # Small faces need every pixel there is.
         self._sketch = sketch if sketch is not None and not faces.spaces else decode
 
@@ -140,11 +147,35 @@ class Screener:
         """What is computed of an upload."""
         return self._eye.signals
 
+    @property
+    def policy(self) -> Policy:
+        """What judges."""
+        return self._policy
+
+    def under(self, platform: PlatformId) -> Screener:
+        """This screener with the policy that judges a platform's uploads now."""
+        policy = self._rules(platform) if self._rules is not None else self._policy
+        if policy.version == self._policy.version:
+            return self
+        other = self._others.get(policy.version)
+        if other is None:
+            if len(self._others) >= _KEPT:
+                self._others.clear()
+            other = copy(self)
+            other._policy, other._rules = policy, None
+            other._eye, other._faces = self._eye.under(policy), self._faces.under(policy)
+            other._copies = CopyEye(self._copies.models, policy)
+            self._others[policy.version] = other
+        return other
+
     def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
         """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
 
         Raises ``IndexNotReady`` or ``Unavailable`` when no answer can be given now.
         """
+        mine = self.under(platform)
+        if mine is not self:
+            return mine.screen_file(platform, upload, body)
         began, received = time.perf_counter(), self._clock()
         same = digests((body,))
         labels = same_bytes(self._live, self._policy, same)
@@ -185,6 +216,9 @@ class Screener:
         self, platform: PlatformId, upload: Upload, hashes: Sequence[Hashed]
     ) -> Screening:
         """Screen what a platform hashed itself. Raises ``Invalid`` for an unknown signal."""
+        mine = self.under(platform)
+        if mine is not self:
+            return mine.screen_hashes(platform, upload, hashes)
         began, received = time.perf_counter(), self._clock()
         known = {signal.space.name: signal for signal in self._eye.signals}
         asked, notes, digest = [], [], hashlib.sha256()
@@ -242,6 +276,8 @@ class Screener:
                 if self._remember and not subject.again
                 else None
             ),
+            blocks=False,
+            near=Nearness((), reach(self._policy, (one.space.name for one in subject.seen.asked))),
         )
 
         def believed(unit: Unit) -> tuple[Hit, ...]:
@@ -286,6 +322,9 @@ class Screener:
         Nothing is recorded but what is new: then its answer, and ``end`` is called in the same
         transaction. Raises ``IndexNotReady``.
         """
+        mine = self.under(platform)
+        if mine is not self:
+            return mine.screen_old(platform, subject, end)
         assert subject.body is not None  # ``look`` puts it there
         labels = same_bytes(self._live, self._policy, digests((subject.body,)))
         subject = replace(subject, same=labels)
@@ -299,6 +338,9 @@ class Screener:
         then nothing is recorded. Raises ``IndexNotReady``.
         """
         began, received, was = time.perf_counter(), self._clock(), earlier.screening
+        mine = self.under(was.platform)
+        if mine is not self:
+            return mine.screen_again(unit, earlier)
         asked = tuple(_turned(signals) for signals in earlier.codes)
         seen = Seen(asked, earlier.codes, ("rescan",))
         answer = self._ask(seen)
@@ -351,6 +393,9 @@ class Screener:
             hits = _untold(unit, base.platform, subject.upload.content_id, fingerprint, hits)
         hits = without(hits, unit.cases.dismissed(fingerprint, {hit.entry for hit in hits}))
         decision = self._judge(unit, hits, truncated)
+        if base.near is not None:
+            asked = () if isinstance(decision, Clear) else decision.matches
+            base = replace(base, near=nearness(hits, asked, base.near.reach))
         if isinstance(decision, Clear):
             return base if subject.again else self._record(unit, base, began)
         base = replace(base, upload=subject.upload)
@@ -398,16 +443,21 @@ class Screener:
         content_id = subject.upload.content_id
         matches = _granted(unit, screening, review.matches)
         kind, priority = _urgency(matches)
+        terms = self._policy.terms
+        until = now + timedelta(hours=terms.deadline_hours) if terms.deadline_hours else None
         case = unit.cases.undecided_for(screening.platform, content_id, fingerprint)
         opened = case is None
         if case is None:
             case = CaseId(self._fresh(now))
-            unit.cases.open(case, now, kind=kind, priority=priority)
+            unit.cases.open(
+                case, now, kind=kind, priority=priority, deadline=until, queue=terms.queue
+            )
         else:
-            unit.cases.raise_to(case, kind=kind, priority=priority)
+            unit.cases.raise_to(case, kind=kind, priority=priority, deadline=until)
         answered = replace(
             screening,
             verdict=Verdict.REVIEW,
+            blocks=Verdict.REVIEW in terms.blocks,
             case=case,
             matches=tuple(Answer.of(match, case) for match in review.matches),
             milliseconds=_since(began),
@@ -475,6 +525,7 @@ class Screener:
         answered = replace(
             screening,
             verdict=Verdict.KNOWN,
+            blocks=True,
             case=known.case,
             matches=tuple(Answer.of(match, known.case) for match in known.matches),
             milliseconds=_since(began),
@@ -511,6 +562,7 @@ class Screener:
             bytes=size,
             refusal=refused.reason,
             message=refused.message,
+            blocks=Verdict.REFUSED in self._policy.terms.blocks,
         )
         return self._recorded(screening, began)
 
@@ -585,6 +637,7 @@ def summary(screening: Screening) -> Mapping[str, Any]:
         "message": screening.message,
         "progress": screening.progress.document() if screening.progress else None,
         "policy": screening.policy,
+        "blocks": screening.blocks,
         "index_sequence": screening.index_seq,
         "received_at": screening.received_at.isoformat(),
         "milliseconds": round(screening.milliseconds, 3),

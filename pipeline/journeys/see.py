@@ -110,6 +110,10 @@ class Eye:
                 found[signal.space] = (near, max(near, wide or 0))
         return found
 
+    def under(self, policy: Policy) -> Eye:
+        """The same eye, asking as far as another policy wants."""
+        return Eye(self.signals, self._generic, policy, self._budget, self._wide_codes)
+
     def look(self, frames: Sequence[Frame]) -> Seen:
         """Compute everything that is asked of an upload; codes that say nothing are left out."""
         asked, own, notes = [], [], []

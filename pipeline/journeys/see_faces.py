@@ -77,6 +77,10 @@ class FaceEye:
                     f" {model.space.name}, or name review and strong there"
                 )
 
+    def under(self, policy: Policy) -> FaceEye:
+        """The same eye under another policy."""
+        return FaceEye(self._models, self._gates, policy)
+
     @property
     def packs(self) -> tuple[tuple[FaceModel, float], ...]:
         """The packs with the cosine from which a person looks, to follow faces in a video."""

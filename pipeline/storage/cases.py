@@ -97,6 +97,7 @@ class PgCases:
         priority: int = ORDINARY,
         about: CaseId | None = None,
         purpose: Purpose = Purpose.DECIDE,
+        queue: str | None = None,
     ) -> None:
         """See the port."""
         self._queries.run(
@@ -108,6 +109,7 @@ class PgCases:
             priority=priority,
             about=about,
             purpose=purpose.value,
+            queue=queue,
         )
         self.place(case)
 
@@ -121,9 +123,13 @@ class PgCases:
             row["id"] for row in self._queries.all("cases_place_some", after=after, limit=limit)
         ]
 
-    def raise_to(self, case: CaseId, *, kind: CaseKind, priority: int) -> None:
+    def raise_to(
+        self, case: CaseId, *, kind: CaseKind, priority: int, deadline: datetime | None = None
+    ) -> None:
         """See the port."""
-        self._queries.run("case_raise", case=case, kind=kind.value, priority=priority)
+        self._queries.run(
+            "case_raise", case=case, kind=kind.value, priority=priority, deadline=deadline
+        )
         self.place(case)
 
     def join(

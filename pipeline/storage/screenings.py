@@ -6,18 +6,20 @@ its number of rows and their digest. What opened or joined a case has a record o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from pipeline.domain import trial
 from pipeline.domain.action import ActionKind, PlatformAction
 from pipeline.domain.audit import canonical_json
 from pipeline.domain.ids import CaseId, PlatformId, ScreeningId
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.errors import RefusalReason
+from pipeline.ports import Judged
 from pipeline.storage import Queries
 from pipeline.storage.audit import screenings_digest
 from pipeline.storage.traces import Days
@@ -109,6 +111,12 @@ class PgScreenings:
         rows = self._queries.all("screenings_page", platform=platform, at=at, id=which, limit=limit)
         return [_screening(row) for row in rows]
 
+    def last(self, platform: PlatformId, limit: int) -> Iterator[Judged]:
+        """See the port."""
+        for row in self._queries.stream("screenings_last", platform=platform, limit=limit):
+            near = trial.read(row["near"]) if row["near"] is not None else None
+            yield Judged(row["content_id"], row["verdict"], row["received_at"], near)
+
     def audit_batch(self, limit: int) -> int:
         """See the port."""
         rows = self._queries.all("screenings_unaudited", limit=limit)
@@ -153,6 +161,8 @@ def _row(screening: Screening, audited: int | None) -> dict[str, Any]:
         "milliseconds": screening.milliseconds,
         "received_at": screening.received_at,
         "audited": audited,
+        "near": Jsonb(screening.near.document()) if screening.near else None,
+        "blocks": screening.blocks,
     }
 
 
@@ -174,4 +184,5 @@ def _screening(row: dict[str, Any]) -> Screening:
         matches=tuple(Answer.read(match) for match in row["matches"]),
         notes=tuple(row["notes"]),
         case=row["case_id"],
+        blocks=row["blocks"],
     )

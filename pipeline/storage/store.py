@@ -26,6 +26,7 @@ from pipeline.ports import (
     MediaStore,
     Notices,
     Platforms,
+    Policies,
     Registry,
     Reviewers,
     Screenings,
@@ -57,6 +58,7 @@ from pipeline.storage.keyring import KeyRing
 from pipeline.storage.media import PgMedia
 from pipeline.storage.notices import PgNotices
 from pipeline.storage.platforms import PgPlatforms
+from pipeline.storage.policies import PgPolicies
 from pipeline.storage.registry import PgFollowers, PgRegistry
 from pipeline.storage.reviewers import PgReviewers
 from pipeline.storage.screenings import PgScreenings
@@ -95,6 +97,7 @@ class PgUnit:
         self.events: Events = PgEvents(queries)
         self.platforms: Platforms = PgPlatforms(queries)
         self.webhooks: Webhooks = PgWebhooks(queries)
+        self.policies: Policies = PgPolicies(queries)
         self.withdrawals: Withdrawals = PgWithdrawals(queries)
         self.audit: AuditLog = PgAudit(queries)
         self.attempts: Attempts = PgAttempts(queries)

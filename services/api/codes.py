@@ -11,6 +11,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "body_timed_out": ((408,), "Send it again, faster."),
     "conflict": ((409,), "Read what has changed; the same request will not help."),
     "in_progress": ((409,), "Ask again after `Retry-After` for the answer."),
+    "version_changed": ((412,), "Read your policy again, then set yours on top of it."),
     "too_large": ((413,), "Screen it otherwise, or by its hashes."),
     "video_too_large": ((413,), "Screen a shorter cut of it."),
     "unsupported_media_type": ((415,), "Send what the address reads."),

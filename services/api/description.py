@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pipeline.domain.happening import CHOSEN, KINDS
 from services.api.codes import CODES
 from services.api.feedback_schemas import ActionTold, NoticeTold
+from services.api.policy_schemas import PolicyAsked, TryAsked
 from services.api.problems import MEDIA_TYPE
 from services.api.schemas import (
     UPLOAD_FORM,
@@ -104,7 +105,8 @@ ROTATION_BODY = json_body(RotationAsked)
 REPLAY_BODY = json_body(ReplayEvent, ReplaySince)
 _ASKED: tuple[type[BaseModel], ...] = (
     Problem, HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch, AppealAsked,
-    WebhookAsked, RotationAsked, ReplayEvent, ReplaySince, ActionTold, NoticeTold,
+    WebhookAsked, RotationAsked, ReplayEvent, ReplaySince, ActionTold, NoticeTold, PolicyAsked,
+    TryAsked,
 )  # fmt: skip
 """What the framework does not see, because it does not read bodies."""
 
@@ -146,6 +148,7 @@ _SAID = {
     404: "There is no such thing, or it is not yours.",
     408: "The body came too slowly.",
     409: "The same request, by its idempotency key, is being answered.",
+    412: "Another version has come before yours: read it, then set yours again.",
     413: "The body is too large.",
     415: "Not a body that is read here.",
     422: "Something in the request is not as it must be, or its idempotency key came with another"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, cast
 
 import anyio
@@ -12,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipeline.domain.ids import PlatformId
 from pipeline.domain.media import Upload
-from pipeline.domain.screening import Screening
+from pipeline.domain.screening import Screening, Verdict
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.take_in_film import Incoming, Taken, accept, enlist
@@ -62,7 +63,8 @@ class Door:
         self.action = world.action()
         self.largest = world.settings.max_bytes + SLACK
         self.policy = world.policy.version
-        self._world = world
+        self.world = world
+        self._accept = partial(accept, world.store, world.blobs, now)
         self.screener: Screener = world.screener(live)
         self.keys, self.pace = Keys(world.store), Pace()
         self.line = Line(limits.workers, limits.waiting)
@@ -82,7 +84,7 @@ class Door:
 
     def arrival(self) -> Arrival:
         """A place for a file that is about to come."""
-        world = self._world
+        world = self.world
         return Arrival(
             lambda: Incoming(world.store, world.blobs, now()),
             world.settings.max_bytes,
@@ -95,12 +97,18 @@ class Door:
         film = film_mime(body)
         if film is None:
             return self.screener.screen_file(platform, upload, body)
-        world = self._world
-        return accept(world.store, world.blobs, now, platform, upload, (body,), film)
+        world = self.world
+        return self.pending(accept(world.store, world.blobs, now, platform, upload, (body,), film))
 
     def enlist(self, platform: PlatformId, upload: Upload, film: Taken, mime: str) -> Screening:
         """That a video which lies sealed already is in the line."""
-        return enlist(self.store, now, platform, upload, film, mime)
+        return self.pending(enlist(self.store, now, platform, upload, film, mime))
+
+    def pending(self, screening: Screening) -> Screening:
+        """The answer to a video that waits, with the policy that would judge it now."""
+        policy = self.world.rules(screening.platform)
+        blocks = Verdict.PENDING in policy.terms.blocks
+        return replace(screening, policy=policy.version, blocks=blocks)
 
 
 _bearer = HTTPBearer(

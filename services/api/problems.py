@@ -20,6 +20,7 @@ from pipeline.errors import (
     NotFound,
     Unavailable,
 )
+from pipeline.journeys.policies import VersionChanged
 from pipeline.outside import Unreachable
 from services.api.schemas import FieldError, Problem
 
@@ -31,6 +32,7 @@ TITLES = {
     "method_not_allowed": "This method is not for this address",
     "body_timed_out": "The body came too slowly",
     "conflict": "The world has moved on",
+    "version_changed": "Another version has come first",
     "in_progress": "The same request is being answered just now",
     "too_large": "The body is too large",
     "video_too_large": "The video is too large",
@@ -53,6 +55,7 @@ _STATUSES: tuple[tuple[type[ConsentryError], int], ...] = (
     (IdempotencyMismatch, 422),
     (Invalid, 422),
     (Unreachable, 422),
+    (VersionChanged, 412),
     (Conflict, 409),
 )
 _OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -144,7 +144,14 @@ class ScreeningAnswered(BaseModel):
     progress: ProgressAnswered | None = Field(
         default=None, description="While a video is looked at: ask again until this is null."
     )
-    policy: str
+    policy: str = Field(
+        description="The version of the policy that judged: the operator's, and after a + yours."
+    )
+    blocks: bool | None = Field(
+        default=None,
+        description="Whether your policy says that this verdict blocks the upload; null for"
+        " answers older than policies.",
+    )
     index_sequence: int = Field(description="The step of the change log that was in force.")
     received_at: datetime
     milliseconds: float

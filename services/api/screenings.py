@@ -196,7 +196,8 @@ async def read(request: Request, caller: Called, screening: UUID) -> Response:
             found = unit.screenings.get(ScreeningId(screening), caller.platform)
             if found is None:
                 film = unit.films.get(ScreeningId(screening), caller.platform)
-                found = waiting(film, door.policy, max(0, door.live.applied)) if film else None
+                sequence = max(0, door.live.applied)
+                found = door.pending(waiting(film, "", sequence)) if film else None
         if found is None:
             raise NotFound("you have no screening of this id")
         return found

@@ -40,6 +40,9 @@ UNSAID = {
     "/v1/webhooks",
     # In three words or more.
     "/v1/notices",
+    # Within the operator's bounds; of the version that is in force.
+    "/v1/policy",
+    "/v1/policy:try",
 }
 """Where what is good depends on more than OpenAPI can say."""
 

@@ -13,8 +13,9 @@ FOR UPDATE OF c;
 
 -- name: case_open
 -- A new case.
-INSERT INTO cases (id, state, opened_at, kind, deadline, priority, about, purpose)
-VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s, %(about)s, %(purpose)s);
+INSERT INTO cases (id, state, opened_at, kind, deadline, priority, about, purpose, wanted_queue)
+VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s, %(about)s, %(purpose)s,
+        %(queue)s);
 
 -- name: case_place
 -- Write down where a case stands among the others.
@@ -32,6 +33,7 @@ ORDER BY id;
 -- name: case_raise
 -- A further upload makes a case more urgent, or one about more than a face.
 UPDATE cases SET priority = greatest(priority, %(priority)s),
+  deadline = least(deadline, %(deadline)s::timestamptz),
   kind = CASE WHEN kind = 'face' THEN %(kind)s ELSE kind END
 WHERE id = %(case)s;
 

@@ -1,10 +1,11 @@
 -- name: screening_add
 -- The record of an answer.
 INSERT INTO screenings (id, platform, content_id, uploader, rating, form, bytes, mime, verdict,
-  refusal, message, matches, notes, case_id, policy, index_seq, milliseconds, received_at, audited)
+  refusal, message, matches, notes, case_id, policy, index_seq, milliseconds, received_at, audited, near, blocks)
 VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(form)s, %(bytes)s,
   %(mime)s, %(verdict)s, %(refusal)s, %(message)s, %(matches)s, %(notes)s, %(case_id)s, %(policy)s,
-  %(index_seq)s, %(milliseconds)s, %(received_at)s, %(audited)s);
+  %(index_seq)s, %(milliseconds)s, %(received_at)s, %(audited)s,
+  %(near)s, %(blocks)s);
 
 -- name: screening_get
 -- A platform's own screening.
@@ -55,4 +56,10 @@ UPDATE screening_actions SET note = NULL WHERE note IS NOT NULL AND screening IN
 SELECT * FROM screenings
 WHERE platform = %(platform)s
   AND (%(at)s::timestamptz IS NULL OR (received_at, id) < (%(at)s, %(id)s::uuid))
+ORDER BY received_at DESC, id DESC LIMIT %(limit)s;
+
+-- name: screenings_last
+-- A platform's newest answers, with what was near.
+SELECT content_id, verdict, received_at, near FROM screenings
+WHERE platform = %(platform)s AND form <> 'notice' AND verdict <> 'refused'
 ORDER BY received_at DESC, id DESC LIMIT %(limit)s;
