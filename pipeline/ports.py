@@ -59,8 +59,8 @@ from pipeline.domain.media import Rating, Upload
 from pipeline.domain.policy import Match
 from pipeline.domain.screening import Screening
 from pipeline.domain.trace import Rows
-from pipeline.domain.webhook import Attempt, SealedSecret, Webhook
 from pipeline.domain.trial import Nearness
+from pipeline.domain.webhook import Attempt, SealedSecret, Webhook
 
 KeyOwner = PersonId | PlatformId | MediaId | NoticeId
 """Who a data key may belong to."""
