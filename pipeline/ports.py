@@ -460,6 +460,31 @@ class Shelf(Protocol):
         ...
 
 
+class Depot(Protocol):
+    """Where index segments are published, sealed, so that a new host need not rebuild them."""
+
+    @property
+    def name(self) -> str:
+        """Its address."""
+        ...
+
+    def current(self, unit: Unit) -> Shelved | None:
+        """The newest generation that can still be opened; None when there is none."""
+        ...
+
+    def put(self, shelved: Shelved, folder: Path, key: bytes, note: bytes) -> None:
+        """Publish the segments in a folder, and ``note``, as the newest generation."""
+        ...
+
+    def get(self, name: ProcessId, folder: Path, key: bytes) -> None:
+        """Bring a generation's segments into a folder, in the clear."""
+        ...
+
+    def destroy(self, name: ProcessId) -> None:
+        """Remove a generation's files."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CaseHit:
     """A hit as a reviewer sees it in a case."""

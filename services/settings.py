@@ -63,6 +63,18 @@ class Settings(BaseSettings):
         description="A folder on a tmpfs where the processes of a host share one copy of each large"
         " index; empty for a copy each.",
     )
+    depot: str | None = Field(
+        default=None,
+        description="A folder or a store (s3://bucket/prefix; extra `cluster`) where large indexes"
+        " are published, sealed, so that a new host takes them from there instead of rebuilding"
+        " them.",
+    )
+    compact_minutes: int = Field(
+        default=10,
+        gt=0,
+        description="Within how many minutes what was removed is gone from the depot; receipts"
+        " wait for it.",
+    )
     policy_file: Path | None = Field(
         default=None, description="A JSON policy document; without it the built-in default."
     )

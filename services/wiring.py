@@ -47,7 +47,7 @@ from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
 from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import FaceEye
-from pipeline.journeys.share_index import BETWEEN, Sharing
+from pipeline.journeys.share_index import BETWEEN, DEPOT, Sharing
 from pipeline.journeys.sift import Sifter, Source
 from pipeline.journeys.sync_exchange import Lists
 from pipeline.media import features
@@ -60,10 +60,11 @@ from pipeline.media.video import Sampling, VideoLimits
 from pipeline.media.views import budget_of
 from pipeline.packs import CopyModel, FaceModel
 from pipeline.packs._manifest import Manifest
-from pipeline.ports import Blobs, Follower, Pins, Sift, Store
+from pipeline.ports import Blobs, Depot, Follower, Pins, Sift, Store
 from pipeline.signals import SignalType
 from pipeline.storage import Database, embedded
 from pipeline.storage.blobs import FolderBlobs
+from pipeline.storage.depot import StoreDepot
 from pipeline.storage.keyring import KeyRing
 from pipeline.storage.listen import Listener
 from pipeline.storage.migrate import migrate, require_current
@@ -261,7 +262,12 @@ class World:
             time.monotonic,
             _unshared,
             share_from=SHARE_FROM if role == "api" else sys.maxsize,
+            depot=self.depot(),
         )
+
+    def depot(self) -> Depot | None:
+        """Where large indexes are published for other hosts, if anywhere."""
+        return StoreDepot(self.settings.depot) if self.settings.depot else None
 
     @contextmanager
     def live(
@@ -532,6 +538,8 @@ def alive(follower: Follower) -> bool | None:
     A generation of shared segments lives while a process uses it; an unused one is destroyed.
     """
     host, between, shelf = follower.host.partition(BETWEEN)
+    if host == DEPOT:
+        return True  # until it is destroyed, which ends it
     if host != _host():
         return None
     if between:

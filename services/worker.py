@@ -24,6 +24,7 @@ from pipeline.journeys.forget_again import list_erasures
 from pipeline.journeys.notice import retire_notices
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.review import settle_due
+from pipeline.journeys.share_index import compact
 from pipeline.journeys.sync_exchange import sync
 from pipeline.journeys.withdraw import finish
 from pipeline.storage.erasures import ErasureList
@@ -92,6 +93,10 @@ def duties(world: World) -> list[Duty]:
         gone = rescan.expire(world.store, now, world.settings.backscan_days)
         return gone + rescan.press(world.store, now)
 
+    def compact_depot() -> int:
+        depot = world.depot()
+        return compact(world.store, depot) if depot is not None else 0
+
     def ask_earlier() -> int:
         return int(rescan.ask(world.store, now, world.reach, "service:worker") is not None)
 
@@ -116,6 +121,7 @@ def duties(world: World) -> list[Duty]:
         Duty("expire_faces", 600.0, expire_faces),
         Duty("sweep", 600.0, sweep),
         Duty("keep_traces", 60.0, keep_traces),
+        Duty("compact_depot", 60.0 * world.settings.compact_minutes, compact_depot),
         Duty("advance_rescans", 30.0, partial(rescan.advance, world.store, now)),
     ] + [
         Duty("rescan", 60.0 * world.settings.rescan_minutes, ask_earlier)

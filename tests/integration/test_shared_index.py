@@ -16,7 +16,7 @@ from pipeline.domain.erasure import Confirmation
 from pipeline.domain.ids import ProcessId
 from pipeline.domain.media import Side
 from pipeline.domain.screening import Verdict
-from pipeline.journeys.share_index import BETWEEN, ROLE
+from pipeline.journeys.share_index import BETWEEN, ROLE, compact
 from pipeline.journeys.withdraw import ask, finish
 from pipeline.ports import Shelved
 from pipeline.storage.shelf import FolderShelf
@@ -182,3 +182,96 @@ def test_a_new_copy_is_written_when_much_has_changed(
         assert town.screen(town.platform(uuid4().hex[:8]), jpeg(picture(2), 50)).verdict is (
             Verdict.REVIEW
         )
+
+
+@pytest.fixture
+def two_machines(
+    make_town: Callable[..., Town], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Town]:
+    """Make processes on hosts with a memory each, and one depot for all."""
+    monkeypatch.setattr(wiring, "SHARE_FROM", 1)
+    monkeypatch.setattr(wiring, "FolderShelf", lambda folder: FolderShelf(folder, may_be_disk=True))
+
+    def make(host: str) -> Town:
+        folder = tmp_path / host
+        folder.mkdir(exist_ok=True)
+        return make_town("api", segments=folder, depot=str(tmp_path / "depot"))
+
+    return make
+
+
+def published(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "depot").rglob("*.sealed"))
+
+
+def test_a_new_host_takes_its_indexes_from_the_depot_and_knows_what_changed_since(
+    two_machines: Callable[..., Town], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = two_machines("first")
+    for number in range(3):
+        first.register(jpeg(picture(number)))
+    leaving = first.register(jpeg(picture(7)))
+    first.live.share()
+    assert eventually((tmp_path / "depot" / "current.json").is_file)
+    first.live._sharing.settle()  # type: ignore[union-attr]
+    assert published(tmp_path)
+    for file in published(tmp_path):
+        content = file.read_bytes()
+        assert not any(word in content for word in words(first, jpeg(picture(0)))), "sealed"
+
+    receipt = ask(
+        first.world.store, first.world.pins, first.clock, leaving.case_number, leaving.pin
+    )
+    first.register(jpeg(picture(8)))
+    # Nothing may be rebuilt: the new host reads no entry but those that were added since.
+    from pipeline.storage.registry import PgRegistry
+
+    def rebuilt(self: object) -> Any:
+        raise AssertionError("an index was rebuilt")
+
+    monkeypatch.setattr(PgRegistry, "in_force", rebuilt)
+    second = two_machines("second")
+    board = second.platform()
+    assert shared(second)
+    assert second.screen(board, jpeg(picture(1), 70)).verdict is Verdict.REVIEW
+    assert second.screen(board, jpeg(picture(8), 70)).verdict is Verdict.REVIEW
+    assert second.screen(board, jpeg(picture(7), 70)).verdict is Verdict.CLEAR
+
+    def finished() -> Any:
+        first.live.catch_up()
+        second.live.catch_up()
+        return finish(
+            first.world.store, first.world.blobs, first.clock, wiring.alive, receipt,
+            patience=timedelta(0),
+        )  # fmt: skip
+
+    waiting = finished()
+    assert not waiting.complete
+    assert [one.role for one in waiting.holders if one.confirmed is None] == ["depot"]
+    depot = first.world.depot()
+    assert depot is not None
+    assert compact(first.world.store, depot) == 1
+    assert not published(tmp_path)
+    with first.world.store.transaction() as unit:
+        assert depot.current(unit) is None, "its key is gone, whatever copies there are"
+    done = finished()
+    assert done.complete
+    assert compact(first.world.store, depot) == 0
+
+
+def test_a_depot_that_was_tampered_with_is_not_believed(
+    two_machines: Callable[..., Town], tmp_path: Path
+) -> None:
+    first = two_machines("first")
+    first.register(jpeg(picture(1)))
+    first.live.share()
+    assert eventually((tmp_path / "depot" / "current.json").is_file)
+    first.live._sharing.settle()  # type: ignore[union-attr]
+    file = published(tmp_path)[0]
+    content = bytearray(file.read_bytes())
+    content[100] ^= 1
+    file.write_bytes(bytes(content))
+    second = two_machines("second")
+    assert not shared(second)
+    board = second.platform()
+    assert second.screen(board, jpeg(picture(1), 70)).verdict is Verdict.REVIEW, "it rebuilt"
