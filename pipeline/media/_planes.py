@@ -1,11 +1,12 @@
 """One small working copy of a picture, and 64x64 tiles of any part of it.
 
-PDQ blurs a picture with two box filters and samples 64 x 64 points; in the limit of many pixels
-that is a triangle of 1/32 of the picture's side around each point. A tile applies this limit to
-any rectangle with sub-pixel edges, as two small matrix products. PDQ leaves a picture of exactly
-64 x 64 pixels as it is, so the hash of a tile is the hash of the part at full resolution, to
-about six bits of 256, whatever the working copy's size (measured from 320 to 640 pixels; borders
-are found no worse at 320 than at 448).
+PDQ blurs a picture with two box filters and samples 64 x 64 points: a triangle around each. Its
+boxes and its points lie up to one and a half pixels off the middle, more so the fewer pixels a
+picture has, and a fine texture makes fifty bits of that. So a tile is told how many pixels the part
+has in the upload, and samples where PDQ would, as two small matrix products, from any rectangle
+with sub-pixel edges. PDQ leaves a picture of exactly 64 x 64 pixels as it is, so the hash of a tile
+is the hash of the part at full resolution, to about two bits of 256, whatever the working copy's
+size (measured from 320 to 512 pixels; borders are found no worse at 320 than at 448).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ Box = tuple[float, float, float, float]
 Quad = NDArray[np.float32]
 """Four corners (4, 2) in pixels: a view's own top-left, top-right, bottom-right, bottom-left."""
 
+Zoom = tuple[float, float]
+
 TILE = 64
 WORKING_SIDE = 320
 """The working copy has at most as many pixels as a square of this side."""
@@ -35,6 +38,8 @@ class WorkingCopy:
     rgb: NDArray[np.uint8] = field(repr=False)
     grey: NDArray[np.uint8] = field(repr=False)
     luma: NDArray[np.float32] = field(repr=False)
+    zoom: Zoom = (1.0, 1.0)
+    """How many of the upload's pixels one of these stands for, across and down."""
 
     @property
     def width(self) -> int:
@@ -47,13 +52,17 @@ class WorkingCopy:
         return int(self.grey.shape[0])
 
 
-def working_copy(rgb: NDArray[np.uint8], side: int = WORKING_SIDE) -> WorkingCopy:
+def working_copy(
+    rgb: NDArray[np.uint8], side: int = WORKING_SIDE, of: tuple[int, int] | None = None
+) -> WorkingCopy:
     """The picture at ``side * side`` pixels or fewer, shrunk by area; never enlarged.
 
     Means over whole blocks of pixels come first, because they are five times as fast as means
     over fractions; up to a block's width less one pixel is left off at the right and the bottom.
+    ``of`` is the width and height of the picture that ``rgb`` is a sketch of.
     """
     height, width = rgb.shape[:2]
+    whole = of or (width, height)
     scale = side / (height * width) ** 0.5
     block = int(1 / scale)
     # Blocks of 3 cost five times what those of 2 do, and a megapixel would have blocks of 3.
@@ -65,21 +74,27 @@ def working_copy(rgb: NDArray[np.uint8], side: int = WORKING_SIDE) -> WorkingCop
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         rgb = _resized(rgb, size, cv2.INTER_LINEAR if block > 1 else cv2.INTER_AREA)
     grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    return WorkingCopy(rgb, grey, grey.astype(np.float32))
+    zoom = (whole[0] / grey.shape[1], whole[1] / grey.shape[0])
+    return WorkingCopy(rgb, grey, grey.astype(np.float32), zoom)
 
 
 def _resized(rgb: NDArray[np.uint8], size: tuple[int, int], how: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(rgb, size, interpolation=how), dtype=np.uint8)
 
 
-def tiles(luma: NDArray[np.float32], boxes: Sequence[Box]) -> NDArray[np.uint8]:
-    """Each box of the plane as a 64x64 tile, uint8 (n, 64, 64)."""
+def tiles(
+    luma: NDArray[np.float32], boxes: Sequence[Box], zoom: Zoom = (1.0, 1.0)
+) -> NDArray[np.uint8]:
+    """Each box of the plane as a 64x64 tile, uint8 (n, 64, 64).
+
+    ``zoom`` is how many of the upload's pixels one of the plane's stands for, across and down.
+    """
     if not boxes:
         return np.zeros((0, TILE, TILE), np.uint8)
     edges = np.asarray(boxes, dtype=np.float64)
     height, width = luma.shape
-    rows = _weights(edges[:, 1], edges[:, 3], height)
-    columns = _weights(edges[:, 0], edges[:, 2], width)
+    rows = _weights(edges[:, 1], edges[:, 3], height, zoom[1])
+    columns = _weights(edges[:, 0], edges[:, 2], width, zoom[0])
     found = np.empty((len(boxes), TILE, TILE), np.float32)
     for at, (left, top, right, bottom) in enumerate(edges):
         down = slice(max(0, int(top) - 1), min(height, int(np.ceil(bottom)) + 1))
@@ -89,19 +104,26 @@ def tiles(luma: NDArray[np.float32], boxes: Sequence[Box]) -> NDArray[np.uint8]:
     return _bytes(found)
 
 
-def quad_tiles(luma: NDArray[np.float32], quads: Sequence[Quad]) -> NDArray[np.uint8]:
-    """Each quadrilateral of the plane, straightened, as a 64x64 tile, uint8 (n, 64, 64)."""
-    straight = [straightened(luma, quad, *_sides(quad)) for quad in quads]
-    return np.concatenate(
-        [np.zeros((0, TILE, TILE), np.uint8)]
-        + [tiles(plane, [(0, 0, plane.shape[1], plane.shape[0])]) for plane in straight]
-    )
+def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
+    """Each quadrilateral of the copy, straightened, as a 64x64 tile, uint8 (n, 64, 64)."""
+    found = [np.zeros((0, TILE, TILE), np.uint8)]
+    for quad in quads:
+        across, down = sides(quad)
+        width, height = (int(np.clip(side, TILE, WORKING_SIDE)) for side in (across, down))
+        upload = quad * np.array(copy.zoom, np.float32)
+        zoom = tuple(
+            float(side / size) for side, size in zip(sides(upload), (width, height), strict=True)
+        )
+        plane = straightened(copy.luma, quad, width, height)
+        found.append(tiles(plane, [(0, 0, width, height)], (zoom[0], zoom[1])))
+    return np.concatenate(found)
 
 
-def _sides(quad: Quad) -> tuple[int, int]:
+def sides(quad: Quad) -> tuple[float, float]:
+    """How long a quadrilateral is across and down."""
     across = max(np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[2] - quad[3]))
     down = max(np.linalg.norm(quad[3] - quad[0]), np.linalg.norm(quad[2] - quad[1]))
-    return int(np.clip(across, TILE, WORKING_SIDE)), int(np.clip(down, TILE, WORKING_SIDE))
+    return float(across), float(down)
 
 
 def straightened(
@@ -128,22 +150,27 @@ def _bytes(found: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _weights(
-    starts: NDArray[np.float64], stops: NDArray[np.float64], size: int
+    starts: NDArray[np.float64], stops: NDArray[np.float64], size: int, zoom: float
 ) -> NDArray[np.float32]:
     """Triangle weights (n, 64, size) that sample 64 points between each start and stop.
 
-    The triangle is cut at the box's own edges and made to sum to one, as PDQ's boxes are.
+    Points and triangles lie as PDQ's do in as many pixels as the part has in the upload: a point is
+    a pixel's middle, and boxes of an even width reach half a pixel further after than before. The
+    triangle is cut at the box's own edges and made to sum to one, as PDQ's boxes are.
     """
     length = (stops - starts)[:, None]
-    centre = starts[:, None] + (np.arange(TILE) + 0.5) * (length / TILE)
-    half = np.maximum(length / (2 * TILE), 0.75)
+    pixels = np.maximum(np.rint(length * zoom), 1.0)
+    window = (pixels.astype(np.int64) + 127) // 128
+    at = np.floor((np.arange(TILE) + 0.5) * (pixels / TILE)) + 0.5 + (window % 2 == 0)
+    centre = starts[:, None] + at * (length / pixels)
+    half = np.maximum(window * (length / pixels), 0.75)
     reach = int(np.ceil(2 * half.max())) + 1
     first = np.floor(centre - half).astype(np.int64)
     edge = first[..., None] + np.arange(reach + 1)
     inside = np.clip(edge, starts[:, None, None], stops[:, None, None])
     along = np.clip((inside - centre[..., None]) / half[..., None], -1, 1)
     gathered = np.diff(along * (1 - 0.5 * np.abs(along)), axis=-1)
-    gathered /= gathered.sum(-1, keepdims=True)
+    gathered /= np.maximum(gathered.sum(-1, keepdims=True), 1e-12)
     dense = np.zeros((len(starts), TILE, size + reach + 1), np.float32)
     # Columns past either edge of the plane have no weight: the box is inside it.
     np.put_along_axis(

@@ -51,13 +51,13 @@ def cut(
     """Regions of the registered picture cut out of the upload, as grey 64x64 frames."""
     if not regions:
         return ()
-    copy = working_copy(frame.rgb, side)
+    copy = working_copy(frame.rgb, side, frame.of)
     size = np.array([copy.width, copy.height])
     corners = [region_corners(placement, region) for region in regions]
     quads = [(np.array(found) * size).astype(np.float32) for found in corners]
     return tuple(
         Frame(np.repeat(tile[..., None], 3, axis=2), frame.time, View("where it should be", found))
-        for tile, found in zip(quad_tiles(copy.luma, quads), corners, strict=True)
+        for tile, found in zip(quad_tiles(copy, quads), corners, strict=True)
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.alignment import Region, placement_of, region_corners
 from pipeline.domain.media import Frame, View
-from pipeline.media._planes import Box, straightened, tiles, working_copy
+from pipeline.media._planes import Box, Zoom, sides, straightened, tiles, working_copy
 
 STEPS = (0.06, 0.03, 0.015)
 """How far an edge moves at a time, as shares of the crop's side."""
@@ -43,7 +43,7 @@ class Refiner:
     """Refines any number of candidates of one upload."""
 
     def __init__(self, frame: Frame) -> None:
-        self._copy = working_copy(frame.rgb)
+        self._copy = working_copy(frame.rgb, of=frame.of)
 
     def nearest(self, view: View, region: Region, distances: Distances, start: int) -> int:
         """The least distance to the code of ``region`` that moving the view's edges comes to.
@@ -52,13 +52,16 @@ class Refiner:
         """
         if start <= _ENOUGH:
             return start
-        plane = self._around(view, region)
+        plane, zoom = self._around(view, region)
         best, kept = start, _CROP
         for step in STEPS:
             for _ in range(_ROUNDS):
                 moved = [_moved(kept, move, step) for move in _MOVES]
                 found = distances(
-                    [Frame(np.repeat(tile[..., None], 3, axis=2)) for tile in tiles(plane, moved)]
+                    [
+                        Frame(np.repeat(tile[..., None], 3, axis=2))
+                        for tile in tiles(plane, moved, zoom)
+                    ]
                 )
                 at = int(np.argmin(found))
                 if found[at] >= best:
@@ -68,14 +71,16 @@ class Refiner:
                     return best
         return best
 
-    def _around(self, view: View, region: Region) -> NDArray[np.float32]:
+    def _around(self, view: View, region: Region) -> tuple[NDArray[np.float32], Zoom]:
         """The crop as it was registered, upright, with room on all sides for its edges to move."""
         left, top, right, bottom = region
         across, down = (right - left) * _MARGIN, (bottom - top) * _MARGIN
         wider = (left - across, top - down, right + across, bottom + down)
         corners = np.array(region_corners(placement_of(view, region), wider))
-        quad = corners * (self._copy.width, self._copy.height)
-        return straightened(self._copy.luma, quad.astype(np.float32), _PLANE, _PLANE)
+        quad = (corners * (self._copy.width, self._copy.height)).astype(np.float32)
+        wide, tall = sides(quad * np.array(self._copy.zoom, np.float32))
+        plane = straightened(self._copy.luma, quad, _PLANE, _PLANE)
+        return plane, (wide / _PLANE, tall / _PLANE)
 
 
 def _moved(box: Box, move: tuple[int, ...], step: float) -> Box:

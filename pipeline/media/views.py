@@ -99,7 +99,7 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
     """
     if not budget.families or min(frame.width, frame.height) < _LEAST_SIDE:
         return (frame,)
-    copy = working_copy(frame.rgb, budget.side)
+    copy = working_copy(frame.rgb, budget.side, frame.of)
     whole: Box = (0, 0, copy.width, copy.height)
     names: list[str] = []
     boxes: list[Box] = []
@@ -119,7 +119,10 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
     views = [View(name, corners_of(box, copy)) for name, box in zip(names, boxes, strict=True)]
     views += [View(family.value, _fractions(quad.tolist(), copy)) for family, quad in tilted]
     pixels = np.concatenate(
-        [tiles(copy.luma, boxes), quad_tiles(copy.luma, [quad for _, quad in tilted])]
+        [
+            tiles(copy.luma, boxes, copy.zoom),
+            quad_tiles(copy, [quad for _, quad in tilted]),
+        ]
     )
     parts = (
         Frame(np.repeat(grey[..., None], 3, axis=2), frame.time, view)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -27,7 +27,7 @@ from pipeline.signals import SignalType
 from services.bench import Target
 from services.bench._calibration import Rates, calibrated, pdq_shares, policy_of, whole_shares
 from services.bench._corpus import Corpus, corpus
-from services.bench._gallery import Asked, Eye, Gallery
+from services.bench._gallery import Asked, Entry, Eye, Gallery
 from services.bench._page import page
 from services.bench._peers import Peer, SegmentPeer, peers
 from services.bench._unrelated import screened, upper_bound
@@ -36,6 +36,7 @@ from services.bench.alterations import Alteration, Picture, catalogue
 Progress = Callable[[str], None]
 
 _HASHES, _FEATURES = "hashes alone", "with local features"
+WHOLE_SLOT = 0
 _MILLION = 1_000_000
 _MEGAPIXEL = 1_000_000
 
@@ -93,10 +94,8 @@ def measure(
     pictures = corpus(images, seed, most=4 if quick else None)
     alterations = catalogue()[:: 4 if quick else 1]
     eye = Eye(signal, budget_of(families))
-    halves = [
-        Gallery(eye, [eye.register(name, picture) for name, picture in half])
-        for half in (pictures.tuned, pictures.reported)
-    ]
+    pictures, entries, plain = _registrable(eye, pictures, progress)
+    halves = [Gallery(eye, half) for half in entries]
     rivals = peers(signal)
     copies = _copies(pictures, alterations, eye, rivals, seed, progress)
     thresholds, rates = Thresholds(), None
@@ -110,6 +109,7 @@ def measure(
     names = [alteration.name for alteration in alterations]
     document = _document(tallies, names, alterations, rivals, segments, cost, pictures, copies)
     document["thresholds"] = thresholds.document()
+    document["notes"] += [f"{name} is too plain to be registered and is left out" for name in plain]
     if strangers:
         unrelated = screened(
             eye,
@@ -134,6 +134,26 @@ def measure(
     if html is not None:
         html.write_text(page(document), encoding="utf-8")
     return document
+
+
+def _registrable(
+    eye: Eye, pictures: Corpus, progress: Progress
+) -> tuple[Corpus, list[list[Entry]], list[str]]:
+    """The corpus and its entries without pictures that registration refuses, and their names."""
+    kept: list[list[tuple[str, Picture]]] = [[], []]
+    entries: list[list[Entry]] = [[], []]
+    plain = []
+    for half, members in enumerate((pictures.tuned, pictures.reported)):
+        for name, picture in members:
+            progress(f"registering {name}")
+            entry = eye.register(name, picture)
+            if WHOLE_SLOT not in entry.codes:
+                plain.append(name)
+                continue
+            kept[half].append((name, picture))
+            entries[half].append(entry)
+    tuned, reported = (tuple(half) for half in kept)
+    return replace(pictures, tuned=tuned, reported=reported), entries, plain
 
 
 def _rates(

@@ -187,11 +187,11 @@ def test_a_tile_is_within_a_few_bits_of_the_crop_at_full_resolution(side):
     copy = working_copy(picture, side)
     scale = np.array([copy.width / width, copy.height / height] * 2)
     crops = [(0, 0, width, height), (113, 207, 1290, 1370), (301, 15, 1401, 1001)]
-    small = tiles(copy.luma, [tuple(crop * scale) for crop in np.array(crops)])
+    small = tiles(copy.luma, [tuple(crop * scale) for crop in np.array(crops)], copy.zoom)
     for tile, (left, top, right, bottom) in zip(small, crops, strict=True):
         pair = [Frame(np.repeat(tile[..., None], 3, 2)), Frame(picture[top:bottom, left:right])]
         one, other = SIGNAL.compute(pair, Side.REGISTERED).codes
-        assert np.bitwise_count(one ^ other).sum() <= 16
+        assert np.bitwise_count(one ^ other).sum() <= (16 if side == 200 else 8)
 
 
 @pytest.mark.parametrize(
