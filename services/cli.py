@@ -169,10 +169,17 @@ def up() -> None:
 @app.command()
 def serve(service: Service) -> None:
     """Run one service in the foreground."""
+    from pipeline.storage.migrate import wait_for_schema
     from services.wiring import open_world
 
     settings = _settings()
     stop = _until_told() if service is Service.WORKER else None
+    if settings.database_url is not None and settings.schema_patience:
+        wait_for_schema(
+            settings.database_url.get_secret_value(),
+            settings.schema_patience,
+            lambda: err.print("waiting for: consentry migrate", style="dim"),
+        )
     with open_world(settings) as world:
         if service is Service.API:
             from services.api import serve as serve_api

@@ -218,6 +218,12 @@ class Settings(BaseSettings):
         description="A folder with settings as files, as container engines mount secrets: the file"
         " is called like the variable, such as database_url or consentry_kek.",
     )
+    schema_patience: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds for which `serve` waits until the database has been migrated; in a"
+        " rolling upgrade more than the migration takes.",
+    )
     metrics_host: str = Field(
         default="127.0.0.1", description="Address that a worker's figures are served on."
     )

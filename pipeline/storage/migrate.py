@@ -2,12 +2,18 @@
 
 A file's SHA-256 is kept beside its number: a file that changed after it was applied is an error,
 never silently different. An advisory lock lets one process migrate while others wait.
+
+A file whose first line is ``-- additive`` only adds: code that does not know it works on as before.
+That is what a rolling upgrade needs: the schema first, then one process after another. Code that
+meets a newer schema runs if all that it does not know is additive; code that meets an older one
+waits until it was migrated (``wait_for_schema``), while its predecessors go on answering.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -26,6 +32,10 @@ _LOCK = 0x636F6E73656E7472  # "consentr": any constant that nobody else uses on 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
+class OldSchema(UnknownSchema):
+    """A schema that ``migrate`` makes right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One numbered file."""
@@ -33,6 +43,11 @@ class Migration:
     number: int
     name: str
     text: str
+
+    @property
+    def additive(self) -> bool:
+        """Whether code that does not know this file works on the schema that it makes."""
+        return self.text.startswith("-- additive")
 
     @property
     def checksum(self) -> bytes:
@@ -79,9 +94,9 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None) -> list[
                 )
                 connection.execute(migration.text.encode())
                 connection.execute(
-                    "INSERT INTO consentry.schema_migrations (number, name, checksum)"
-                    " VALUES (%s, %s, %s)",
-                    (migration.number, migration.name, migration.checksum),
+                    "INSERT INTO consentry.schema_migrations (number, name, checksum, additive)"
+                    " VALUES (%s, %s, %s, %s)",
+                    (migration.number, migration.name, migration.checksum, migration.additive),
                 )
             applied.append(migration.name)
     return applied
@@ -95,11 +110,39 @@ def require_current(connection: psycopg.Connection[Any]) -> None:
             " it until that ends; if it was interrupted, run consentry restore again"
         )
     if _rows(connection, "SELECT to_regclass('consentry.schema_migrations')") == [(None,)]:
-        raise UnknownSchema("this database has no Consentry schema yet; run: consentry migrate")
+        raise OldSchema("this database has no Consentry schema yet; run: consentry migrate")
     applied = _applied(connection)
     _check(applied)
     if len(applied) < len(migrations()):
-        raise UnknownSchema("this database is older than this code; run: consentry migrate")
+        raise OldSchema("this database is older than this code; run: consentry migrate")
+
+
+def wait_for_schema(
+    url: str,
+    patience: float,
+    waiting: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return when the database was migrated to what this code needs; for a rolling upgrade.
+
+    Raises ``UnknownSchema`` when that does not happen within ``patience`` seconds, or at once for a
+    schema that this code will never know. ``waiting`` is called once if there is anything to wait
+    for.
+    """
+    deadline, told = time.monotonic() + patience, False
+    while True:
+        with psycopg.connect(url, autocommit=True) as connection:
+            try:
+                require_current(connection)
+            except OldSchema:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+        if not told:
+            waiting()
+            told = True
+        sleep(min(1.0, max(0.0, deadline - time.monotonic())))
 
 
 def _prepare(connection: psycopg.Connection[Any]) -> None:
@@ -109,12 +152,18 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
         " number integer PRIMARY KEY, name text NOT NULL, checksum bytea NOT NULL,"
         " applied_at timestamptz NOT NULL DEFAULT now())"
     )
+    connection.execute(
+        "ALTER TABLE consentry.schema_migrations"
+        " ADD COLUMN IF NOT EXISTS additive boolean NOT NULL DEFAULT false"
+    )
 
 
-def _applied(connection: psycopg.Connection[Any]) -> list[tuple[int, str, bytes]]:
+def _applied(connection: psycopg.Connection[Any]) -> list[tuple[int, str, bytes, bool]]:
     return _rows(
         connection,
-        "SELECT number, name, checksum FROM consentry.schema_migrations ORDER BY number",
+        # Read so that a table from before there was such a column says that nothing is additive.
+        "SELECT number, name, checksum, coalesce((to_jsonb(m) ->> 'additive')::boolean, false)"
+        " FROM consentry.schema_migrations m ORDER BY number",
     )
 
 
@@ -123,14 +172,14 @@ def _rows(connection: psycopg.Connection[Any], statement: LiteralString) -> list
     return connection.cursor(row_factory=tuple_row).execute(statement).fetchall()
 
 
-def _check(applied: list[tuple[int, str, bytes]]) -> None:
+def _check(applied: list[tuple[int, str, bytes, bool]]) -> None:
     known = migrations()
-    if len(applied) > len(known):
+    if not all(additive for *_, additive in applied[len(known) :]):
         raise UnknownSchema(
             f"this database has schema {applied[-1][1]}, which this version does not know;"
             " install the newer Consentry that made it"
         )
-    for (number, name, checksum), migration in zip(applied, known, strict=False):
+    for (number, name, checksum, _), migration in zip(applied, known, strict=False):
         if number != migration.number or checksum != migration.checksum:
             raise UnknownSchema(
                 f"{migration.name} is not the file that was applied as {name};"

@@ -10,11 +10,21 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from pipeline.domain.screening import Verdict
 from pipeline.errors import UnknownSchema
+from pipeline.journeys.withdraw import ask, finish
 from pipeline.storage import APP_ROLE, Database, embedded
 from pipeline.storage import migrate as module
-from pipeline.storage.migrate import Migration, migrate, migrations, require_current
+from pipeline.storage.migrate import (
+    Migration,
+    migrate,
+    migrations,
+    require_current,
+    wait_for_schema,
+)
+from services.wiring import alive
 from tests.postgres import temporary_home
+from tests.world import jpeg, picture
 
 ROOT = Path(__file__).parents[2]
 FILES = migrations()
@@ -130,6 +140,57 @@ def test_a_newer_schema_is_refused_by_services_and_by_migrate(
     with pytest.raises(UnknownSchema) as caught:
         migrate(database_url)
     assert str(caught.value) == words
+
+
+ADDITIVE = """-- additive
+ALTER TABLE persons ADD COLUMN later text;
+ALTER TABLE screenings ADD COLUMN later jsonb NOT NULL DEFAULT '{}';
+CREATE TABLE later (id uuid PRIMARY KEY REFERENCES cases);
+"""
+
+
+def test_old_code_works_through_a_whole_story_on_a_newer_schema_that_only_adds(
+    town, make_town, make_release, monkeypatch
+):
+    platform, ada = town.platform(), town.reviewer()
+    before = town.register(jpeg(picture(1)))
+    make_release(ADDITIVE)
+    migrate(town.url)
+    monkeypatch.setattr(module, "migrations", lambda: FILES)
+    again = make_town()  # a process of the old version that starts meanwhile
+    again.register(jpeg(picture(2)))
+    town.live.catch_up()
+    found = town.screen(platform, jpeg(picture(2), 60))
+    again.uphold(found.case, ada)
+    assert again.screen(platform, jpeg(picture(2), 60)).verdict is Verdict.KNOWN
+    receipt = ask(town.world.store, town.world.pins, town.clock, before.case_number, before.pin)
+    for process in (town, again):
+        process.live.catch_up()
+    assert finish(town.world.store, town.world.blobs, town.clock, alive, receipt).signature
+    assert migrate(town.url) == [], "nothing is done to a newer schema"
+
+
+def test_a_schema_that_adds_and_then_changes_is_refused_by_old_code(
+    database_url, refusal, make_release, monkeypatch
+):
+    make_release(ADDITIVE, "ALTER TABLE persons DROP COLUMN case_number CASCADE")
+    migrate(database_url)
+    monkeypatch.setattr(module, "migrations", lambda: FILES)
+    assert "which this version does not know" in refusal(database_url)
+
+
+def test_new_code_waits_on_the_old_schema_until_it_was_migrated(database_url, make_release):
+    migrate(database_url)
+    make_release(ADDITIVE)
+    told = []
+    with pytest.raises(UnknownSchema, match="older than this code"):
+        wait_for_schema(database_url, 0.0, lambda: told.append("waits"))
+    wait_for_schema(
+        database_url, 60.0, lambda: told.append("waits"), lambda _: migrate(database_url)
+    )
+    assert told == ["waits"]
+    wait_for_schema(database_url, 0.0, lambda: told.append("waits"))
+    assert told == ["waits"]
 
 
 def test_a_file_that_changed_after_it_was_applied_stops_services_and_migrate(

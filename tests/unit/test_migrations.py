@@ -31,7 +31,9 @@ def check(monkeypatch):
 
     def run(applied, known):
         monkeypatch.setattr(module, "migrations", lambda: make_migrations(known))
-        module._check([(one.number, one.name, one.checksum) for one in make_migrations(applied)])
+        module._check(
+            [(one.number, one.name, one.checksum, one.additive) for one in make_migrations(applied)]
+        )
 
     return run
 
@@ -124,4 +126,6 @@ def test_a_hole_in_what_was_applied_is_refused(monkeypatch):
     known = make_migrations(["a", "b", "c"])
     monkeypatch.setattr(module, "migrations", lambda: known)
     with pytest.raises(UnknownSchema, match=r"0002_step\.sql is not the file that was applied"):
-        module._check([(one.number, one.name, one.checksum) for one in (known[0], known[2])])
+        module._check(
+            [(one.number, one.name, one.checksum, one.additive) for one in (known[0], known[2])]
+        )
