@@ -9,11 +9,11 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, TypeAdapter
 
-from pipeline.journeys.policies import InForce, Trial, look_up, set_terms, try_terms
+from pipeline.journeys.policies import InForce, look_up, set_terms, try_terms
 from pipeline.ports import StoredPolicy
 from services.api.bodies import LARGEST_JSON, receive_json
-from services.api.description import problems
-from services.api.door import Called, Door, door_of
+from services.api.description import REPLAYED, problems
+from services.api.door import Called, door_of
 from services.api.paging import USUAL, Cursor, Limit, Page
 from services.api.policy_schemas import (
     PolicyAnswered,
@@ -24,6 +24,8 @@ from services.api.policy_schemas import (
     TryAsked,
     VersionAnswered,
 )
+from services.api.posts import made
+from services.api.screenings import IdempotencyKey
 from services.wiring import now
 
 router = APIRouter(prefix="/v1", tags=["policy"])
@@ -80,7 +82,8 @@ async def put(
 ) -> Response:
     """In force in every process within a second. Terms beyond the operator's bounds are refused."""
     door = door_of(request)
-    asked = await _receive(request, door, _SHAPE)
+    with door.budget.share() as share:
+        asked = await receive_json(request, _SHAPE, LARGEST_JSON, share, door.limits.patience)
 
     def work() -> InForce:
         return set_terms(
@@ -99,22 +102,22 @@ async def put(
 @router.post(
     "/policy:try",
     response_model=TrialAnswered,
-    responses=problems(401, 408, 413, 415, 422, 429, 500, 503),
+    responses={200: REPLAYED, **problems(401, 408, 409, 413, 415, 422, 429, 500, 503)},
     openapi_extra=_body(TryAsked),
     summary="Try a policy on earlier uploads",
 )
-async def attempt(request: Request, caller: Called) -> Response:
+async def attempt(
+    request: Request, caller: Called, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Judge your newest uploads again by other terms: how many more cases, how many fewer."""
     door = door_of(request)
-    asked = await _receive(request, door, _TRY)
 
-    def work() -> Trial:
+    def work(asked: TryAsked) -> TrialAnswered:
         document = asked.policy.model_dump(mode="json")
-        return try_terms(door.store, door.world.policy, caller.platform, document, asked.last)
+        tried = try_terms(door.store, door.world.policy, caller.platform, document, asked.last)
+        return TrialAnswered.model_validate(tried, from_attributes=True)
 
-    tried = await anyio.to_thread.run_sync(work, limiter=door.questions)
-    said = TrialAnswered.model_validate(tried, from_attributes=True)
-    return JSONResponse(said.model_dump(mode="json"))
+    return await made(request, caller, idempotency_key, _TRY, work)
 
 
 @router.get(
@@ -139,11 +142,6 @@ async def versions(
     rows = await anyio.to_thread.run_sync(find, limiter=door.questions)
     page = door.cursors.page(about, rows, limit, _version, lambda row: [row.version])
     return JSONResponse(page.model_dump(mode="json"))
-
-
-async def _receive(request: Request, door: Door, shape: TypeAdapter[Any]) -> Any:
-    with door.budget.share() as share:
-        return await receive_json(request, shape, LARGEST_JSON, share, door.limits.patience)
 
 
 def _version(row: StoredPolicy) -> VersionAnswered:

@@ -207,6 +207,7 @@ TWICE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "POST /v1/screenings/{screening}/actions": lambda sent: other_json(sent, action="restored"),
     "POST /v1/notices": lambda sent: other_json(sent, reference="n-2"),
     "POST /v1/cases/{case}/appeals": lambda sent: other_json(sent, statement="No."),
+    "POST /v1/policy:try": lambda sent: other_json(sent, last=5),
     "POST /v1/webhooks": lambda sent: other_json(sent, url="https://board.example/other"),
     "POST /v1/webhooks/{webhook}:rotate": lambda sent: other_json(sent, overlap_hours=1),
     "POST /v1/webhooks/{webhook}:replay": lambda sent: {"json": {"since": "2026-01-01T00:00:00Z"}},
