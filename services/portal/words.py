@@ -88,6 +88,7 @@ PROBLEMS: Mapping[str, str] = {
     "tiff": N_("This browser cannot read TIFF or raw photos. Export it as JPEG."),
     "jpeg2000": N_("This browser cannot read JPEG 2000. Export it as JPEG."),
     "jpegxl": N_("This browser cannot read JPEG XL. Export it as JPEG."),
+    "see_through": N_("Parts of this picture are see-through. Save it as PNG or JPEG."),
     "cut_short": N_("The file is not complete. Copy it from your phone or camera again."),
     "broken": N_("The file is damaged, or your browser cannot read it. Save it as JPEG."),
     "too_large": N_("The file is too large. Save it smaller and try again."),

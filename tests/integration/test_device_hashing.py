@@ -204,6 +204,7 @@ def test_what_cannot_be_registered_is_named(phone: Phone) -> None:
         "heic": encode(plain, "HEIF"),
         "tiff": encode(plain, "TIFF"),
         "jpeg2000": encode(plain, "JPEG2000"),
+        "see_through": encode(np.dstack([plain, plain[..., :1]]), "AVIF"),
         "too_plain": encode(pictures.flat()),
         "too_large": pictures.png_header(40_000, 10),
         "video_unreadable": b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(64),

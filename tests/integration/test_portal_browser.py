@@ -17,8 +17,10 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
+from pipeline.domain.action import ActionKind
 from pipeline.domain.consent import HASHES_TEXT
 from pipeline.domain.screening import Verdict
+from pipeline.journeys.act import act
 from pipeline.storage.vault import Pins
 from services.portal import create_app
 from services.portal.languages import LANGUAGES
@@ -27,10 +29,11 @@ from services.settings import Settings
 from services.web.pace import Pace
 from services.wiring import open_world
 from tests.films import film, scenes, still
+from tests.integration.test_following import join
 from tests.integration.test_portal import PUBLIC
 from tests.pictures import encode
 from tests.serving import served
-from tests.world import CHEAP, Clock, Town
+from tests.world import CHEAP, Clock, Town, jpeg, picture
 
 pytestmark = pytest.mark.browser
 
@@ -365,6 +368,103 @@ def test_all_can_be_done_with_the_keyboard_and_what_has_the_focus_is_never_hidde
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/begin/2")
+
+
+def test_her_own_pages_are_accessible_and_narrow_in_every_language(
+    site: Site, visit: Callable[..., Visitor], shot: Callable[[Page, str], None]
+) -> None:
+    """A case with everything that can happen: left, objected to, upheld, removed, put back."""
+    town = site.town
+    town.rules(undo_seconds=0)
+    given = join(town, 21, 22, 23)
+    board, ada, ben = town.platform("The third board"), town.reviewer("ada2"), town.reviewer("ben2")
+    found = [town.screen(board, jpeg(picture(seed), 50)) for seed in (21, 22, 23)]
+    town.uphold(found[0].case, ada)
+    for kind in (ActionKind.REMOVED, ActionKind.RESTORED):
+        town.clock.forward(minutes=1)
+        act(town.world.store, town.clock, board, found[0].id, kind, town.clock())
+    town.dismiss(found[1].case, ada)
+    town.dismiss(found[2].case, ben)
+    visitor = visit(viewport=LEAST)
+    page = visitor.page
+    visitor.go("/en/in")
+    page.get_by_label("Case number").fill(given.case_number)
+    page.get_by_label("PIN").fill(given.pin)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/en/case")
+    page.get_by_role("link", name="I do not agree").first.click()
+    say = page.url.removeprefix(f"{site.url}/en")
+    shot(page, "case-say")
+    page.get_by_label("Why was it wrong?").fill("That is my own kitchen.")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("You objected.")).to_be_visible()
+    other = page.get_by_role("link", name="I do not agree").get_attribute("href") or ""
+    assert other.removeprefix("/en") != say, "once for each decision"
+    wrong: dict[str, Any] = {}
+    for code in sorted(LANGUAGES):
+        for path in ("/case", other.removeprefix("/en"), "/case/end"):
+            visitor.go(f"/{code}{path}")
+            assert not TELLING.search(page.title())
+            overflow = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            if problems := sound(page) or (["wider than the screen"] if overflow else []):
+                wrong[f"{code}{path}"] = problems
+            shot(page, f"hers-{code}{path[:9].replace('/', '-')}-320")
+            if path == "/case" and os.environ.get("CONSENTRY_SCREENSHOTS"):
+                page.set_viewport_size(WIDE)
+                shot(page, f"hers-{code}-case-wide")
+                page.set_viewport_size(LEAST)
+    assert wrong == {}
+
+
+def test_a_whole_registration_is_done_by_keyboard_alone(
+    site: Site, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit()
+    page = visitor.page
+
+    def reach(name: str) -> None:
+        """Tab on until what has this name has the focus."""
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate(
+                """(name) => {
+                    const one = document.activeElement;
+                    const said = one.ariaLabel ?? one.labels?.[0]?.textContent ?? one.textContent;
+                    return said.trim().startsWith(name);
+                }""",
+                name,
+            ):
+                return
+        pytest.fail(f"{name} cannot be reached by Tab")
+
+    visitor.go("/en/")
+    for name in ("Protect my pictures", "Yes, 18", "Yes, it shows me", "Yes, it is intimate"):
+        reach(name)
+        before = page.url
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url, before=before: url != before)  # type: ignore[misc]
+    reach("I have read this")
+    page.keyboard.press("Space")
+    reach("Go on")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/begin/5**")
+    expect(page.locator("#files")).to_be_enabled()
+    reach("Choose files")
+    body = encode(still("chelsea"))
+    with page.expect_file_chooser() as choosing:
+        page.keyboard.press("Enter")
+    choosing.value.set_files([{"name": "a", "mimeType": "image/png", "buffer": body}])
+    expect(page.get_by_text("Ready. Nothing has been sent yet.")).to_be_visible()
+    reach("Show exactly what will be sent")
+    page.keyboard.press("Enter")
+    expect(page.locator("#exact")).to_be_visible()
+    reach("Send these codes")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Keep these numbers")).to_be_focused()
+    reach("Copy")
+    reach("Sign in to my case")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/in")
 
 
 SOON = "globalThis.setTimeout = ((later) => (work, ms) => later(work, ms / 100))(setTimeout)"

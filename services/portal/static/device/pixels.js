@@ -43,9 +43,10 @@ export async function lumaOf(eye, file) {
   withinLimits(header.width, header.height);
   if (!header.ended) throw new Problem("cut_short");
   let found = await readBy(eye[0], bytes, kind, header);
-  // A canvas keeps colours multiplied by their opacity, and rounds; the decoder does not (of AVIF
-  // it gives other colours, though).
-  if (found.clear && eye.length > 1 && kind !== "avif") found = await readBy(eye[1], bytes, kind, header);
+  // A canvas keeps colours multiplied by their opacity, and rounds; the decoder does not. Of AVIF it
+  // gives other colours, though, so that there is no way to the pixels that the server sees.
+  if (found.clear && kind === "avif") throw new Problem("see_through");
+  if (found.clear && eye.length > 1) found = await readBy(eye[1], bytes, kind, header);
   return found;
 }
 

@@ -8,6 +8,7 @@ export const PROBLEMS = {
   tiff: "a TIFF or raw photo; export it as JPEG",
   jpeg2000: "a JPEG 2000; export it as JPEG",
   jpegxl: "a JPEG XL; export it as JPEG",
+  see_through: "an AVIF with see-through parts, whose colours no browser gives out; save it as PNG",
   cut_short: "the file ends before the picture does; copy it from the phone or camera again",
   broken: "the file is damaged, or of a variant that this browser cannot read",
   too_large: "more than 64 MB, 100 megapixels or 30,000 pixels a side; save it smaller",
