@@ -16,6 +16,7 @@ from services.api import (
     description,
     feedback,
     health,
+    hma,
     policy,
     problems,
     screenings,
@@ -44,7 +45,7 @@ def create_app(world: World, live: LiveIndexes, limits: Limits | None = None) ->
     door = app.state.door = Door(world, live, limits or Limits.of(world))
     app.add_middleware(Edge, metrics=door.metrics)
     problems.install(app)
-    for part in (several, screenings, feedback, cases, statements, webhooks, policy, health):
+    for part in (several, screenings, feedback, cases, statements, webhooks, policy, hma, health):
         app.include_router(part.router)
     spaces = (signal.space for signal in world.signals)
     description.install(

@@ -196,8 +196,26 @@ async def receive_json(
 
 async def receive_form(request: Request, file: Arrival, share: Share, patience: Patience) -> Upload:
     """The upload's fields from multipart/form-data; its file goes to ``file``."""
-    _, options = parse_options_header(request.headers.get("content-type"))
     form = _Form(file)
+    await _receive_form(request, form, file, share, patience)
+    return form.read()
+
+
+async def receive_only_file(
+    request: Request, file: Arrival, share: Share, patience: Patience
+) -> None:
+    """A form with one file and nothing else, under whatever name an HMA's client gives it."""
+    form = _OnlyFile(file)
+    await _receive_form(request, form, file, share, patience)
+    form.check()
+
+
+async def _receive_form(
+    request: Request, form: _Form, file: Arrival, share: Share, patience: Patience
+) -> None:
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
+        raise Declined(415, "unsupported_media_type", "send multipart/form-data")
     try:
         parser = MultipartParser(
             options.get(b"boundary", b""),
@@ -212,7 +230,6 @@ async def receive_form(request: Request, file: Arrival, share: Share, patience: 
         raise invalid("body", "this is not multipart/form-data as RFC 7578 has it") from None
     if not form.ended:
         raise invalid("body", "the form ends before its last boundary")
-    return form.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +352,25 @@ class _Form:
 
     def _end(self) -> None:
         self.ended = True
+
+
+class _OnlyFile(_Form):
+    """One file; the field's name says what kind of content it is."""
+
+    def check(self) -> None:
+        """422 when there was none."""
+        if "file" not in self._parts:
+            raise invalid("body.photo", "Field required")
+
+    def _name_part(self) -> None:
+        kind, options = parse_options_header(self._headers.get("content-disposition"))
+        if kind != b"form-data" or options.get(b"name") not in {b"photo", b"video", b"file"}:
+            raise invalid("body.(unknown field)", "a form has the field photo")
+        if self._parts:
+            raise invalid("body", "only one file is looked up at a time")
+        if self._headers.get("content-transfer-encoding", "").lower() not in _PLAIN:
+            raise invalid("body.photo", "send it as it is, without a transfer encoding")
+        self._part.name = "file"
 
 
 def _too_large(limit: int) -> Declined:

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipeline.domain.ids import PlatformId
-from pipeline.domain.media import Upload
+from pipeline.domain.media import Side, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener
@@ -99,6 +99,16 @@ class Door:
             return self.screener.screen_file(platform, upload, body)
         world = self.world
         return self.pending(accept(world.store, world.blobs, now, platform, upload, (body,), film))
+
+    def hashes(self, body: bytes) -> dict[str, str]:
+        """A picture's hashes by their kind, in hexadecimal digits; those that say enough."""
+        frames = self.world.decode(body).frames[:1]
+        found = {}
+        for signal in self.world.signals:
+            computed = signal.compute(frames, Side.REGISTERED)
+            if computed.quality[0] >= signal.minimum_quality:
+                found[signal.space.name] = computed.codes[0].tobytes().hex()
+        return found
 
     def enlist(self, platform: PlatformId, upload: Upload, film: Taken, mime: str) -> Screening:
         """That a video which lies sealed already is in the line."""

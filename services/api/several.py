@@ -149,7 +149,7 @@ def _fetched(
     upload = Upload(asked.content_id, asked.uploader, asked.rating)
 
     def screen() -> Screening:
-        body = _fetch(door, platform, asked.media_url)
+        body = fetch_for(door, platform, asked.media_url)
         return door.screen(platform, upload, body)
 
     return door.replay.once(
@@ -160,7 +160,7 @@ def _fetched(
     )
 
 
-def _fetch(door: Door, platform: PlatformId, url: str) -> bytes:
+def fetch_for(door: Door, platform: PlatformId, url: str) -> bytes:
     """The file at a platform's address, if its host is one of the platform's."""
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")

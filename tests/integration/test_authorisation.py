@@ -57,6 +57,11 @@ TABLE: dict[str, Row] = {
     "GET /healthz": Row(200, 200, open=True),
     "GET /readyz": Row(200, 200, open=True),
     "GET /metrics": Row(200, 200, open=True),
+    "GET /status": Row(200, 200, open=True),
+    "GET /m/lookup": Row(200, 200, sent={"params": {"signal_type": "pdq", "signal": "5a" * 32}}),
+    "POST /m/lookup": Row(422, 422, sent={"files": {"photo": ("p", b"x")}}),
+    "GET /h/hash": Row(422, 422, sent={"params": {"url": "https://elsewhere.example/x"}}),
+    "POST /h/hash": Row(422, 422, sent={"files": {"photo": ("p", b"x")}}),
     "POST /v1/screenings": Row(
         200, 200, sent={"params": {"content_id": "c"}, "content": b"x",
                         "headers": {"content-type": "image/jpeg"}},

@@ -43,6 +43,9 @@ UNSAID = {
     # Within the operator's bounds; of the version that is in force.
     "/v1/policy",
     "/v1/policy:try",
+    # A picture, or a signal of a type that is here.
+    "/m/lookup",
+    "/h/hash",
 }
 """Where what is good depends on more than OpenAPI can say."""
 
