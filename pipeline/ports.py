@@ -2074,6 +2074,32 @@ class Answers(Protocol):
         ...
 
 
+class Probes(Protocol):
+    """Uploads of one account near to one item, by keyed digests, for the length of a window."""
+
+    def add(
+        self, subject: bytes, print_: bytes, person: PersonId, at: datetime, *, hit: bool
+    ) -> None:
+        """Count an upload once, unless the person has left; one of a kind at a time."""
+        ...
+
+    def count(self, subject: bytes, since: datetime) -> tuple[int, bool, bool]:
+        """How many since then, whether one was a hit, and whether there was an alarm already."""
+        ...
+
+    def raise_alarm(self, subject: bytes, platform: PlatformId, uploads: int, at: datetime) -> None:
+        """Too many."""
+        ...
+
+    def forget(self, before: datetime) -> int:
+        """Digests from before then count no more; how many."""
+        ...
+
+    def alarms(self, since: datetime) -> list[Mapping[str, Any]]:
+        """How many alarms since then: ``platform``, ``alarms``, ``last_at``."""
+        ...
+
+
 class Visits(Protocol):
     """Who is signed in to her own case. A visit is deleted with the person."""
 
@@ -2330,6 +2356,8 @@ class Unit(Protocol):
     def answers(self) -> Answers: ...
     @property
     def notices(self) -> Notices: ...
+    @property
+    def probes(self) -> Probes: ...
     @property
     def house(self) -> House: ...
     @property

@@ -210,6 +210,15 @@ class Settings(BaseSettings):
     oidc_claim: str = Field(
         default="email", description="The claim whose value is a reviewer's login."
     )
+    probing_uploads: int = Field(
+        default=6,
+        ge=0,
+        description="From how many variants of one registered picture an account is taken to be"
+        " probing, and the platform told; 0 for never.",
+    )
+    probing_hours: float = Field(
+        default=24.0, gt=0, le=720, description="Within how many hours these are counted."
+    )
     rate_per_minute: int = Field(
         default=6000, gt=0, description="Requests a minute that a new API key may make."
     )

@@ -38,6 +38,7 @@ from pipeline.indexes import Index
 from pipeline.indexes._sweep import QuestionFile, scan_chunk
 from pipeline.journeys.desk import Desk
 from pipeline.journeys.enrol_face import Office
+from pipeline.journeys.notice_probing import Suspicion
 from pipeline.journeys.policies import LivePolicies
 from pipeline.journeys.register_film import Filmer, Films
 from pipeline.journeys.rescan import Reach, Sweeper
@@ -145,7 +146,14 @@ class World:
             self.copies(),
             self.rules,
             remember=self.settings.backscan_days > 0 if remember is None else remember,
+            suspicion=self.suspicion,
         )
+
+    @property
+    def suspicion(self) -> Suspicion:
+        """When an account is taken to be probing."""
+        within = timedelta(hours=self.settings.probing_hours)
+        return Suspicion(self.settings.probing_uploads, within)
 
     def _eye(self) -> Eye:
         return Eye(

@@ -22,6 +22,7 @@ from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.enrol_face import expire
 from pipeline.journeys.forget_again import list_erasures
 from pipeline.journeys.notice import retire_notices
+from pipeline.journeys.notice_probing import forget_probes
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.review import settle_due
 from pipeline.journeys.share_index import compact
@@ -109,6 +110,7 @@ def duties(world: World) -> list[Duty]:
             unit.visits.purge(now())
             unit.webhooks.forget_secrets(now())
         Idempotency(world.database).purge()
+        forget_probes(world.store, now, world.suspicion)
         return swept
 
     return [

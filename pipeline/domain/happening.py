@@ -22,6 +22,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "case.appeal_stands": "Somebody else decided again, and the decision stands.",
         "screening.early": "A video matches already, while it is still being looked at.",
         "screening.completed": "A video has been looked at: its answer.",
+        "uploads.probing": "Many variants of one picture came from the account that uploaded the"
+        " named content: look at the account.",
         TEST: "A test that you asked for; nothing happened.",
     }
 )

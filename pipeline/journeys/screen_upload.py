@@ -38,6 +38,7 @@ from pipeline.domain.signal import Signals, pack_all
 from pipeline.domain.trace import Trace, in_all_turns
 from pipeline.domain.trial import Nearness, nearness, reach
 from pipeline.errors import Invalid, Refused
+from pipeline.journeys.notice_probing import Suspicion, notice_probing
 from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see import Eye, Found, Seen
@@ -121,6 +122,7 @@ class Screener:
         rules: Callable[[PlatformId], Policy] | None = None,
         *,
         remember: bool = False,
+        suspicion: Suspicion = Suspicion(),  # noqa: B008 - frozen
     ) -> None:
         """``sketch`` decodes large pictures at a fraction of their size, for a quick first look.
 
@@ -132,6 +134,7 @@ class Screener:
         self._ledger = Ledger(store)
         self._decode, self._policy, self._blobs = decode, policy, blobs
         self._clock, self._faces, self._remember = clock, faces, remember
+        self._suspicion = suspicion
         self._copies = copies if copies is not None else CopyEye((), policy)
         self._rules, self._others = rules, dict[str, Screener]()
         # Small faces need every pixel there is.
@@ -396,6 +399,25 @@ class Screener:
         if base.near is not None:
             asked = () if isinstance(decision, Clear) else decision.matches
             base = replace(base, near=nearness(hits, asked, base.near.reach))
+        answered = self._answer(unit, base, subject, decision, fingerprint, began)
+        if not subject.again:
+            account = subject.upload.uploader
+            notice_probing(
+                unit, self._suspicion, replace(answered, upload=subject.upload), account,
+                fingerprint, hits, base.received_at,
+            )  # fmt: skip
+        return answered
+
+    def _answer(
+        self,
+        unit: Unit,
+        base: Screening,
+        subject: Subject,
+        decision: Decision,
+        fingerprint: bytes,
+        began: float,
+    ) -> Screening:
+        """Put what was decided on record."""
         if isinstance(decision, Clear):
             return base if subject.again else self._record(unit, base, began)
         base = replace(base, upload=subject.upload)

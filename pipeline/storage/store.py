@@ -27,6 +27,7 @@ from pipeline.ports import (
     Notices,
     Platforms,
     Policies,
+    Probes,
     Registry,
     Reviewers,
     Screenings,
@@ -59,6 +60,7 @@ from pipeline.storage.media import PgMedia
 from pipeline.storage.notices import PgNotices
 from pipeline.storage.platforms import PgPlatforms
 from pipeline.storage.policies import PgPolicies
+from pipeline.storage.probes import PgProbes
 from pipeline.storage.registry import PgFollowers, PgRegistry
 from pipeline.storage.reviewers import PgReviewers
 from pipeline.storage.screenings import PgScreenings
@@ -107,6 +109,7 @@ class PgUnit:
         self.answers: Answers = PgAnswers(queries, vault)
         self.exchanges: Exchanges = PgExchanges(queries)
         self.notices: Notices = PgNotices(queries)
+        self.probes: Probes = PgProbes(queries)
         self.house: House = PgHouse(queries)
         self.figures: Figures = PgFigures(queries)
 

@@ -127,6 +127,8 @@ class _State(Collector):
                      pulse.overdue)  # fmt: skip
         yield _gauge("consentry_cases_deadline_near",
                      "Undecided cases with less than six hours left.", pulse.near)  # fmt: skip
+        yield _gauge("consentry_probing_day", "Alarms about probing in the last 24 hours.",
+                     pulse.probing)  # fmt: skip
         jobs = GaugeMetricFamily(
             "consentry_jobs", "Jobs that are not done.", labels=["kind", "state"]
         )

@@ -29,6 +29,8 @@ class Pulse:
     jobs: tuple[Depth, ...] = ()
     overdue: int = 0
     near: int = 0
+    probing: int = 0
+    """How many accounts were taken to be probing in the last 24 hours."""
 
 
 class Pulses:
@@ -59,7 +61,9 @@ class Pulses:
                 undecided, since = unit.cases.waiting()
                 overdue, near = unit.cases.deadlines(self._now(), self._now() + NEAR)
                 jobs = tuple(unit.jobs.depth())
+                noticed = unit.probes.alarms(self._now() - timedelta(hours=24))
         except Unavailable:
             return Pulse(up=False)
         waited = (self._now() - since).total_seconds() if since else 0.0
-        return Pulse(True, head, undecided, max(0.0, waited), jobs, overdue, near)
+        probing = sum(row["alarms"] for row in noticed)
+        return Pulse(True, head, undecided, max(0.0, waited), jobs, overdue, near, probing)

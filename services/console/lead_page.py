@@ -49,12 +49,20 @@ def show(request: Request, world: WorldOf, session: SessionOf, days: int = 30) -
         durations = unit.figures.durations(since)
         agreement = unit.figures.agreement(since)
         appeals = unit.figures.appeals(since)
+        probing = unit.probes.alarms(since)
     return pages_of(request).answer(
         "lead.html",
         session=session,
         days=min(max(days, 1), 365),
         total=sum(row["cases"] for row in waiting),
-        charts=_charts(waiting, durations, agreement, appeals),
+        charts=[
+            *_charts(waiting, durations, agreement, appeals),
+            bars(
+                "Accounts that tried variants of a picture, by platform",
+                [(row["platform"], row["alarms"], str(row["alarms"])) for row in probing],
+                warm=[row["platform"] for row in probing],
+            ),
+        ],
         decided=[
             {
                 **row,

