@@ -596,3 +596,46 @@ def test_a_page_of_an_hma_that_fails_in_the_middle_is_read_again_from_its_beginn
 
 def test_an_hma_takes_no_feedback(curator: Partner, calls: Calls) -> None:
     assert banks(curator, calls, "OURS").report([Report("1:pdq", Feedback.UPHELD)]) == 0
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deleted", ["true", "1", "Yes"])
+def test_the_peers_bug_of_ignoring_withdrawals_is_not_ours_for_files_of_either_kind(
+    tmp_path: Path, calls: Calls, deleted: str
+) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text(
+        f"id,type,indicator,should_delete\n1,HASH_PDQ,{A},\n2,HASH_PDQ,{B},{deleted}\n"
+        f"3,HASH_PDQ,{C},false\n"
+    )
+    lines = tmp_path / "list.ndjson"
+    lines.write_text(
+        "".join(
+            json.dumps({"id": str(n), "type": "HASH_PDQ", "indicator": value, **more}) + "\n"
+            for n, (value, more) in enumerate(
+                [(A, {}), (B, {"should_delete": True}), (C, {"should_delete": False})]
+            )
+        )
+    )
+    for file in (table, lines):
+        records, _ = read(plugins.build("exchanges", "ndjson", calls, source=str(file)))
+        assert in_force(records) == {code(A), code(C)}
+        assert sum(isinstance(one, Withdrawn) for one in records) == 1
+
+
+def test_a_busy_server_of_a_file_is_waited_for_and_its_bad_lines_are_named(
+    calls: Calls, slept: list[float]
+) -> None:
+    text = f"type,indicator\npdq,{A}\nsound,00\npdq,12\n\xff\xfe,\npdq,{B}\n".encode("latin-1")
+    with Partner(lambda asked: (200, {}, text)).running() as server:
+        server.first = [(429, {"retry-after": "3"}, b""), (503, {}, b"")]
+        exchange = plugins.build("exchanges", "ndjson", calls, source=server.address)
+        records, _ = read(exchange)
+        assert in_force(records) == {code(A), code(B)}
+        assert sum(isinstance(one, Unreadable) for one in records) == 3
+        assert slept[0] == 3.0
+        server.first = [(401, {}, b"")]
+        with pytest.raises(ExchangeFailed, match="consentry exchange credentials"):
+            read(exchange)
