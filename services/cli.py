@@ -767,6 +767,9 @@ def bench_robustness(
         Path | None, typer.Option(help="A folder of your own pictures instead of the bundled.")
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a report with plots.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the figures as rows of a Markdown table.")
+    ] = None,
     calibrate: Annotated[bool, typer.Option(help="Set thresholds on one half first.")] = False,
     policy: Annotated[
         Path | None, typer.Option(help="Write the thresholds as a file for CONSENTRY_POLICY_FILE.")
@@ -785,6 +788,10 @@ def bench_robustness(
         images, seed=seed, calibrate=calibrate, quick=quick, progress=_said, html=html,
         families=view_families, strangers=strangers,
     )  # fmt: skip
+    if markdown is not None:
+        from services.bench._readme import readme_rows
+
+        markdown.write_text(readme_rows(document), encoding="utf-8")
     if policy is not None:
         policy.write_text(json.dumps(document["policy"], indent=1) + "\n", encoding="utf-8")
     show(from_document("robustness", seed, document), as_json=as_json)

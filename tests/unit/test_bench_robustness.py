@@ -18,6 +18,7 @@ pytest.importorskip("insightface")
 from services.bench._calibration import Rates, calibrated, policy_of, shares, whole_shares
 from services.bench._corpus import corpus
 from services.bench._gallery import Asked
+from services.bench._readme import readme_rows
 from services.bench._unrelated import _drawn, upper_bound
 from tests.pictures import textured
 
@@ -115,6 +116,40 @@ def test_distances_of_whole_pictures_are_counted_in_all_eight_ways():
     within = whole_shares(phash, frames, [asked])
     assert within[20] == 1 / 16, "turned back it is the first of the two"
     assert within[256] == 1
+
+
+def test_what_was_found_is_written_as_rows_of_the_readmes_table():
+    def method(name, recall):
+        return {"method": name, "mean recall": recall, "mean recall, tuning half": recall + 0.01}
+
+    rows = readme_rows(
+        {
+            "rows": [
+                {"alteration": "crop 50%", "with local features": 0.5},
+                {"alteration": "mirrored", "with local features": 1.0},
+            ],
+            "methods": [
+                method("hashes alone", 0.84),
+                method("with local features", 0.98),
+                method("PDQ within 31", 0.35),
+                method("phash, same strangers", 0.48),
+            ],
+            "unrelated": {
+                "uploads": 3000,
+                "to_a_person_by_hashes": 0,
+                "to_a_person_with_features": 1,
+                "bound_by_hashes": 0.000998,
+                "bound_with_features": 0.0016,
+            },
+            "cost_ms": {"hashes alone, total": 12.94, "local features": 36.5},
+        }
+    ).splitlines()
+    assert all(row.startswith("| ") and row.endswith("| `bench robustness` |") for row in rows)
+    assert all(row.count("|") == 4 for row in rows), "three cells each"
+    assert "84.0%, on the tuned half 85.0%" in rows[0]
+    assert "crop 50% 50%" in rows[2]
+    assert "0; 1 (true shares at most 0.10% and 0.16%" in rows[3]
+    assert "12.9 ms" in rows[4]
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, "often", True])
