@@ -88,12 +88,28 @@ def test_letters_select_other_keys_submit_and_a_decision_can_be_undone(
         ("dismissed",)
     ]
     page.goto(f"{site.url}/me")
+    page.get_by_label("Uphold: It is what the person registered").fill("q")
+    page.get_by_label("Brightness, 30 to 100").fill("60")
+    page.get_by_label("As a cartoon").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.goto(f"{site.url}/cases/{second}")
+    at_work(page)
+    shown = page.locator("[data-display]")
+    assert (shown.get_attribute("data-brightness"), shown.get_attribute("data-as")) == (
+        "60", "cartoon",
+    )  # fmt: skip
+    keyboard.press("u")
+    expect(page.get_by_label("It is what the person registered")).not_to_be_checked()
+    keyboard.press("q")
+    expect(page.get_by_label("It is what the person registered")).to_be_checked()
+    page.goto(f"{site.url}/me")
     page.get_by_label("Use keys at a case").uncheck()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     page.goto(f"{site.url}/cases/{second}")
     at_work(page)
-    keyboard.press("u")
+    keyboard.press("q")
     expect(page.get_by_label("It is what the person registered")).not_to_be_checked()
     assert ada.complaints == []
 

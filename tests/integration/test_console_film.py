@@ -273,6 +273,8 @@ def test_strips_are_for_the_holder_alone_and_a_look_ends_with_its_hold(
     with Image.open(io.BytesIO(clear.content[start:])) as picture:
         assert picture.size == (256, 144)
     assert ada.send(where, token=token, at="3", look=look).status_code == 200
+    few = ada.send(where, token=token, at="3", look=look, after="20", **{"as": "cartoon"})
+    assert few.content.count(b"image/jpeg") == 3, "cartoons cost much: a few at a time"
     assert ben.send(where, token=token, at="3", look=look).status_code == 409
     ada.send(where.replace("frames", "looked"), look=look, seconds="3")
     assert ada.send(where, token=token, at="3", look=look).status_code == 409, "it has ended"
