@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from pipeline.domain.media import WHOLE, Frame, Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.journeys.take_in_film import accept
 from pipeline.journeys.track_faces import MOST_TRACKS, FaceTracks
+from pipeline.journeys.withdraw import ask, finish
 from pipeline.packs import Faces
+from services.wiring import alive
 from tests.faces import (
     Drawn,
     drawn_town,  # noqa: F401
@@ -84,7 +87,7 @@ def test_her_face_in_an_intimate_film_is_found_with_its_times(
     make_drawn_town: Callable[..., Town],  # noqa: F811
 ) -> None:
     town = make_drawn_town(model=Painted())
-    enrol(town, *three(HER))
+    hers = enrol(town, *three(HER))
     board = town.platform()
     body = film(_painted((HIM, HER)), fps=12.0)
     found = _screened(town, board, body, Rating.INTIMATE)
@@ -97,6 +100,17 @@ def test_her_face_in_an_intimate_film_is_found_with_its_times(
     assert 3 <= begin <= end <= 8.1
     assert _screened(town, board, body, Rating.UNKNOWN).notes[-1] == (
         "faces_not_looked_at:unknown_rating"
+    )
+    ((view, stretches),) = town.query("SELECT view, stretches FROM case_hits")
+    assert 3 <= view["time"] <= 8.1, "the moment at which her face lay there"
+    assert stretches
+    assert hers.case_number is not None
+    assert hers.pin is not None
+    world = town.world
+    receipt = ask(world.store, world.pins, town.clock, hers.case_number, hers.pin)
+    finish(world.store, world.blobs, town.clock, alive, receipt, timedelta(0))
+    assert town.query("SELECT view, stretches, person FROM case_hits") == [({}, [], None)], (
+        "where and when her face was seen leaves with her"
     )
 
 
