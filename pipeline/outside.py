@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from pipeline.errors import ConsentryError
@@ -123,10 +126,77 @@ class Pinned(httpx.BaseTransport):
         self._inner.close()
 
 
-def client(*, private: bool = False, timeout: float = 10.0) -> httpx.Client:
-    """An HTTP client that goes where it was sent and nowhere else. No proxy of the environment."""
+class _Hurried(httpcore.NetworkStream):
+    """A connection that ends at its deadline, however slowly the other side goes on sending.
+
+    A timeout of a read begins anew with every byte; somebody who sends one now and then would
+    otherwise hold a worker for ever.
+    """
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
+        self._inner, self._deadline = inner, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._left(timeout, httpcore.ConnectTimeout)
+        return _Hurried(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+    def _left(self, timeout: float | None, late: type[Exception]) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise late
+        return left if timeout is None else min(timeout, left)
+
+
+class _Hurry(httpcore.SyncBackend):
+    """Connections that last for so many seconds at most."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def connect_tcp(self, *where: Any, **how: Any) -> httpcore.NetworkStream:
+        deadline = time.monotonic() + self._seconds
+        return _Hurried(super().connect_tcp(*where, **how), deadline)
+
+
+class Bounded(httpx.HTTPTransport):
+    """Sends each request over a connection of its own, which lasts for ``seconds`` at most."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._pool.close()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_keepalive_connections=0,
+            network_backend=_Hurry(seconds),
+        )
+
+
+def client(
+    *, private: bool = False, timeout: float = 10.0, whole: float | None = None
+) -> httpx.Client:
+    """An HTTP client that goes where it was sent and nowhere else. No proxy of the environment.
+
+    ``timeout`` is how long the other side may be silent, ``whole`` how long it may take in all.
+    """
     return httpx.Client(
-        transport=Pinned(private=private),
+        transport=Pinned(private=private, inner=Bounded(whole) if whole else None),
         timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
         follow_redirects=False,
         trust_env=False,

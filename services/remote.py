@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.domain.media import Rating
 from pipeline.errors import ConsentryError, Misconfigured
-from services.client import Consentry, Problem, Screening
+from services.client import Consentry, Problem, Retrying, Screening
 
 KEY = "CONSENTRY_KEY"
 
@@ -27,6 +27,7 @@ def screen_remotely(
     rating: Rating,
     sent: Callable[[Path, int], object] = lambda _path, _bytes: None,
     looked_at: Callable[[Path, float], object] = lambda _path, _share: None,
+    retrying: Retrying | None = None,
 ) -> Iterator[dict[str, Any]]:
     """What the service answers to each file, with its ``path``; a video's once it is looked at.
 
@@ -38,7 +39,7 @@ def screen_remotely(
     if not key:
         raise Misconfigured(f"put the platform's API key into the environment, as {KEY}")
     try:
-        client = Consentry(address, key)
+        client = Consentry(address, key, retrying=retrying)
     except Problem as problem:
         raise Misconfigured(f"the API key in {KEY} cannot be used: {problem.detail}") from problem
     with client:

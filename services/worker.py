@@ -56,13 +56,6 @@ class Duty:
 
 def duties(world: World) -> list[Duty]:
     """All that a worker does, each a function that says how much it did."""
-    action, rng = world.action(), random.SystemRandom()
-
-    def deliver() -> int:
-        done = deliver_due(
-            world.store, action, now, lambda attempt: backoff(attempt, rng), lanes=_LANES
-        )
-        return done.sent + done.failed
 
     def settle() -> int:
         return settle_due(replace(world.desk, clock=now))
@@ -115,7 +108,6 @@ def duties(world: World) -> list[Duty]:
 
     return [
         Duty("settle", 0.5, settle),
-        Duty("deliver", 0.25, deliver),
         Duty("seal_audit", 1.0, seal_audit),
         Duty("finish_withdrawals", 2.0, finish_withdrawals),
         Duty("list_erasures", 1.0, list_what_was_erased),
@@ -176,6 +168,28 @@ def look_back(world: World, stop: threading.Event) -> None:
             stop.wait(5)
 
 
+def delivery(world: World) -> Duty:
+    """Telling platforms: beside the other duties, for a receiver can keep us waiting."""
+    action, rng = world.action(), random.SystemRandom()
+
+    def deliver() -> int:
+        done = deliver_due(
+            world.store, action, now, lambda attempt: backoff(attempt, rng), lanes=_LANES
+        )
+        return done.sent + done.failed
+
+    return Duty("deliver", 0.25, deliver)
+
+
+def tell(world: World, stop: threading.Event) -> None:
+    """Deliver until ``stop``."""
+    duty = delivery(world)
+    while not stop.is_set():
+        # A full plate means that there is more: look again at once.
+        if _try(duty) < 20:
+            stop.wait(duty.every)
+
+
 def follow_lists(world: World, stop: threading.Event) -> None:
     """Read partners' lists until ``stop``: in a thread, for a partner can keep us waiting."""
     duty = Duty("lists", 60.0 * world.settings.sync_minutes, partial(read_lists, world))
@@ -207,6 +221,8 @@ def run(world: World, stop: threading.Event) -> None:
     lists.start()
     backwards = threading.Thread(target=look_back, args=(world, stop), name="rescans", daemon=True)
     backwards.start()
+    telling = threading.Thread(target=tell, args=(world, stop), name="deliver", daemon=True)
+    telling.start()
     log.info("worker.started")
     with served(FIGURES, world.settings.metrics_host, world.settings.metrics_port):
         while not stop.is_set():
@@ -218,6 +234,7 @@ def run(world: World, stop: threading.Event) -> None:
                 # A full plate means that there is more: look again at once.
                 duty.next_at = time.monotonic() + (0.0 if did >= 20 else duty.every)
             stop.wait(0.1)
+    telling.join(timeout=25)  # what is on its way arrives, or is tried again by another
     films.join(timeout=5)
     lists.join(timeout=5)
     backwards.join(timeout=5)

@@ -21,13 +21,18 @@ from pipeline import outside
 from pipeline.actions import Action, DeliveryFailed
 from pipeline.ports import Endpoint, Event
 
+_SECONDS = 20.0
+"""Longest time that one message may take, well within a delivery's lease."""
+
 Clients = Callable[[bool], AbstractContextManager[httpx.Client]]
 
 
 def build() -> Action:
     """The family's entry point."""
     # A connection of its own for each message: one that is kept could be another host's.
-    return WebhookAction(lambda private: outside.client(private=private, timeout=10.0))
+    return WebhookAction(
+        lambda private: outside.client(private=private, timeout=10.0, whole=_SECONDS)
+    )
 
 
 def signature(event: str, at: datetime, body: str, endpoint: Endpoint) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,7 +21,7 @@ from pipeline.actions import DeliveryFailed, public_key
 from pipeline.actions.webhook import WebhookAction, build
 from pipeline.domain.ids import CaseId, PlatformId
 from pipeline.domain.webhook import new_secret
-from pipeline.outside import Pinned
+from pipeline.outside import Pinned, client
 from pipeline.ports import Endpoint, Event
 
 SECRET = new_secret(bytes(range(32)))
@@ -184,3 +186,28 @@ def test_a_name_that_changes_its_answer_leads_nowhere_else(receiver: Receiver) -
             action.deliver(make_event(), here(f"https://board.example:{port}/", private=False))
     assert asked == ["board.example", "board.example"]
     assert receiver.got == []
+
+
+def test_a_receiver_that_sends_a_byte_now_and_then_is_left_in_the_end() -> None:
+    """Each byte begins a read's timeout anew; the time for the whole message ends all the same."""
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nx-long: ")
+            while not over.wait(0.05):
+                try:
+                    connection.sendall(b"x")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/hook"
+        action = WebhookAction(lambda private: client(private=private, timeout=10, whole=0.5))
+        began = time.monotonic()
+        with pytest.raises(DeliveryFailed, match="ReadTimeout"):
+            action.deliver(make_event(), here(url))
+        over.set()
+    assert time.monotonic() - began < 9, "not by the timeout of a single read"
