@@ -18,7 +18,7 @@ from pipeline.journeys.appeal import by_uploader
 from pipeline.ports import Store
 from services.api.description import APPEAL_BODY, REPLAYED, problems
 from services.api.door import Called, door_of
-from services.api.paging import USUAL, Cursor, Limit, Page
+from services.api.paging import USUAL, Cursor, Limit, Page, Paged
 from services.api.posts import made
 from services.api.schemas import (
     AppealAnswered,
@@ -43,6 +43,7 @@ _BETWEEN_REVIEWERS = {State.FROZEN: State.ESCALATED}
 @router.get(
     "",
     response_model=Page[CaseListed],
+    dependencies=[Paged],
     responses=problems(401, 422, 429, 500, 503),
     summary="List cases",
 )

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from pipeline.storage.vault import Secrets
@@ -33,6 +33,21 @@ Cursor = Annotated[
         " this list only.",
     ),
 ]
+
+
+def _page_query(request: Request) -> None:
+    """A misspelt ``limit`` must not pass for none, nor one of two cursors be taken in silence."""
+    seen = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in {"limit", "cursor"}:
+            raise invalid("query.(unknown field)", "the query of a list has limit and cursor")
+        if name in seen:
+            raise invalid(f"query.{name}", "this field is there twice")
+        seen.add(name)
+
+
+Paged = Depends(_page_query)
+"""Among a list's ``dependencies``: its query has nothing but ``limit`` and ``cursor``."""
 
 T = TypeVar("T")
 Row = TypeVar("Row")

@@ -23,7 +23,7 @@ from services.api.bodies import LARGEST_JSON, receive, receive_form, receive_jso
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
 from services.api.line import Line
-from services.api.paging import USUAL, Cursor, Limit, Page
+from services.api.paging import USUAL, Cursor, Limit, Page, Paged
 from services.api.problems import Declined, invalid
 from services.api.replay import LONGEST_KEY
 from services.api.schemas import HashesAsked, Name, ScreeningAnswered
@@ -158,6 +158,7 @@ async def screen_hashes(
 @router.get(
     "",
     response_model=Page[ScreeningAnswered],
+    dependencies=[Paged],
     responses=problems(401, 422, 429, 500, 503),
     summary="List answers",
 )

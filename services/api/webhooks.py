@@ -28,7 +28,7 @@ from services.api.description import (
     problems,
 )
 from services.api.door import Called, Door, door_of
-from services.api.paging import USUAL, Cursor, Limit, Page
+from services.api.paging import USUAL, Cursor, Limit, Page, Paged
 from services.api.posts import made, once
 from services.api.schemas import (
     AttemptAnswered,
@@ -60,6 +60,7 @@ _MAKING = (401, 408, 409, 413, 415, 422, 429, 500, 503)
 @router.get(
     "/webhooks",
     response_model=Page[WebhookAnswered],
+    dependencies=[Paged],
     responses=problems(*_READING),
     summary="List webhooks",
 )
@@ -245,6 +246,7 @@ async def replay(
 @router.get(
     "/webhooks/{webhook}/deliveries",
     response_model=Page[AttemptAnswered],
+    dependencies=[Paged],
     responses=problems(404, *_READING),
     summary="Read a webhook's delivery log",
 )
@@ -266,6 +268,7 @@ async def log(
 @router.get(
     "/events",
     response_model=Page[ToldAnswered],
+    dependencies=[Paged],
     responses=problems(*_READING),
     summary="List events",
 )

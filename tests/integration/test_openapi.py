@@ -29,7 +29,7 @@ from tests.integration.test_authorisation import TABLE, routes_of
 from tests.serving import served
 from tests.world import Town
 
-EXAMPLES = int(os.environ.get("CONSENTRY_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("CONSENTRY_EXAMPLES", "20"))
 OPERATIONS = [(path, method) for method, path in (row.split(" ") for row in TABLE)]
 OPERATIONS.remove(("/openapi.json", "GET"))
 
