@@ -2,7 +2,8 @@
 
 What there is to do, and what is done, stays in PostgreSQL: hands on Ray claim pieces as any other
 hand does, so that a host, a hand or whoever drives may vanish at any moment. Database and key are
-in the environment of each host's own ``consentry cluster up``; they never go through Ray. One core
+in the environment of each host's own ``consentry cluster up``; they never go through Ray, and a
+token that only this key gives keeps everybody else out of it. One core
 of the cluster is left free: where a crew fills it, Ray has been seen to find no place for those
 that a dying host leaves behind.
 """
@@ -90,7 +91,7 @@ class RayExecutor:
                     address=address, namespace=NAMESPACE, log_to_driver=False,
                     include_dashboard=False, configure_logging=False,
                 )  # fmt: skip
-            except ConnectionError as error:
+            except (ConnectionError, RuntimeError) as error:
                 raise Unavailable(
                     "no cluster answers here; start one with: consentry cluster up"
                 ) from error
@@ -174,6 +175,14 @@ class RayExecutor:
     def leave(self) -> None:
         """Have nothing to do with the cluster any more; its hands go on."""
         self._ray.shutdown()
+
+
+def guard(token: str) -> None:
+    """Have Ray answer only those who know the deployment's key; before Ray is first used.
+
+    Ray listens on this host's outward address even where it is given 127.0.0.1.
+    """
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token)
 
 
 def start_node(listen: str, join: str | None, cpus: int | None) -> None:

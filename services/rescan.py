@@ -121,8 +121,9 @@ def placed(world: World, *, cluster: bool, workers: int) -> Executor | None:
     from services.crew import LocalExecutor, environment_of
 
     if cluster:
-        from services.cluster import RayExecutor
+        from services.cluster import RayExecutor, guard
 
+        guard(world.cluster_token)
         RayExecutor().leave()  # raises where there is none; its hands claim by themselves
         return None
     if not workers:
@@ -261,19 +262,19 @@ def cluster_up(
         str | None, typer.Option(help="HOST:PORT of the first host; without it this is the first.")
     ] = None,
     listen: Annotated[
-        str, typer.Option(help="This host's own address, in a network of its own: Ray has no keys.")
+        str, typer.Option(help="This host's own address, in a network that only hosts reach.")
     ] = "127.0.0.1",
     cpus: Annotated[int | None, typer.Option(min=1, help="Cores to give; all by default.")] = None,
 ) -> None:
     """Make this host one of the cluster's: DATABASE_URL and the key in its environment suffice."""
-    from services.cluster import PORT, RayExecutor, start_node, wait_for_hands
+    from services.cluster import PORT, RayExecutor, guard, start_node, wait_for_hands
     from services.wiring import open_world
 
     settings = Settings()
     if settings.database_url is None:
         raise Invalid("a cluster's hosts share a database: set DATABASE_URL, and the key")
-    with open_world(settings.model_copy(update={"log_level": "warning"})):
-        pass  # the database and the key are the right ones, before anything is started
+    with open_world(settings.model_copy(update={"log_level": "warning"})) as world:
+        guard(world.cluster_token)  # so database and key are the right ones, too
     start_node(listen, join, cpus)
     executor = RayExecutor()
     for crew in executor.whole_crews():
@@ -282,7 +283,8 @@ def cluster_up(
     hands = executor.hands()
     out.print(f"{len(executor.nodes())} hosts, {len(hands)} hands", highlight=False)
     if join is None:
-        out.print(f"another host: consentry cluster up --join {listen}:{PORT} --listen ADDRESS")
+        first = executor.nodes()[0]["address"]
+        out.print(f"another host: consentry cluster up --join {first}:{PORT} --listen ADDRESS")
     executor.leave()
 
 
@@ -295,11 +297,12 @@ def cluster_status(
     """The hosts, the hands and the work that waits."""
     from dataclasses import asdict
 
-    from services.cluster import RayExecutor
+    from services.cluster import RayExecutor, guard
     from services.wiring import open_world
 
-    executor = RayExecutor()
     with open_world(Settings().model_copy(update={"log_level": "warning"})) as world:
+        guard(world.cluster_token)
+        executor = RayExecutor()
         with world.store.transaction() as unit:
             depth = [asdict(one) for one in unit.jobs.depth() if one.kind in ("rescan", "sift")]
         said = {
@@ -323,8 +326,11 @@ def cluster_status(
 @cluster_app.command("down")
 def cluster_down() -> None:
     """End the hands (of the whole cluster) and take this host out."""
-    from services.cluster import RayExecutor, stop_node
+    from services.cluster import RayExecutor, guard, stop_node
+    from services.wiring import open_world
 
+    with open_world(Settings().model_copy(update={"log_level": "warning"})) as world:
+        guard(world.cluster_token)
     executor = RayExecutor()
     executor.stop()
     executor.leave()

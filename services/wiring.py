@@ -273,6 +273,11 @@ class World:
             depot=self.depot(),
         )
 
+    @property
+    def cluster_token(self) -> str:
+        """What the hosts of this deployment's cluster know each other by."""
+        return self.secrets.digest("cluster", b"ray").hex()
+
     def depot(self) -> Depot | None:
         """Where large indexes are published for other hosts, if anywhere."""
         return StoreDepot(self.settings.depot) if self.settings.depot else None
