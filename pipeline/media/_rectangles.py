@@ -15,6 +15,9 @@ _MOST_LINES = 14
 _LEAST_SIDE = 0.15
 _SUPPORT = 0.75
 """Each side must be an edge over this share of its length."""
+_RIM = 0.8
+"""What a side is worth that is only the picture's own rim: every rectangle that reaches it has it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,9 @@ def _supported(
         ]
     )
     share = tall * wide / (width * height)
-    score = np.where((support > _SUPPORT) & (share < 0.97), support * share**0.25, 0.0)
+    rim = _at_rim(top, bottom, height)[:, None] + _at_rim(left, right, width)[None]
+    worth = support * share**0.25 * _RIM**rim
+    score = np.where((support > _SUPPORT) & (share < 0.97), worth, 0.0)
     best = np.argsort(-score, axis=None, kind="stable")[:24]
     found: list[tuple[float, Rect]] = []
     for down, across in zip(*np.unravel_index(best, score.shape), strict=True):
@@ -86,6 +91,11 @@ def _supported(
         )
         found.append((float(score[down, across]), rect))
     return found
+
+
+def _at_rim(low: NDArray[np.float64], high: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """How many of two lines are the picture's own rim."""
+    return np.asarray((low[:, 0] == 0).astype(np.int64) + (high[:, 0] == size), np.int64)
 
 
 def _pairs(
