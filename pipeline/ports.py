@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pipeline.domain.action import ActionKind, PlatformAction
 from pipeline.domain.audit import Break, Head, Record
+from pipeline.domain.bank import Bank
 from pipeline.domain.case import (
     ORDINARY,
     Case,
@@ -2295,9 +2296,31 @@ class Policies(Protocol):
         ...
 
 
+class Banks(Protocol):
+    """Negative banks; what they hold are entries like everybody's, under their holders' keys."""
+
+    def add(self, bank: Bank) -> bool:
+        """A new bank; false when the name is taken."""
+        ...
+
+    def all(self) -> list[tuple[Bank, int]]:
+        """Banks that are not being given up, and how many pictures each holds."""
+        ...
+
+    def set(self, bank: Bank) -> None:
+        """Keep what is said of a bank."""
+        ...
+
+    def outdated(self, now: datetime, limit: int) -> list[ItemId]:
+        """Pictures that have lain in their bank for as long as it keeps them."""
+        ...
+
+
 class Unit(Protocol):
     """One transaction and its parts."""
 
+    @property
+    def banks(self) -> Banks: ...
     @property
     def policies(self) -> Policies: ...
 

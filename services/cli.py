@@ -24,6 +24,7 @@ from pipeline.domain.media import Rating
 from pipeline.domain.roles import Role
 from pipeline.errors import ConsentryError, Invalid, Refused
 from services.backups import add_to as add_backups_to
+from services.banks import app as banks_app
 from services.calibrate import calibrate
 from services.desk import add_to as add_desk_to
 from services.exchanges import app as exchange_app
@@ -63,6 +64,7 @@ app.add_typer(features_app, name="features")
 app.add_typer(report_app, name="report")
 platforms_app.add_typer(webhook_app, name="webhook")
 app.add_typer(policy_app, name="policy")
+app.add_typer(banks_app, name="banks")
 add_faces_to(app)
 add_backups_to(app)
 add_desk_to(app, reviewers_app, platforms_app)

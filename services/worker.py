@@ -18,6 +18,7 @@ import structlog
 
 from pipeline.errors import ConsentryError, Unavailable
 from pipeline.journeys import rescan
+from pipeline.journeys.banks import empty_outdated
 from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.enrol_face import expire
 from pipeline.journeys.forget_again import list_erasures
@@ -113,6 +114,7 @@ def duties(world: World) -> list[Duty]:
         Duty("list_erasures", 1.0, list_what_was_erased),
         Duty("retire_media", 60.0, retire),
         Duty("expire_faces", 600.0, expire_faces),
+        Duty("outdated_banks", 600.0, partial(empty_outdated, world.store, now)),
         Duty("sweep", 600.0, sweep),
         Duty("keep_traces", 60.0, keep_traces),
         Duty("compact_depot", 60.0 * world.settings.compact_minutes, compact_depot),

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.domain.bank import sift
 from pipeline.domain.case import ORDINARY, CaseKind, CaseUpload
 from pipeline.domain.digest import digests
 from pipeline.domain.evidence import Hit, gather, without
@@ -395,6 +396,9 @@ class Screener:
         if subject.again:
             hits = _untold(unit, base.platform, subject.upload.content_id, fingerprint, hits)
         hits = without(hits, unit.cases.dismissed(fingerprint, {hit.entry for hit in hits}))
+        hits, taken_back = sift(hits)
+        if taken_back:
+            base = replace(base, notes=(*base.notes, "known_false_match"))
         decision = self._judge(unit, hits, truncated)
         if base.near is not None:
             asked = () if isinstance(decision, Clear) else decision.matches

@@ -10,6 +10,7 @@ from pipeline.ports import (
     Answers,
     Attempts,
     AuditLog,
+    Banks,
     Cases,
     Enrolments,
     Erasures,
@@ -44,6 +45,7 @@ from pipeline.storage import Connection, Database, Queries
 from pipeline.storage.answers import PgAnswers
 from pipeline.storage.attempts import PgAttempts
 from pipeline.storage.audit import PgAudit
+from pipeline.storage.banks import PgBanks
 from pipeline.storage.cases import PgCases
 from pipeline.storage.enrolments import PgEnrolments, PgGrants
 from pipeline.storage.erasures import PgErasures
@@ -100,6 +102,7 @@ class PgUnit:
         self.platforms: Platforms = PgPlatforms(queries)
         self.webhooks: Webhooks = PgWebhooks(queries)
         self.policies: Policies = PgPolicies(queries)
+        self.banks: Banks = PgBanks(queries)
         self.withdrawals: Withdrawals = PgWithdrawals(queries)
         self.audit: AuditLog = PgAudit(queries)
         self.attempts: Attempts = PgAttempts(queries)
