@@ -7,6 +7,7 @@ import hashlib
 import io
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pipeline.domain.media import Side, Upload
 from pipeline.domain.notice import Notice
+from pipeline.journeys.banks import add_bank, learn
 from pipeline.journeys.notice import give
 from pipeline.journeys.register import register
 from pipeline.journeys.register_codes import Clip, add_codes
@@ -89,7 +91,11 @@ def _live_a_little(town: Town) -> list[bytes]:
     )  # fmt: skip
     board, ada = town.platform(), town.reviewer()
     town.uphold(town.screen(board, jpeg(picture(1), 50)).case, ada)
-    town.dismiss(town.screen(board, jpeg(picture(3), 50)).case, ada)
+    wrong = town.screen(board, jpeg(picture(3), 50)).case
+    town.dismiss(wrong, ada)
+    assert wrong is not None
+    add_bank(world.store, town.clock, world.pins, "false matches", timedelta(days=30))
+    assert learn(world.store, "false matches", wrong, town.reviewer("lea", "lead"), "lead") == 1
     town.screen(board, jpeg(picture(1), 55))
     bodies = [*images, jpeg(picture(1), 50), jpeg(picture(3), 50)]
     return (

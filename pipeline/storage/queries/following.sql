@@ -86,7 +86,7 @@ SELECT (SELECT count(*) FROM persons p WHERE withdrawn_at IS NULL
           AND NOT EXISTS (SELECT FROM exchanges x WHERE x.holder = p.id)
           AND NOT EXISTS (SELECT FROM banks b WHERE b.holder = p.id)) AS people,
        (SELECT count(DISTINCT item) FROM entries
-        WHERE source = 'registered' AND bank <> 'partner' AND removed_at IS NULL) AS items,
+        WHERE source = 'registered' AND bank NOT IN ('partner', 'negative') AND removed_at IS NULL) AS items,
        (SELECT count(*) FROM withdrawals WHERE completed_at IS NOT NULL) AS departed,
        (SELECT count(*) FROM cases) AS cases,
        (SELECT count(*) FROM cases WHERE state = 'upheld') AS upheld,
