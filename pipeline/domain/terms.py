@@ -22,7 +22,7 @@ BLOCKABLE = ("review", "known", "refused", "pending")
 """Verdicts that a platform may say block an upload."""
 
 LONGEST = 24 * 366
-"""Hours in the longest deadline or window that a policy may name."""
+"""Hours in the longest deadline that a policy may name."""
 
 
 class Unknown(StrEnum):
@@ -93,23 +93,6 @@ class Bounds:
             "deadline_hours": self.hours.document(),
             "look_when_unknown": self.look,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Flood:
-    """When an entry matches so much that it is looked into before it raises anything more.
-
-    ``contents`` different contents of ``uploaders`` different accounts within ``hours``; copies of
-    what was registered do not count. See ``domain.flood``.
-    """
-
-    contents: int = 25
-    uploaders: int = 10
-    hours: float = 24.0
-
-    def document(self) -> dict[str, Any]:
-        """As JSON-ready data; ``parse_flood`` reads it back."""
-        return {"contents": self.contents, "uploaders": self.uploaders, "hours": self.hours}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +171,6 @@ def parse_bounds(document: Any) -> Bounds:
         _range(said["deadline_hours"], "bounds.deadline_hours"),
         said["look_when_unknown"],
     )
-
-
-def parse_flood(document: Any) -> Flood:
-    """When an entry floods, from its document; what is left out is as usual."""
-    said = _fields(document, "flood", Flood().document())
-    return Flood(
-        int(_number(said["contents"], "flood.contents", 2, 1_000_000)),
-        int(_number(said["uploaders"], "flood.uploaders", 1, 1_000_000)),
-        _number(said["hours"], "flood.hours", 0.01, LONGEST),
-    )
-
-
-def parse_limits(document: Any, where: str) -> Mapping[str, Limit]:
-    """Limits by signal from their document."""
-    return _limits(document, where)
 
 
 def _limits(document: Any, where: str) -> Mapping[str, Limit]:

@@ -212,7 +212,7 @@ def test_an_operators_policy_that_would_answer_more_than_repeats_is_refused(know
         check_operators(replace(DEFAULT, known=known))  # type: ignore[arg-type]
 
 
-def test_bounds_and_floods_are_read_back_as_they_were() -> None:
+def test_bounds_are_read_back_as_they_were() -> None:
     policy = replace(DEFAULT, bounds=Bounds({"pdq": Range(8, 40)}, Range(1, 9), look=True))
     assert parse_policy(policy.document()) == policy
     with pytest.raises(Invalid, match=r"bounds\.pdq\.most"):
