@@ -14,7 +14,7 @@ from pipeline.ports import StoredPolicy
 from services.api.bodies import LARGEST_JSON, receive_json
 from services.api.description import REPLAYED, problems
 from services.api.door import Called, door_of
-from services.api.paging import USUAL, Cursor, Limit, Page
+from services.api.paging import USUAL, Cursor, Limit, Page, Paged
 from services.api.policy_schemas import (
     PolicyAnswered,
     PolicyAsked,
@@ -123,6 +123,7 @@ async def attempt(
 @router.get(
     "/policy/versions",
     response_model=Page[VersionAnswered],
+    dependencies=[Paged],
     responses=problems(401, 422, 429, 500, 503),
     summary="List the versions of your policy",
 )
