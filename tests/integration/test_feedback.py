@@ -137,7 +137,7 @@ def test_a_person_may_learn_what_a_platform_did_once_her_case_is_upheld(program:
     answer = program.screen(jpeg(picture(1), 50)).json()
     person, at = enter(town, given), town.clock()
     program.client.post(f"/v1/screenings/{answer['screening']}/actions", json=removed(at))
-    assert follow_case(town.world.store, person), "she can follow it all along"
+    assert follow_case(town.world.desk, person), "she can follow it all along"
     with town.world.store.transaction() as unit:
         (acted,) = unit.following.acted([answer["case"]])
     assert (acted.platform, acted.kind) == ("board", ActionKind.REMOVED)
