@@ -966,6 +966,8 @@ class PendingFilm:
     """Matches that were certain before the end, as a platform may see them."""
     digests: bytes | None = field(default=None, repr=False)
     """SHA-256 and MD5 of the file, sealed under the medium's key."""
+    kept: bytes | None = field(default=None, repr=False)
+    """Where an earlier worker was, sealed the same way."""
 
 
 class Films(Protocol):
@@ -983,6 +985,14 @@ class Films(Protocol):
         self, screening: ScreeningId, done: float, frames: int, expected: int | None
     ) -> None:
         """Keep how far the work has come."""
+        ...
+
+    def keep(self, screening: ScreeningId, place: bytes) -> None:
+        """Keep where the work stands, sealed."""
+        ...
+
+    def forget_places(self) -> None:
+        """No video goes on from where its work stood."""
         ...
 
     def early(self, screening: ScreeningId, matches: Sequence[Mapping[str, Any]]) -> bool:
@@ -1105,6 +1115,10 @@ class Jobs(Protocol):
 
     def done(self, job: Job) -> bool:
         """The work is done; false when the claim was lost."""
+        ...
+
+    def hand_back(self, job: Job) -> bool:
+        """Due again at once, without an attempt lost; false when the claim was lost."""
         ...
 
     def failed(self, job: Job, error: str, retry_at: datetime | None) -> bool:

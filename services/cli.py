@@ -183,6 +183,7 @@ def serve(service: Service) -> None:
             lambda: err.print("waiting for: consentry migrate", style="dim"),
         )
     with open_world(settings) as world:
+        world.warm()
         if service is Service.API:
             from services.api import serve as serve_api
 
@@ -838,13 +839,18 @@ def bench_faces(
 def bench_video(
     quick: Annotated[bool, typer.Option(help="Fewer and shorter films.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    vpdq_python: Annotated[
+        Path | None,
+        typer.Option(help="Interpreter of an environment that has vpdq; it needs a compiler."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """How well altered videos are found, where they are placed, and how fast; vpdq beside."""
     from services.bench import show
     from services.bench.video import measure
 
-    show(measure(quick=quick, seed=seed, progress=_said).document(), as_json=as_json)
+    report = measure(quick=quick, seed=seed, progress=_said, vpdq_python=vpdq_python)
+    show(report.document(), as_json=as_json)
 
 
 @bench_app.command("screen")

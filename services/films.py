@@ -16,8 +16,8 @@ from pipeline.journeys.screen_film import Projector, Step
 from pipeline.journeys.screen_upload import summary
 from pipeline.journeys.take_in_film import discard, take_in
 from pipeline.media.films import SandboxedFilms
+from pipeline.media.moments import Sampling, VideoLimits, film_mime
 from pipeline.media.sandbox import DecoderPool
-from pipeline.media.video import Sampling, VideoLimits, film_mime
 from pipeline.ports import PendingFilm
 from pipeline.signals import SignalType
 from services.settings import Settings

@@ -31,7 +31,7 @@ from pipeline.domain.likeness import Likeness
 from pipeline.domain.media import Media, Side
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Space
-from pipeline.errors import Invalid, Misconfigured, Unavailable
+from pipeline.errors import ConsentryError, Invalid, Misconfigured, Unavailable
 from pipeline.exchanges import Exchange
 from pipeline.gates import Gate
 from pipeline.indexes import Index
@@ -55,9 +55,9 @@ from pipeline.media import features
 from pipeline.media.films import SandboxedFilms
 from pipeline.media.generic import generic_frames
 from pipeline.media.limits import ImageLimits
+from pipeline.media.moments import Sampling, VideoLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
 from pipeline.media.strip import Shown, Wanted
-from pipeline.media.video import Sampling, VideoLimits
 from pipeline.media.views import budget_of
 from pipeline.packs import CopyModel, FaceModel
 from pipeline.packs._manifest import Manifest
@@ -127,6 +127,17 @@ class World:
     copy_spaces: tuple[Space, ...]
     copies: Callable[[], CopyEye]
     """What looks at whole pictures with copy-detection packs; the same way."""
+
+    def warm(self) -> None:
+        """Have a decoder ready soon, so that the first upload need not wait for one."""
+
+        def warmed() -> None:
+            try:
+                self.decoders.warm()
+            except ConsentryError as error:
+                log.warning("decoders.not_warm", error=str(error))
+
+        threading.Thread(target=warmed, name="warm", daemon=True).start()
 
     def screener(self, live: LiveIndexes, *, remember: bool | None = None) -> Screener:
         """A screener over this process's indexes.

@@ -136,7 +136,7 @@ def project(world: World, stop: threading.Event) -> None:
         try:
             with world.live("worker", wait=False) as live:
                 projector = world.projector(live)
-                duty = Duty("films", 0.25, partial(projector.work, pause))
+                duty = Duty("films", 0.25, partial(projector.work, pause, stop.is_set))
                 given_up = Duty("films_given_up", 2.0, projector.answer_given_up)
                 while not stop.is_set():
                     _try(given_up)

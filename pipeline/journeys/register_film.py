@@ -25,7 +25,7 @@ from pipeline.domain.media import Frame, Side
 from pipeline.domain.signal import Signals, pack
 from pipeline.errors import Invalid
 from pipeline.media.crops import registered_crops, slot_of_view
-from pipeline.media.video import EVERY_FRAME, Moment, Sampling
+from pipeline.media.moments import EVERY_FRAME, Moment, Sampling
 from pipeline.ports import NewEntry, Unit
 from pipeline.signals import SignalType
 

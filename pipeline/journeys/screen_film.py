@@ -34,7 +34,9 @@ from pipeline.domain.signal import join_all
 from pipeline.domain.timeline import CERTAIN_SUPPORT
 from pipeline.domain.trial import Nearness, reach
 from pipeline.errors import RefusalReason, Refused, Unavailable
+from pipeline.journeys import keep_place
 from pipeline.journeys.desk import announce
+from pipeline.journeys.keep_place import Place
 from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener, Subject, summary
@@ -43,18 +45,24 @@ from pipeline.journeys.see_faces import NOT_LOOKED, UNRATED, FacesSeen, together
 from pipeline.journeys.take_in_film import ATTEMPTS, KIND, digests_of, waiting
 from pipeline.journeys.track_faces import FaceTracks
 from pipeline.journeys.watch import Watch
-from pipeline.media.video import Sampling
+from pipeline.media.moments import Sampling
 from pipeline.media.views import USUAL, ViewBudget
 from pipeline.ports import Blobs, Clock, Event, Job, PendingFilm, Store, Unit
 from pipeline.signals import SignalType
 
 LEASE = timedelta(seconds=120)
 _RENEW = 1.0
+_KEEP, _KEEP_APART = 2.0, 20
+"""Seconds after which the place is kept, and how many times as long as it took, at least."""
 _KEEP_SECONDS = 300.0
 _FACES_SIDE = 1280
 """How much of the matched stretches is hashed frame by frame, for the bank of upheld content."""
 _MOST_EDGES = 12
 _CHUNK = 1 << 20
+
+
+class Stopped(Exception):
+    """This process is told to end; another one goes on from the place that was kept."""
 
 
 class Lost(Exception):
@@ -104,17 +112,20 @@ class Projector:
         other._policy = other._screener.policy
         return other
 
-    def work(self, pause: Callable[[int], float]) -> bool:
+    def work(
+        self, pause: Callable[[int], float], stopping: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Take up one video, if one waits; whether there was one.
 
-        ``pause(attempt)`` is the seconds until the next attempt after one that failed.
+        ``pause(attempt)`` is the seconds until the next attempt after one that failed. Once
+        ``stopping`` says so the video is handed back, which counts as no attempt.
         """
         if not self._live.ready:
             return False
         with self._store.transaction() as unit:
             jobs = unit.jobs.claim(KIND, 1, LEASE)
         for job in jobs:
-            self._attempt(job, pause)
+            self._attempt(job, pause, stopping)
         return bool(jobs)
 
     def answer_given_up(self, limit: int = 20) -> int:
@@ -144,11 +155,13 @@ class Projector:
         certain: Callable[[Sequence[Answer]], None] = lambda _: None,
         end: Callable[[Unit, Screening], None] = lambda _unit, _screening: None,
         same: Digests | None = None,
+        begun: tuple[Watch, Place] | None = None,
     ) -> Screening:
         """Look at a video and record its answer; ``end`` is called in the same transaction.
 
-        ``same`` are the file's digests where they are known already. The file's blob is discarded
-        unless a case now holds it. Raises ``Unavailable`` when no answer can be given now.
+        ``same`` are the file's digests where they are known already, ``begun`` is what an earlier
+        worker saw. The file's blob is discarded unless a case now holds it. Raises ``Unavailable``
+        when no answer can be given now.
         """
         if self._policy is not self._screener.under(film.platform).policy:
             return self.under(film.platform).screen(film, file, progress, certain, end, same)
@@ -156,10 +169,9 @@ class Projector:
         if same is None:
             file.seek(0)
             same = digests(iter(lambda: file.read(_CHUNK), b""))
-        watch = self.watch()
-        sequence = self._live.applied
+        watch, place = begun or self.begin()
         try:
-            self.look(watch, file, progress, certain)
+            self.look(watch, file, progress, certain, place)
             codes = self._codes(watch, file, same)
             faces = self._faces(film, file, lambda: progress(Step(1.0, watch.frames)))
         except Refused as refused:
@@ -177,7 +189,7 @@ class Projector:
             form=Form.FILE,
             verdict=Verdict.CLEAR,
             policy=self._policy.version,
-            index_seq=sequence,
+            index_seq=place.sequence,
             received_at=film.received_at,
             milliseconds=0.0,
             bytes=film.size,
@@ -219,6 +231,10 @@ class Projector:
             self._blobs.destroy(film.medium)
         return answered
 
+    def begin(self) -> tuple[Watch, Place]:
+        """At the beginning of a video."""
+        return self.watch(), Place(self._live.applied)
+
     def watch(self) -> Watch:
         """Nothing seen yet."""
         return Watch(
@@ -231,11 +247,14 @@ class Projector:
         file: BinaryIO,
         progress: Callable[[Step], None] = lambda _: None,
         certain: Callable[[Sequence[Answer]], None] = lambda _: None,
+        place: Place | None = None,
     ) -> None:
         """Look at all of a video, and densely at what came near. Raises ``Refused``."""
         near, told = 0, False
-        for moment in self._read(file, self._sampling):
+        place = place or Place(self._live.applied)
+        for moment in self._read(file, place.after(self._sampling)):
             near += watch.look(moment)
+            place.pass_by(moment)
             progress(Step(moment.done, watch.frames))
             if near >= CERTAIN_SUPPORT and not told:
                 near = 0
@@ -330,7 +349,9 @@ class Projector:
         packed += [(keyed(space, layout), packed) for space, _, packed, layout in exact]
         return join_all(packed)
 
-    def _attempt(self, job: Job, pause: Callable[[int], float]) -> None:
+    def _attempt(
+        self, job: Job, pause: Callable[[int], float], stopping: Callable[[], bool]
+    ) -> None:
         screening = ScreeningId(_uuid(job.payload["screening"]))
         with self._store.transaction() as unit:
             film = unit.films.get(screening)
@@ -339,11 +360,21 @@ class Projector:
                 return
             key = unit.vault.key(film.medium)
             same = digests_of(unit, film)
+            mine = self.under(film.platform)
+            begun = mine.begin()
+            # The last attempt takes nothing over: it may be the place that nobody gets past.
+            if job.attempts < job.max_attempts:
+                watch = mine.watch()
+                if place := keep_place.found(unit, film, watch, mine._rules):
+                    begun = watch, place
         try:
             with clear_copy(self._blobs.read(film.medium, key)) as file:
-                self.under(film.platform)._project(film, job, file, same)
+                mine._project(film, job, file, same, begun, stopping)
         except Lost:
             return
+        except Stopped:
+            with self._store.transaction() as unit:
+                unit.jobs.hand_back(job)
         except Unavailable as error:
             self._failed(job, str(error), pause)
         except Exception as error:
@@ -351,18 +382,42 @@ class Projector:
             self._failed(job, type(error).__name__, pause)
             raise
 
-    def _project(self, film: PendingFilm, job: Job, file: BinaryIO, same: Digests | None) -> None:
-        heard = 0.0
+    @property
+    def _rules(self) -> str:
+        """All that decides what a moment is taken for."""
+        sampling = self._sampling
+        return (
+            f"{self._policy.version} {self._signal.space.key} {self._budget}"
+            f" {sampling.rate} {sampling.long} {sampling.gap}"
+        )
+
+    def _project(
+        self,
+        film: PendingFilm,
+        job: Job,
+        file: BinaryIO,
+        same: Digests | None,
+        begun: tuple[Watch, Place],
+        stopping: Callable[[], bool],
+    ) -> None:
+        heard, keep_at = 0.0, 0.0
 
         def progress(step: Step) -> None:
-            nonlocal heard
-            if time.monotonic() - heard < _RENEW:
+            nonlocal heard, keep_at
+            ending, now = stopping(), time.monotonic()
+            if now - heard < _RENEW and not ending:
                 return
-            heard = time.monotonic()
+            heard = now
             with self._store.transaction() as unit:
                 if not unit.jobs.renew(job, LEASE):
                     raise Lost
                 unit.films.progress(film.id, step.done, step.frames, step.expected)
+                if now >= keep_at or ending:
+                    keep_place.keep(unit, film, begun[1], begun[0], self._rules)
+                    took = time.monotonic() - now
+                    keep_at = time.monotonic() + max(_KEEP, _KEEP_APART * took)
+            if ending:
+                raise Stopped
 
         def certain(matches: Sequence[Answer]) -> None:
             with self._store.transaction() as unit:
@@ -377,7 +432,7 @@ class Projector:
                 raise Lost
             tell_answer(unit, screening, "screening.completed", self._clock())
 
-        self.screen(film, file, progress, certain, end, same)
+        self.screen(film, file, progress, certain, end, same, begun)
 
     def _failed(self, job: Job, error: str, pause: Callable[[int], float]) -> None:
         last = job.attempts >= job.max_attempts

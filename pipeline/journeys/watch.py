@@ -27,7 +27,7 @@ from pipeline.domain.witness import Witness
 from pipeline.journeys.register_film import grey_copy
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see_bytes import believe_bytes, entries_of, same_bytes
-from pipeline.media.video import Moment
+from pipeline.media.moments import Moment
 from pipeline.media.views import ViewBudget, query_views
 from pipeline.ports import Unit
 from pipeline.signals import SignalType

@@ -195,6 +195,7 @@ def _destroy(store: Store, clock: Clock, receipt_id: ReceiptId) -> Receipt:
             unit.vault.shred(person)
             receipt = _after(receipt, Step.KEY_SHREDDED, clock())
             unit.registry.destroy(person)
+            unit.films.forget_places()
             receipt = _after(receipt, Step.DATA_DESTROYED, clock())
             unit.audit.append(
                 "service:withdraw",

@@ -64,6 +64,7 @@ def withdraw_items(
         entries = unit.following.because_of(person, wanted)
         undecided = unit.following.undecided_on(entries)
         sequence = unit.following.remove(person, entries)
+        unit.films.forget_places()
         for case in undecided:
             closed = close_if_empty(unit, case, now, "person")
             gone += [medium.id for medium in closed or ()]

@@ -12,7 +12,8 @@ from pipeline.domain.media import Frame
 from pipeline.errors import RefusalReason, Refused
 from pipeline.media import _colour
 from pipeline.media._film import FilmKind
-from pipeline.media.video import Facts, Moment, Sampling, VideoLimits, within_size
+from pipeline.media.moments import Facts, Moment, Sampling, VideoLimits
+from pipeline.media.video import within_size
 
 _SLOWEST, _QUICKEST = 60.0, 0.02
 _USUAL = 0.1

@@ -22,10 +22,11 @@ from pipeline.errors import Refused
 from pipeline.media import _animation, _containers  # noqa: F401 - video asks for it late
 from pipeline.media.image import canonical_picture, decode_image
 from pipeline.media.limits import ImageLimits
+from pipeline.media.moments import Sampling, VideoLimits
 from pipeline.media.showing import bounded, derivative
 from pipeline.media.strip import Wanted
 from pipeline.media.strip import strip as pictures_of
-from pipeline.media.video import Sampling, VideoLimits, read_video
+from pipeline.media.video import read_video
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +73,9 @@ def smaller(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
 
 def video(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
     """The moments of a video, each with its luma plane or, of an animation, its picture."""
-    sampling = {**options["sampling"], "spans": tuple(map(tuple, options["sampling"]["spans"]))}
+    asked = options["sampling"]
+    sampling = {**asked, **{name: tuple(map(tuple, asked[name])) for name in ("spans", "seen")}}
+    sampling["filled"] = tuple(asked["filled"]) if asked["filled"] else None
     coloured = bool(sampling["colour"])
     for moment in read_video(file, Sampling(**sampling), VideoLimits(**options["limits"])):
         frame = moment.frame
@@ -82,6 +85,7 @@ def video(file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Made]:
         if frame.luma is not None and coloured:
             planes = (frame.luma, np.ascontiguousarray(frame.rgb))
         facts = {"time": moment.time, "stream": moment.stream, "done": moment.done}
+        facts["part"] = moment.part.value
         yield Made(planes, facts)
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from pipeline.domain.media import Frame
 from pipeline.errors import RefusalReason, Refused
-from pipeline.media.sandbox import DecoderPool, Part
+from pipeline.media.moments import Moment, Part, Sampling, VideoLimits
+from pipeline.media.sandbox import DecoderPool
+from pipeline.media.sandbox import Part as Piece
 from pipeline.media.showing import PREVIEW_SIDE
 from pipeline.media.strip import Shown, Wanted
-from pipeline.media.video import Moment, Sampling, VideoLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class SandboxedFilms:
             yield _shown(part, wanted)
 
 
-def _shown(part: Part, wanted: Wanted) -> Shown:
+def _shown(part: Piece, wanted: Wanted) -> Shown:
     time, seconds, streams = (part.facts.get(name) for name in ("time", "seconds", "streams"))
     if (
         not isinstance(time, int | float)
@@ -60,15 +61,18 @@ def _shown(part: Part, wanted: Wanted) -> Shown:
     return Shown(part.arrays[0], float(time), seconds, streams)
 
 
-def _moment(part: Part) -> Moment:
+def _moment(part: Piece) -> Moment:
     """What a decoder says, believed no further than it can be checked."""
     time, stream, done = (part.facts.get(name) for name in ("time", "stream", "done"))
+    kind = part.facts.get("part")
     if (
         not isinstance(time, int | float)
         or not isinstance(stream, int)
         or not isinstance(done, int | float)
         or not math.isfinite(time)
         or not 0 <= done <= 1
+        or not isinstance(kind, int)
+        or kind not in tuple(Part)
         or not 1 <= len(part.arrays) <= 2
     ):
         raise _garbled()
@@ -82,7 +86,7 @@ def _moment(part: Part) -> Moment:
         frame = Frame(first, float(time))
     if frame.rgb.ndim != 3 or frame.rgb.shape[2] != 3:
         raise _garbled()
-    return Moment(frame, stream, float(done))
+    return Moment(frame, stream, float(done), Part(kind))
 
 
 def _garbled() -> Refused:

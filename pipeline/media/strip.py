@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Refused
+from pipeline.media.moments import Moment, Sampling, VideoLimits
 from pipeline.media.showing import PREVIEW_SIDE, bounded, derivative
-from pipeline.media.video import Moment, Sampling, VideoLimits, facts_of, read_video
 
 MOST = 24
 """Pictures that a strip has at most on either side of its moment."""
@@ -71,6 +71,8 @@ def strip(file: BinaryIO, wanted: Wanted, limits: VideoLimits | None = None) -> 
 
     Beyond the end, and where a file cannot be sought, the nearest picture before comes instead.
     """
+    from pipeline.media.video import facts_of, read_video  # only a decoder loads the codecs
+
     facts = facts_of(file, limits)
 
     def shown(moment: Moment) -> Shown:
@@ -106,6 +108,8 @@ def strip(file: BinaryIO, wanted: Wanted, limits: VideoLimits | None = None) -> 
 
 def _nearest(file: BinaryIO, wanted: Wanted, limits: VideoLimits | None) -> Moment:
     """The last picture up to the moment, or the first of all, of those that key frames show."""
+    from pipeline.media.video import read_video
+
     found: Moment | None = None
     usual = Sampling(colour=PREVIEW_SIDE if wanted.blurred else wanted.side)
     for moment in read_video(file, usual, limits):

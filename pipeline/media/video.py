@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, BinaryIO, cast
 
@@ -37,6 +37,11 @@ from numpy.typing import NDArray
 from pipeline.domain.media import Frame
 from pipeline.errors import RefusalReason, Refused
 from pipeline.media._film import FilmKind, sniff_film
+from pipeline.media.moments import EVERY_FRAME, USUAL, Facts, Moment, Part, Sampling, VideoLimits
+
+__all__ = [
+    "EVERY_FRAME", "USUAL", "Facts", "Moment", "Sampling", "VideoLimits", "facts_of", "read_video",
+]  # fmt: skip
 
 av.logging.set_level(av.logging.PANIC)
 
@@ -50,79 +55,6 @@ _LARGEST_GIF = 64 << 20
 
 _RETRIES = 64
 """Packets in a row that cannot be decoded before the rest of the file is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoLimits:
-    """What a video may ask of us."""
-
-    bytes: int = 4 << 30
-    pixels: int = 36_000_000
-    side: int = 16_384
-    seconds: float = 4 * 3600.0
-    frames: int = 1_000_000
-    streams: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How densely a video is looked at: see the module."""
-
-    rate: float | None = 1.0
-    """Moments a second; None for every frame."""
-    long: float = 20.0
-    """Seconds from which key frames come first."""
-    gap: float = 2.5
-    """Seconds between two moments that are filled in."""
-    least: int = 12
-    """Moments that even a very short clip gets, at up to four times the rate."""
-    colour: int = 0
-    """Longer side of the RGB copy that each moment brings, for faces; 0 for none."""
-    spans: tuple[tuple[float, float], ...] = ()
-    """Where to look, in seconds; everywhere if empty. Whole GOPs are decoded to get there."""
-
-
-USUAL = Sampling()
-EVERY_FRAME = Sampling(rate=None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """One frame that was looked at: its luma plane or, of an animation, its picture.
-
-    ``frame.rgb`` is the RGB copy where one was asked for, else the luma plane in three channels.
-    """
-
-    frame: Frame = field(repr=False)
-    stream: int
-    """Which of the file's video streams, from 0."""
-    done: float
-    """How much of the work is behind us, 0 to 1; an estimate where the file says no duration."""
-
-    @property
-    def time(self) -> float:
-        """Seconds from the start."""
-        return self.frame.time or 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a video says of itself, checked against the limits."""
-
-    mime: str
-    width: int
-    height: int
-    seconds: float | None
-    streams: int
-
-
-def film_mime(head: bytes) -> str | None:
-    """What kind of video or animation these first bytes begin; None for all else, stills too."""
-    try:
-        kind = sniff_film(head)
-    except Refused:
-        return None
-    return kind.mime if kind else None
 
 
 def read_video(
@@ -277,7 +209,8 @@ def _passes(
     with _opened(file, kind, **quick) as container:
         streams = _streams(container, limits)
         reading = _Reading(container, streams, sampling, limits, seconds)
-        yield from reading.key_frames()
+        if sampling.filled is None:
+            yield from reading.key_frames()
     gaps = reading.gaps()
     if gaps:
         with _opened(file, kind, **quick) as container:
@@ -303,7 +236,9 @@ class _Reading:
         self._start = start / av.time_base if start is not None else None
         self._clocks = {stream.index: _Clock(stream) for stream in streams}
         self._number = {stream.index: at for at, stream in enumerate(streams)}
-        self._seen: list[list[float]] = [[] for _ in streams]
+        known = (*map(list, sampling.seen), *([] for _ in streams))
+        self._seen: list[list[float]] = list(known[: len(streams)])
+        self._stamped = True
         self._decoded = 0
 
     def everything(self) -> Iterator[Moment]:
@@ -333,17 +268,28 @@ class _Reading:
         for stream in self._streams:
             stream.codec_context.skip_frame = "NONKEY"
         last: dict[int, tuple[float, NDArray[np.uint8]]] = {}
+        shown = [times[-1] if times else -1.0 for times in self._seen]
+        self._go_on_from(min(shown))
         for stream, frame in self._frames(keys_only=True):
             time = self._time(stream, frame)
             luma = _luma(frame)
             small = _thumbnail(luma)
             before = last.get(stream.index)
+            if time <= shown[self._number[stream.index]]:
+                last[stream.index] = (time, small)
+                continue
             rate = self._sampling.rate or 1.0
             if before and time - before[0] < 1 / rate and not _is_cut(before[1], small):
                 continue
             last[stream.index] = (time, small)
             self._seen[self._number[stream.index]].append(time)
-            yield self._moment(stream, frame, luma, time, 0.0, 0.5)
+            yield self._moment(stream, frame, luma, time, 0.0, 0.5, Part.KEYS)
+
+    def _go_on_from(self, time: float) -> None:
+        """Skip what an earlier reading showed; a file that cannot be sought is read from 0."""
+        if time > 0:
+            with suppress(FFmpegError):
+                self._container.seek(int((time + self._offset()) * av.time_base), backward=True)
 
     def gaps(self) -> list[tuple[int, float, float]]:
         """Stream, from and to (seconds) of what no key frame showed."""
@@ -361,18 +307,25 @@ class _Reading:
 
     def between(self, gaps: list[tuple[int, float, float]]) -> Iterator[Moment]:
         """Moments every ``gap`` seconds within gaps, reached by seeking to the key frame before."""
+        filled = self._sampling.filled
         for number, low, high in gaps:
+            if filled and (number, high) <= filled:
+                continue
             stream = self._streams[number]
             stream.codec_context.skip_frame = "NONREF"
             steps = max(1, math.ceil((high - low) / self._sampling.gap) - 1)
             due = [low + (high - low) * (step + 1) / (steps + 1) for step in range(steps)]
+            if filled and number == filled[0]:
+                due = [at for at in due if at > filled[1]]
+                if not due:
+                    continue
             for frame, time in self._from(stream, low):
                 if time > high:
                     break
                 if due and time >= due[0]:
                     while due and time >= due[0]:
                         due.pop(0)
-                    yield self._moment(stream, frame, _luma(frame), time, 0.5, 0.5)
+                    yield self._moment(stream, frame, _luma(frame), time, 0.5, 0.5, Part.GAPS)
                 if not due:
                     break
 
@@ -442,6 +395,7 @@ class _Reading:
         time: float,
         base: float,
         share: float,
+        part: Part = Part.ALL,
     ) -> Moment:
         turns = round(frame.rotation / 90) % 4
         plane = None if luma is None else np.ascontiguousarray(np.rot90(luma, turns))
@@ -452,7 +406,10 @@ class _Reading:
             rgb = np.broadcast_to(plane[..., None], (*plane.shape, 3))
         done = min(1.0, time / self._seconds) if self._seconds else 0.0
         shown = Frame(rgb, time, luma=plane)
-        return Moment(shown, self._number[stream.index], base + share * done)
+        # Without stamps, times are counted from where reading began: nobody can go on from there.
+        self._stamped &= frame.pts is not None
+        part = part if self._stamped else Part.ALL
+        return Moment(shown, self._number[stream.index], base + share * done, part)
 
 
 class _Clock:
@@ -507,7 +464,7 @@ def _luma(frame: VideoFrame) -> NDArray[np.uint8] | None:
     if format.is_rgb or format.has_palette:
         return None
     if format.components[0].bits != 8 or not format.is_planar:
-        frame = frame.reformat(format="yuv420p")
+        frame = frame.reformat(format="yuv420p", threads=1)
     plane = frame.planes[0]
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return np.asarray(lines[: frame.height, : frame.width], np.uint8)
@@ -521,6 +478,7 @@ def _rgb(frame: VideoFrame, side: int) -> NDArray[np.uint8]:
         height=max(1, round(frame.height * shrink)),
         format="rgb24",
         interpolation="AREA",
+        threads=1,
     )
     return np.asarray(made.to_ndarray(), np.uint8)
 

@@ -51,6 +51,14 @@ class PgFilms:
             "film_progress", id=screening, done=done, frames=frames, expected=expected
         )
 
+    def keep(self, screening: ScreeningId, place: bytes) -> None:
+        """See the port."""
+        self._queries.run("film_keep", id=screening, kept=place)
+
+    def forget_places(self) -> None:
+        """See the port."""
+        self._queries.run("films_forget_places")
+
     def early(self, screening: ScreeningId, matches: Sequence[Mapping[str, Any]]) -> bool:
         """See the port."""
         return self._queries.run("film_early", id=screening, early=Jsonb(list(matches))) == 1
@@ -79,4 +87,5 @@ def _film(row: Mapping[str, Any]) -> PendingFilm:
         expected=row["expected"],
         early=tuple(row["early"]),
         digests=row["digests"],
+        kept=row["kept"],
     )

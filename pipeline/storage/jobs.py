@@ -110,6 +110,10 @@ class PgJobs:
             > 0
         )
 
+    def hand_back(self, job: Job) -> bool:
+        """The work goes on elsewhere, now, and no attempt is lost; false when the claim was."""
+        return self._queries.run("jobs_hand_back", id=job.id, fence=job.fence) > 0
+
     def replay(self, job: int) -> bool:
         """Give a dead job its attempts back; false when it is not dead."""
         return self._queries.run("jobs_replay", id=job) > 0

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from pipeline.journeys.take_in_film import Incoming, Taken
-from pipeline.media.video import film_mime
+from pipeline.media.moments import film_mime
 from services.api.problems import Declined
 
 T = TypeVar("T")

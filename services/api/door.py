@@ -17,7 +17,7 @@ from pipeline.domain.screening import Screening, Verdict
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.take_in_film import Incoming, Taken, accept, enlist
-from pipeline.media.video import film_mime
+from pipeline.media.moments import film_mime
 from pipeline.ports import Store
 from pipeline.storage.idempotency import Idempotency
 from services.api.arriving import SLACK, Arrival

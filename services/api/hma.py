@@ -22,7 +22,7 @@ from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import Refused
 from pipeline.journeys.screen_upload import Hashed, summary
-from pipeline.media.video import film_mime
+from pipeline.media.moments import film_mime
 from services.api.bodies import receive_only_file
 from services.api.description import REPLAYED, problems
 from services.api.door import Called, Door, door_of

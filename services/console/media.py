@@ -21,8 +21,8 @@ from pipeline.domain.ids import CaseId, MediaId
 from pipeline.errors import Invalid
 from pipeline.journeys import rest, review
 from pipeline.journeys.screen_film import clear_copy
+from pipeline.media.moments import film_mime
 from pipeline.media.strip import Wanted
-from pipeline.media.video import film_mime
 from services.console.case_facts import visible
 from services.console.sessions import CASES, POSTS_CASES, PostedBy, SessionOf, WorldOf
 from services.console.showing import cartoon, watermarked

@@ -9,14 +9,8 @@ from PIL import Image
 
 from pipeline.domain.media import Frame, Side
 from pipeline.errors import RefusalReason, Refused
-from pipeline.media.video import (
-    EVERY_FRAME,
-    Sampling,
-    VideoLimits,
-    facts_of,
-    film_mime,
-    read_video,
-)
+from pipeline.media.moments import EVERY_FRAME, Sampling, VideoLimits, film_mime
+from pipeline.media.video import facts_of, read_video
 from pipeline.signals.pdq import build
 from tests.films import film, scenes, still
 

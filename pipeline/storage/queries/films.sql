@@ -14,6 +14,15 @@ SELECT * FROM pending_films WHERE id = %(id)s;
 UPDATE pending_films SET done = %(done)s, frames = %(frames)s, expected = %(expected)s
 WHERE id = %(id)s;
 
+-- name: film_keep
+-- Where its work stands, sealed.
+UPDATE pending_films SET kept = %(kept)s WHERE id = %(id)s;
+
+-- name: films_forget_places
+-- Nobody goes on from a place that was kept. All rows are locked until the transaction ends, those
+-- without a place too: whoever keeps one next sees what this transaction took away.
+UPDATE pending_films SET kept = NULL;
+
 -- name: film_early
 -- What is certain before the end.
 UPDATE pending_films SET early = %(early)s WHERE id = %(id)s AND early = '[]';

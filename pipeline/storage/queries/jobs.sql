@@ -69,6 +69,12 @@ UPDATE jobs SET
   last_error = %(error)s
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'leased';
 
+-- name: jobs_hand_back
+-- A claimed job is due again at once, and its attempt never was.
+UPDATE jobs SET state = 'ready', attempts = attempts - 1, run_at = statement_timestamp(),
+  lease_until = NULL
+WHERE id = %(id)s AND fence = %(fence)s AND state = 'leased';
+
 -- name: jobs_replay
 -- Give a dead job its attempts back.
 UPDATE jobs SET state = 'ready', attempts = 0, run_at = statement_timestamp(), finished_at = NULL
