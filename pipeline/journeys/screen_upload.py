@@ -187,7 +187,8 @@ class Screener:
             media, seen, asked = self._look(body, whole=bool(labels))
         except Refused as refused:
             return self._refuse(platform, upload, len(body), refused, received, began)
-        faces = self._faces.look(upload, media)
+        with stage("faces"):
+            faces = self._faces.look(upload, media)
         subject = Subject(
             upload, Form.FILE, same.sha256, seen, body, media.mime, faces, asked, same=labels
         )

@@ -26,13 +26,19 @@ from services.api import (
 )
 from services.api.door import Door, Limits
 from services.api.edge import Edge
+from services.traces import Traced, Traces, traces
 from services.wiring import World
 
 _GRACE = 8
 _HASH_BITS = 256
 
 
-def create_app(world: World, live: LiveIndexes, limits: Limits | None = None) -> FastAPI:
+def create_app(
+    world: World,
+    live: LiveIndexes,
+    limits: Limits | None = None,
+    tracing: Traces | None = None,
+) -> FastAPI:
     """The API over a world and indexes that stay open as long as the app is used."""
     app = FastAPI(
         title="Consentry",
@@ -44,6 +50,8 @@ def create_app(world: World, live: LiveIndexes, limits: Limits | None = None) ->
     )
     door = app.state.door = Door(world, live, limits or Limits.of(world))
     app.add_middleware(Edge, metrics=door.metrics)
+    if tracing is not None:
+        app.add_middleware(Traced, traces=tracing)
     problems.install(app)
     for part in (several, screenings, feedback, cases, statements, webhooks, policy, hma, health):
         app.include_router(part.router)
@@ -71,7 +79,7 @@ def serve(world: World, host: str, port: int) -> None:
         signal.signal(signal.SIGTERM, lambda *_: None)
     with world.live("api", wait=False) as live:
         uvicorn.run(
-            create_app(world, live),
+            create_app(world, live, tracing=traces("api")),
             host=host,
             port=port,
             server_header=False,
