@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -289,9 +290,60 @@ class Settings(BaseSettings):
         return self.home / "postgres"
 
 
+DANGERS: Mapping[str, str] = {
+    "database_url": "Holds a password: give it as a file (`CONSENTRY_SECRETS`), not on a command"
+    " line.",
+    "home": "Lost keys cannot be recovered; a full disk stops reviews.",
+    "erasures": "Lost, a restore is refused; an old copy brings back whoever left since it.",
+    "kek": "Whoever has it and the database reads everything; lost, everything sealed is lost.",
+    "kek_command": "Runs with this service's rights; no shell is involved.",
+    "segments": "A folder on a disk would keep hashes after a withdrawal.",
+    "depot": "Holds sealed indexes: whoever has it and a key reads hashes.",
+    "compact_minutes": "A withdrawal's receipt waits as long.",
+    "policy_file": "Wider distances bring false cases, narrower ones miss copies.",
+    "wide_codes": "More costs time for each upload.",
+    "view_families": "Fewer miss altered copies.",
+    "signals": "Without pdq, devices' hashes find nothing.",
+    "faces": "A pack that was not calibrated on your people errs by group; check its licence.",
+    "copies": "A pack that was not calibrated errs; check its licence.",
+    "max_faces": "Fewer miss faces in crowds; the answer says when the bound bit.",
+    "gates_file": "Too calm, a gate hides faces; too nervous, it asks about holidays.",
+    "face_text": "Must name the text that people really saw.",
+    "vouchers_file": "Whoever is in it can have a face enrolled without your looking.",
+    "max_bytes": "Every upload being screened is held in memory.",
+    "max_pixels": "More memory for each decoder.",
+    "max_side": "More memory for each decoder.",
+    "decode_seconds": "A hostile file holds a decoder as long.",
+    "decode_memory": "As much for each decoder, at worst at once.",
+    "max_video_bytes": "As much disk for each video in the queue.",
+    "max_video_hours": "A long video holds a worker for long.",
+    "video_seconds": "A hostile video holds a decoder as long.",
+    "video_rate": "More costs decoding time; fewer miss short scenes.",
+    "backscan_days": "Uploads' hashes are kept as long: personal data of everybody who uploads.",
+    "appeal_days": "Media under review are kept as long after a decision.",
+    "lease_minutes": "Too short, and two people may look at one case in turn.",
+    "consent_text": "Must name the text that people really saw.",
+    "host": "Anything but this machine needs TLS in front.",
+    "exit_url": "Must be a page that nobody would ask about.",
+    "secure_cookies": "Without it, sessions travel in clear over HTTP.",
+    "second_factor": "Optional, a stolen password is enough to see intimate images.",
+    "console_origin": "Changed later, security keys no longer fit.",
+    "oidc_issuer": "Whoever runs it can sign in as any reviewer.",
+    "oidc_secret": "Give it as a file (`CONSENTRY_SECRETS`).",
+    "oidc_claim": "A claim that users can edit lets them be somebody else.",
+    "rate_per_minute": "Higher makes probing quicker.",
+    "probing_uploads": "Higher notices probing later, lower accuses more often.",
+    "secrets": "Its files must be readable by this service alone.",
+    "metrics_host": "Figures need no key: keep them inside your network.",
+    "pool_size": "All processes together must stay below the server's `max_connections`.",
+    "log_level": "`debug` logs every probe; nothing personal at any level.",
+}
+"""What goes wrong when a setting is wrong, of those where something does."""
+
+
 def settings_table() -> str:
-    """Every setting as a row of a Markdown table: the variable, its default, its meaning."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    """Every setting as a row of a Markdown table: variable, default, meaning, danger."""
+    rows = ["| variable | default | meaning | danger |", "|---|---|---|---|"]
     for name, setting in Settings.model_fields.items():
         alias = setting.validation_alias
         outside = (
@@ -308,5 +360,6 @@ def settings_table() -> str:
             if value == ():
                 default = "none"
         meaning = (setting.description or "").replace("|", "\\|")
-        rows.append(f"| `{outside}` | {default} | {meaning} |")
+        danger = DANGERS.get(name, "").replace("|", "\\|")
+        rows.append(f"| `{outside}` | {default} | {meaning} | {danger} |")
     return "\n".join(rows) + "\n"

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from services import cli
-from services.settings import Settings, settings_table
+from services.settings import DANGERS, Settings, settings_table
 
 README = Path(__file__).parents[2] / "README.md"
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
@@ -157,12 +157,23 @@ def test_the_readme_tells_of_every_setting_as_the_code_has_it():
     )
 
 
+def test_every_danger_is_of_a_setting_that_there_is():
+    assert set(DANGERS) <= set(Settings.model_fields)
+    assert len(DANGERS) > 30
+
+
 def test_every_setting_has_a_meaning_and_a_row_of_its_own():
     head, rule, *rows = settings_table().splitlines()
-    assert (head, rule) == ("| variable | default | meaning |", "|---|---|---|")
+    assert (head, rule) == (
+        "| variable | default | meaning | danger |",
+        "|---|---|---|---|",
+    )
     assert len(rows) == len(Settings.model_fields)
     for row in rows:
-        variable, default, meaning = re.fullmatch(r"\| `(\w+)` \| (.+) \| (.+) \|", row).groups()
+        variable, default, meaning, danger = re.fullmatch(
+            r"\| `(\w+)` \| (.+) \| (.+) \| (.*) \|", row
+        ).groups()
+        assert danger == "" or danger.endswith(".")
         assert variable == "DATABASE_URL" or variable.startswith("CONSENTRY_")
         assert default
         assert meaning.endswith(".")
