@@ -353,9 +353,12 @@ def test_deciding_is_not_leaving_and_a_page_beside_it_keeps_the_case(
     at_work(beside)
     with beside.expect_response("**/renew"):
         ada.page.close()
-    beside.wait_for_timeout(500)
-    ((seconds,),) = site.town.query("SELECT extract(epoch FROM lease_until - now()) FROM cases")
-    assert seconds > 60
+    for _ in range(80):  # the page beside says it twice: the news of the leaving may be late
+        ((left,),) = site.town.query("SELECT extract(epoch FROM lease_until - now()) FROM cases")
+        if left > 60:
+            break
+        beside.wait_for_timeout(100)
+    assert left > 60
     asked: list[str] = []
     beside.on("request", lambda request: asked.append(request.url))
     beside.keyboard.press("n")
