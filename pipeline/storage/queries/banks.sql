@@ -18,4 +18,4 @@ UPDATE banks SET keeps = %(keeps)s, owners = %(owners)s, notes = %(notes)s WHERE
 -- name: banks_outdated
 -- Pictures that have lain in their bank for as long as it keeps them.
 SELECT DISTINCT e.item FROM entries e JOIN banks b ON b.holder = e.person
-WHERE e.created_at <= %(now)s - b.keeps LIMIT %(limit)s;
+WHERE e.created_at <= %(now)s::timestamptz - b.keeps LIMIT %(limit)s;
