@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import plugins
+from pipeline.domain.media import Frame, Media, Rating, Upload
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import ConsentryError
 from pipeline.storage import Database
 from pipeline.storage.migrate import require_current
 from services.settings import Settings
-from services.wiring import database_url, decoder_pool, keyring
+from services.wiring import database_url, decoder_pool, gates_of, keyring
 
 _ENOUGH_DISK = 2 << 30
 
@@ -46,6 +47,9 @@ def examine(
     yield _index()
     for signal in settings.signals:
         yield _signal(signal)
+    for pack in (*settings.faces, *settings.copies):
+        yield _pack(pack, settings)
+    yield from _gates(settings)
     yield from _database(settings, progress)
 
 
@@ -128,6 +132,41 @@ def _signal(name: str) -> Finding:
     except Exception as error:
         return Finding(f"signal {name}", False, str(error), "correct CONSENTRY_SIGNALS")
     return Finding(f"signal {name}", True, built.space.key)
+
+
+def _pack(name: str, settings: Settings) -> Finding:
+    """Digests, licence and the known answer of a pack that is configured."""
+    from pipeline.packs import _copies, _install
+
+    home = settings.home / "packs"
+    try:
+        if _copies.is_copies(home / name):
+            licence, apart = _copies.told(home / name).licence, _copies.verify(name, home)
+        else:
+            licence, apart = _install.told(name, home).licence, _install.verify(name, home)
+    except ConsentryError as error:
+        return Finding(f"pack {name}", False, str(error), f"run: consentry packs install {name}")
+    said = f"as installed, {licence.spdx}, its answer {apart:.1e} from the known one"
+    if not licence.commercial_use:
+        said += "; not for commercial use"
+    return Finding(f"pack {name}", True, said)
+
+
+def _gates(settings: Settings) -> Iterator[Finding]:
+    """Each configured gate, opened and asked about a plain picture."""
+    if settings.gates_file is None:
+        if settings.faces:
+            yield Finding("gates", True, "none: faces are looked at where the policy says so")
+        return
+    try:
+        gates = gates_of(settings.gates_file)
+        plain = Media((Frame(np.full((64, 64, 3), 128, np.uint8)),), "image/png", 64, 64)
+        for gate in gates:
+            gate.rate(Upload("doctor", None, Rating.UNKNOWN), plain)
+    except (ConsentryError, OSError, ValueError) as error:
+        yield Finding("gates", False, str(error), "correct CONSENTRY_GATES_FILE")
+        return
+    yield Finding("gates", True, f"{len(gates)} answer, the platform's own rating first")
 
 
 def _database(settings: Settings, progress: Callable[[str], None]) -> Iterator[Finding]:

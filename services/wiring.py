@@ -434,7 +434,7 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         policies=LivePolicies(store),
         face_spaces=tuple(pack.space for pack in packs),
         face_models=models,
-        faces=functools.cache(lambda: FaceEye(models(), _gates(settings.gates_file), policy)),
+        faces=functools.cache(lambda: FaceEye(models(), gates_of(settings.gates_file), policy)),
         copy_spaces=tuple(pack.space for pack in whole),
         copies=functools.cache(lambda: CopyEye(_copy_models(settings), policy)),
         desk=Desk(
@@ -501,8 +501,11 @@ def _calibrated(packs: Iterable[Manifest]) -> dict[str, Likeness]:
     }
 
 
-def _gates(file: Path | None) -> Sequence[Gate]:
-    """The platform's own rating, then the operator's gates in their order."""
+def gates_of(file: Path | None) -> Sequence[Gate]:
+    """The platform's own rating, then the operator's gates in their order.
+
+    Raises ``Misconfigured``.
+    """
     rating = cast(Gate, plugins.build("gates", "rating"))
     if file is None:
         return (rating,)
