@@ -67,7 +67,7 @@ KeyOwner = PersonId | PlatformId | MediaId | NoticeId
 """Who a data key may belong to."""
 
 
-KeyKind = Literal["person", "platform", "media", "deployment", "notice"]
+KeyKind = Literal["person", "platform", "media", "deployment", "notice", "traces"]
 """What kind of owner that is."""
 
 
@@ -2261,8 +2261,8 @@ class Erasures(Protocol):
         """Number what was committed, and give what follows a number, in order. Holds the list."""
         ...
 
-    def kinds(self, owners: Iterable[UUID]) -> dict[UUID, str]:
-        """Of these keys, those that are there, with the kind of their owner."""
+    def found(self, digests: Iterable[bytes]) -> dict[bytes, tuple[UUID, str]]:
+        """Of these digests, those whose keys are there: the owner and what kind it is."""
         ...
 
     def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, PersonId]:

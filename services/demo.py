@@ -277,8 +277,8 @@ class _Demo:
         self.out.print(f"   receipt {receipt.id}", highlight=False)
         for step, at in receipt.done:
             self.out.print(f"   {at:%H:%M:%S.%f}  {step.value.replace('_', ' ')}", highlight=False)
-        said = [f"{one.role}: {one.confirmed.value if one.confirmed else 'not yet'}"
-                for one in receipt.holders]  # fmt: skip
+        said = sorted(f"{one.role}: {one.confirmed.value if one.confirmed else 'not yet'}"
+                      for one in receipt.holders)  # fmt: skip
         self.out.print(f"   processes that held her hashes: {', '.join(said)}", highlight=False)
         return receipt.complete
 

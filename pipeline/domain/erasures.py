@@ -1,4 +1,4 @@
-"""What was erased, in a list that outlives the database: opaque ids, never what they stood for."""
+"""What was erased, in a list that outlives the database: digests of ids, never what they named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID
 
 from pipeline.domain.audit import canonical_json, stamp
 from pipeline.domain.ids import EntryId
@@ -24,7 +23,8 @@ class Erasure:
     seq: int
     what: What
     at: datetime
-    owner: UUID | None = None
+    owner: bytes | None = None
+    """SHA-256 of the 16 bytes of a random id: only who still has the id knows whose it was."""
     entries: tuple[EntryId, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class Erasure:
         about: dict[str, Any] = (
             {"entries": list(self.entries)}
             if self.what == "entries"
-            else {"owner": str(self.owner)}
+            else {"owner": self.owner.hex() if self.owner else None}
         )
         return {"seq": self.seq, "what": self.what, "at": stamp(self.at), **about}
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby
 from typing import Protocol
 
 from pipeline.domain.erasures import Erasure, Place
@@ -73,23 +72,23 @@ def forget_again(
 
     Repeatable: what is gone already is passed over.
     """
-    persons = entries = keys = media = done = 0
-    for what, lines in groupby(erasures, key=lambda erasure: erasure.what):
-        for erasure in lines:
-            if what == "entries":
-                entries += _forget_entries(store, erasure.entries)
+    lines = list(erasures)
+    with store.transaction() as unit:
+        found = unit.erasures.found({line.owner for line in lines if line.owner is not None})
+    persons = entries = keys = media = 0
+    for done, line in enumerate(lines, start=1):
+        if line.what == "entries":
+            entries += _forget_entries(store, line.entries)
+        elif line.owner in found:
+            owner, kind = found[line.owner]
+            if kind == "person":
+                persons += _forget_person(store, blobs, clock, alive, PersonId(owner))
+            elif kind == "media":
+                media += _forget_medium(store, blobs, clock, MediaId(owner))
             else:
-                assert erasure.owner is not None
-                kind = _kind(store, erasure)
-                if kind == "person":
-                    persons += _forget_person(store, blobs, clock, alive, PersonId(erasure.owner))
-                elif kind == "media":
-                    media += _forget_medium(store, blobs, clock, MediaId(erasure.owner))
-                elif kind is not None:
-                    with store.transaction() as unit:
-                        keys += unit.vault.shred(NoticeId(erasure.owner))
-            done += 1
-            progress(done)
+                with store.transaction() as unit:
+                    keys += unit.vault.shred(NoticeId(owner))
+        progress(done)
     forgotten = Forgotten(persons, entries, keys, media)
     with store.transaction() as unit:
         unit.audit.append(
@@ -99,14 +98,6 @@ def forget_again(
             {"persons": persons, "entries": entries, "keys": keys, "media": media},
         )
     return forgotten
-
-
-def _kind(store: Store, erasure: Erasure) -> str | None:
-    if erasure.what == "person":
-        return "person"
-    assert erasure.owner is not None
-    with store.transaction() as unit:
-        return unit.erasures.kinds([erasure.owner]).get(erasure.owner)
 
 
 def _forget_person(

@@ -32,7 +32,7 @@ from pipeline.domain.ids import (
     uuid7,
 )
 from pipeline.domain.likeness import FACES
-from pipeline.domain.media import WHOLE, Media, Turn, Upload
+from pipeline.domain.media import WHOLE, Media, Rating, Turn, Upload
 from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Signals, pack_all
@@ -278,7 +278,10 @@ class Screener:
             notes=subject.seen.notes + subject.faces.notes + ("truncated",) * truncated,
             trace=(
                 Trace(subject.digest, subject.seen.own)
-                if self._remember and not subject.again
+                if self._remember
+                and not subject.again
+                # An ordinary photo leaves nothing at all.
+                and subject.upload.rating is not Rating.NOT_INTIMATE
                 else None
             ),
             blocks=False,

@@ -35,10 +35,10 @@ class PgErasures:
             for row in self._queries.all("erasures_after", seq=seq, limit=limit)
         ]
 
-    def kinds(self, owners: Iterable[UUID]) -> dict[UUID, str]:
+    def found(self, digests: Iterable[bytes]) -> dict[bytes, tuple[UUID, str]]:
         """See the port."""
-        rows = self._queries.all("erasures_kinds", owners=list(owners))
-        return {row["owner"]: row["kind"] for row in rows}
+        rows = self._queries.all("erasures_found", digests=list(digests))
+        return {row["digest"]: (row["owner"], row["kind"]) for row in rows}
 
     def owners(self, entries: Iterable[EntryId]) -> dict[EntryId, PersonId]:
         """See the port."""
@@ -133,7 +133,7 @@ class ErasureList:
                 said["seq"],
                 said["what"],
                 datetime.fromisoformat(said["at"]),
-                UUID(owner) if owner else None,
+                bytes.fromhex(owner) if owner else None,
                 tuple(EntryId(entry) for entry in said.get("entries", ())),
             ), said["link"]
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -67,7 +67,7 @@ class Days:
             owner = MediaId(queries.value("traces_open", day=day))
             vault = PgVault(queries, self._keyring, self._secrets)
             if queries.one("vault_key", owner=owner) is None:
-                vault.create(owner, kind="media")
+                vault.create(owner, kind="traces")
             return owner, vault.key(owner)
 
 

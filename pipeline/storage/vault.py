@@ -32,7 +32,7 @@ from pipeline.ports import KeyOwner, StoredEntry
 from pipeline.storage import Database, Queries
 from pipeline.storage.keyring import KEY_BYTES, KeyRing
 
-OwnerKind = Literal["person", "platform", "media", "deployment", "notice"]
+OwnerKind = Literal["person", "platform", "media", "deployment", "notice", "traces"]
 
 _VERSION = 1
 _NONCE = 12

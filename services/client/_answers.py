@@ -55,6 +55,8 @@ class Screening(_Answer):
     content_id: str
     verdict: str
     """``clear``, ``review``, ``known`` or ``refused``; ``pending`` while a video is looked at."""
+    blocks: bool = False
+    """Whether your policy says that this verdict holds the upload back."""
     case: UUID | None
     matches: tuple[Match, ...]
     notes: tuple[str, ...]

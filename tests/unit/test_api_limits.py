@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -51,7 +52,7 @@ class Book:
             raise Unavailable("away")
         yield self
 
-    platforms = cases = jobs = registry = property(lambda self: self)
+    platforms = cases = jobs = registry = probes = property(lambda self: self)
 
     def by_key(self, digest: bytes) -> tuple[PlatformId, UUID, int] | None:
         return self.keys.get(digest)
@@ -61,6 +62,14 @@ class Book:
 
     def waiting(self) -> tuple[int, None]:
         return 0, None
+
+    def deadlines(self, now: datetime, before: datetime) -> tuple[int, int]:
+        assert before > now
+        return 0, 0
+
+    def alarms(self, since: datetime) -> list[Any]:
+        assert since < now()
+        return []
 
     def depth(self) -> list[Any]:
         return []

@@ -1,11 +1,12 @@
--- What was erased, so that a restored backup can be made to forget it again: opaque ids alone.
+-- What was erased, so that a restored backup can be made to forget it again: digests of random ids,
+-- which only a database that still has those ids can read.
 --
 -- Triggers write it, not journeys: whatever deletes a key or codes, now or later, is in the list.
 -- `seq` is given once a row is committed, in the order in which workers copy rows to their lists.
 CREATE TABLE erasures (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   what text NOT NULL CHECK (what IN ('person', 'key', 'entries')),
-  owner uuid,
+  owner bytea,
   entries bigint[],
   at timestamptz NOT NULL DEFAULT now(),
   seq bigint UNIQUE,
@@ -21,7 +22,7 @@ INSERT INTO erasure_head DEFAULT VALUES;
 
 CREATE FUNCTION erasure_of_key() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO erasures (what, owner) VALUES ('key', OLD.owner);
+  INSERT INTO erasures (what, owner) VALUES ('key', sha256(uuid_send(OLD.owner)));
   RETURN NULL;
 END $$;
 CREATE TRIGGER vault_keys_erased AFTER DELETE ON vault_keys
@@ -30,7 +31,7 @@ CREATE TRIGGER vault_keys_erased AFTER DELETE ON vault_keys
 -- A withdrawal that was only begun is to be gone on with, whatever had been destroyed by then.
 CREATE FUNCTION erasure_of_person() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO erasures (what, owner) VALUES ('person', NEW.person);
+  INSERT INTO erasures (what, owner) VALUES ('person', sha256(uuid_send(NEW.person)));
   RETURN NULL;
 END $$;
 CREATE TRIGGER withdrawals_asked AFTER INSERT ON withdrawals

@@ -1,6 +1,8 @@
 -- What screened uploads leave behind, so that they can be found when somebody registers later: their
 -- hashes, sealed, in partitions of a day each. A day has a key of its own (`owner` in vault_keys):
 -- when its time is over the key is shredded and the partitions are dropped.
+ALTER TABLE vault_keys DROP CONSTRAINT vault_keys_kind_check,
+  ADD CHECK (kind IN ('person', 'platform', 'media', 'deployment', 'notice', 'traces'));
 CREATE TABLE trace_days (
   day date PRIMARY KEY,
   owner uuid NOT NULL UNIQUE

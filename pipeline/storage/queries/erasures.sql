@@ -17,9 +17,10 @@ UPDATE erasure_head SET seq = greatest(seq, coalesce((SELECT max(seq) FROM numbe
 SELECT seq, what, owner, entries, at FROM erasures
 WHERE seq > %(seq)s ORDER BY seq LIMIT %(limit)s;
 
--- name: erasures_kinds
--- What kind of owner these keys belong to, of those that are (still, or again) there.
-SELECT owner, kind FROM vault_keys WHERE owner = ANY(%(owners)s::uuid[]);
+-- name: erasures_found
+-- Whose keys these digests are of, of those that are (still, or again) there.
+SELECT sha256(uuid_send(owner)) AS digest, owner, kind FROM vault_keys
+WHERE sha256(uuid_send(owner)) = ANY(%(digests)s::bytea[]);
 
 -- name: erasures_owners
 -- Whose these entries are, of those that are (still, or again) there.

@@ -17,18 +17,25 @@ let stopping = null;
 const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values[name]);
 const say = (text) => { at("progress").textContent = text; };
 
-const hasher = await openHasher("/device/worker.js");
-const { works, problem } = await hasher.check();
-if (!works) {
+// The one that makes codes, or null where this browser cannot.
+const opening = openHasher("/device/worker.js").then(async (hasher) => {
+  const { works, problem } = await hasher.check();
+  if (works) return hasher;
   at("cannot").textContent = words.problems[problem] ?? words.problems.failed;
   at("cannot").hidden = false;
   at("files").disabled = true;
-}
+  return null;
+});
 
-at("files").addEventListener("change", async () => {
+async function take() {
   const files = [...at("files").files];
   at("files").value = "";
   at("files").disabled = true;
+  const hasher = await opening;
+  if (!hasher || !files.length) {
+    at("files").disabled = !hasher;
+    return;
+  }
   at("bar").hidden = at("stop").hidden = false;
   stopping = new AbortController();
   for (const [index, file] of files.entries()) {
@@ -43,7 +50,11 @@ at("files").addEventListener("change", async () => {
   at("files").disabled = false;
   say(chosen.length ? words.ready : words.nothing);
   refresh();
-});
+}
+
+at("files").addEventListener("change", take);
+// Whoever was quicker than this script has chosen already.
+if (at("files").files.length) take();
 
 at("stop").addEventListener("click", () => stopping?.abort());
 
@@ -135,7 +146,7 @@ function fail(text) {
 }
 
 function done(answer, repeated) {
-  hasher.close();
+  opening.then((hasher) => hasher?.close());
   at("repeated").hidden = !repeated;
   for (const name of ["case", "pin", "recovery"]) {
     const place = at(`given-${name}`);
