@@ -17,8 +17,8 @@ import typer
 from pipeline.domain.suppression import Table
 from pipeline.errors import Invalid
 from pipeline.journeys.public_numbers import PublicNumbers, public_numbers
-from services.console.charts import Chart, bars
 from services.settings import Settings
+from services.web.charts import Chart, bars
 
 app = typer.Typer(no_args_is_help=True, help="Numbers for the public.")
 

@@ -15,9 +15,9 @@ from fastapi.responses import StreamingResponse
 from pipeline.domain.case import CaseKind
 from pipeline.domain.ids import CaseId
 from services.console import words
-from services.console.charts import Chart, bars
 from services.console.refusals import pages_of
 from services.console.sessions import LEADS, SessionOf, WorldOf
+from services.web.charts import Chart, bars
 from services.wiring import World
 
 router = APIRouter(prefix="/lead", dependencies=[LEADS])

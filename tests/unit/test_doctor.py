@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,12 @@ def test_gates_are_asked_and_none_need_be_there(tmp_path: Path) -> None:
     (found,) = _gates(of(tmp_path, gates_file=file))
     assert found == Finding("gates", True, "1 answer, the platform's own rating first")
     assert list(_gates(of(tmp_path))) == []
+
+
+def test_the_command_line_starts_without_what_only_services_need() -> None:
+    loaded = "import sys, services.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    )
+    heavy = {"services.console", "services.api", "services.portal", "services.wiring", "numba"}
+    assert not heavy & set(done.stdout.split())
