@@ -66,7 +66,13 @@ def test_rates_and_times_come_in_one_document(album, make_model):  # noqa: F811
     json.dumps(document, allow_nan=False)
 
 
-def test_insightface_is_timed_beside_when_it_has_a_folder(album, make_model, tmp_path):  # noqa: F811
+def test_insightface_is_timed_beside_when_it_has_a_folder(
+    album,
+    make_model,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    monkeypatch.setattr(faces, "ROUNDS", 1)
     make_model("omz0095")
     folder = insightface_folder(tmp_path / "random")
     document = faces.measure(
