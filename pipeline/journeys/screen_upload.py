@@ -1,9 +1,10 @@
 """An upload is decoded, compared and judged; what a person must see becomes a case.
 
 Every upload gets an answer: clear, review, known, or a refusal by name. Of a clear upload is kept
-that it was clear and, for a while, its hashes (``domain.trace``). Hits are believed only after the
-database has confirmed that their entries are in force at this moment, so that a withdrawal stops
-matches at once even where an index has not heard of it yet.
+that it was clear and, for a while, its hashes (``domain.trace``), unless its platform says that it
+is not intimate. Hits are believed only after the database has confirmed that their entries are in
+force at this moment, so that a withdrawal stops matches at once even where an index has not heard
+of it yet.
 """
 
 from __future__ import annotations
