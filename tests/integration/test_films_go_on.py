@@ -157,7 +157,7 @@ def test_a_withdrawal_leaves_no_place_that_names_her(
 def test_a_worker_that_is_told_to_end_hands_the_video_back(town: Town, longer: bytes) -> None:
     send(town, longer)
     assert projector(town).work(lambda _: 0.0, lambda: True)
-    assert town.query("SELECT state, attempts FROM jobs") == [("ready", 0)]
+    assert town.query("SELECT state, attempts FROM jobs WHERE kind = 'film'") == [("ready", 0)]
     assert town.query("SELECT kept IS NOT NULL FROM pending_films") == [(True,)]
 
 
@@ -183,7 +183,9 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_film_is_followed_by_one_that
     assert frames > 0
     town.query("UPDATE jobs SET lease_until = now()")  # as if the lease's minutes had passed
     with worker(town):
-        assert eventually(lambda: town.query("SELECT 1 FROM jobs WHERE attempts = 2"), 120)
+        assert eventually(
+            lambda: town.query("SELECT 1 FROM jobs WHERE kind = 'film' AND attempts = 2"), 120
+        )
         anew = "SELECT 1 FROM pending_films WHERE frames < %s"
         assert not eventually(lambda: town.query(anew, frames) or answer(town, accepted), 120) or (
             answer(town, accepted) is not None
@@ -200,7 +202,7 @@ def test_a_film_that_kills_three_workers_is_a_dead_letter_with_its_reason_and_is
     accepted = send(town, longer)
     for attempt in range(1, ATTEMPTS + 1):
         with worker(town) as poisoned:
-            taken = "SELECT 1 FROM jobs WHERE state = 'leased' AND attempts = %s"
+            taken = "SELECT 1 FROM jobs WHERE kind = 'film' AND state = 'leased' AND attempts = %s"
             while not town.query(taken, attempt):  # seen often: the film is short
                 assert poisoned.poll() is None
             poisoned.send_signal(signal.SIGKILL)
