@@ -21,6 +21,7 @@ from pipeline.packs import _copies
 from services.wiring import alive
 from tests.copies import pack_folder
 from tests.integration.test_nothing_in_clear import _dump, _spellings
+from tests.needles import Needles
 from tests.world import Town, jpeg, picture
 
 SIZE = (320, 240)
@@ -140,17 +141,17 @@ def test_no_vector_stands_in_clear_in_a_dump_or_in_the_files_of_the_database(mak
     vector = model.vectors([town.world.decode(body).frames[0]])[0]
     code = vector.astype("<f4").tobytes()
     dump = _dump(town.url)
-    for at in range(0, len(code), 32):
-        assert not any(needle in dump for needle in _spellings(code[at : at + 32]))
+    parts = [code[at : at + 32] for at in range(0, len(code), 32)]
+    assert not Needles(needle for part in parts for needle in _spellings(part)).are_in(dump)
     with psycopg.connect(town.url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
         row = connection.execute("SHOW data_directory").fetchone()
     assert row is not None
-    pieces = [code[at : at + 8] for at in range(0, len(code), 8)]
+    pieces = Needles(code[at : at + 8] for at in range(0, len(code), 8))
     for file in Path(row[0]).rglob("*"):
         if file.is_file():
             content = file.read_bytes()
-            assert not any(piece in content for piece in pieces), file.name
+            assert not pieces.are_in(content), file.name
     (kept,) = vectors_of([model], town.world.decode(body).frames[0])
     assert str(vector[0]) not in f"{kept!r}", "nor is it printed"
 

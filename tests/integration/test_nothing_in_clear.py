@@ -27,9 +27,8 @@ from pipeline.media.video import EVERY_FRAME
 from pipeline.storage import embedded
 from tests.films import film, scenes
 from tests.integration.test_following import enter, gauge_of, join, still
+from tests.needles import WINDOW, Needles
 from tests.world import Town, jpeg, picture
-
-WINDOW = 8
 
 
 def test_no_hash_stands_in_clear_in_a_dump_or_in_the_files_of_the_database(
@@ -38,20 +37,18 @@ def test_no_hash_stands_in_clear_in_a_dump_or_in_the_files_of_the_database(
     codes = _live_a_little(town)
     dump = _dump(town.url)
     assert b"COPY consentry.entries" in dump, "the dump has the tables"
-    for code in codes:
-        for needle in _spellings(code):
-            assert needle not in dump
+    assert not Needles(needle for code in codes for needle in _spellings(code)).are_in(dump)
     with psycopg.connect(town.url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
         row = connection.execute("SHOW data_directory").fetchone()
     assert row is not None
-    pieces = [code[at : at + WINDOW] for code in codes for at in range(0, len(code), WINDOW)]
+    pieces = Needles(code[at : at + WINDOW] for code in codes for at in range(0, len(code), WINDOW))
     read = 0
     for file in Path(row[0]).rglob("*"):
         if file.is_file():
             content = file.read_bytes()
             read += len(content)
-            assert not any(piece in content for piece in pieces), file.name
+            assert not pieces.are_in(content), file.name
     assert read > 1 << 20, "the files were really read"
     said = "".join(capfd.readouterr())
     assert not any(code.hex() in said for code in codes)
