@@ -447,14 +447,22 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
     )
 
 
+_GENERIC: dict[tuple[type, Space], GenericBank] = {}
+"""What signals say of generic content. It depends on their code alone, and takes a quarter of a
+second: a process that opens several worlds works it out once."""
+
+
 def _generic(signals: tuple[SignalType, ...]) -> dict[str, GenericBank]:
     """Codes that say nothing, for each signal that looks at parts of pictures."""
-    frames = generic_frames()
-    return {
-        signal.space.name: GenericBank(signal.compute(frames, Side.QUERY).codes)
-        for signal in signals
-        if signal.asks_parts
-    }
+    banks = {}
+    for signal in signals:
+        if not signal.asks_parts:
+            continue
+        key = (type(signal), signal.space)
+        if key not in _GENERIC:
+            _GENERIC[key] = GenericBank(signal.compute(generic_frames(), Side.QUERY).codes)
+        banks[signal.space.name] = _GENERIC[key]
+    return banks
 
 
 def _models(settings: Settings) -> tuple[FaceModel, ...]:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,7 +32,7 @@ from pipeline.storage.vault import Pins
 from services.accounts import add_platform
 from services.settings import Settings
 from services.wiring import World, now, open_world
-from tests.pictures import textured
+from tests.pictures import RGB, textured
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """Digests that cost a test nothing; the real cost is tested where digests are."""
@@ -39,7 +40,12 @@ CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 def picture(seed: int = 1, size: tuple[int, int] = (320, 240)) -> Image.Image:
     """A generated picture that PDQ can tell from others."""
-    return Image.fromarray(textured(size[0], size[1], seed))
+    return Image.fromarray(_pixels(seed, size).copy())
+
+
+@lru_cache(maxsize=256)
+def _pixels(seed: int, size: tuple[int, int]) -> RGB:
+    return textured(size[0], size[1], seed)
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:
