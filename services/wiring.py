@@ -129,9 +129,10 @@ class World:
     """What looks at whole pictures with copy-detection packs; the same way."""
 
     def warm(self) -> None:
-        """Have a decoder ready soon, so that the first upload need not wait for one."""
+        """Have ready soon what the first upload would have to wait for."""
 
         def warmed() -> None:
+            dict(self.generic)
             try:
                 self.decoders.warm()
             except ConsentryError as error:
@@ -429,7 +430,7 @@ def _world(settings: Settings, database: Database, decoders: DecoderPool) -> Wor
         decoders=decoders,
         film=films,
         strip=films.strip,
-        generic=_generic(signals),
+        generic=_Generic(signals),
         policy=policy,
         policies=LivePolicies(store),
         face_spaces=tuple(pack.space for pack in packs),
@@ -452,17 +453,27 @@ _GENERIC: dict[tuple[type, Space], GenericBank] = {}
 second: a process that opens several worlds works it out once."""
 
 
-def _generic(signals: tuple[SignalType, ...]) -> dict[str, GenericBank]:
-    """Codes that say nothing, for each signal that looks at parts of pictures."""
-    banks = {}
-    for signal in signals:
-        if not signal.asks_parts:
-            continue
+class _Generic(Mapping[str, GenericBank]):
+    """Codes that say nothing, by the name of each signal that looks at parts of pictures.
+
+    Worked out when they are first asked for: most commands look at no picture.
+    """
+
+    def __init__(self, signals: tuple[SignalType, ...]) -> None:
+        self._signals = {signal.space.name: signal for signal in signals if signal.asks_parts}
+
+    def __getitem__(self, name: str) -> GenericBank:
+        signal = self._signals[name]
         key = (type(signal), signal.space)
         if key not in _GENERIC:
             _GENERIC[key] = GenericBank(signal.compute(generic_frames(), Side.QUERY).codes)
-        banks[signal.space.name] = _GENERIC[key]
-    return banks
+        return _GENERIC[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._signals)
+
+    def __len__(self) -> int:
+        return len(self._signals)
 
 
 def _models(settings: Settings) -> tuple[FaceModel, ...]:
