@@ -53,33 +53,38 @@ class WorkingCopy:
 
 
 def working_copy(
-    rgb: NDArray[np.uint8], side: int = WORKING_SIDE, of: tuple[int, int] | None = None
+    picture: NDArray[np.uint8], side: int = WORKING_SIDE, of: tuple[int, int] | None = None
 ) -> WorkingCopy:
-    """The picture at ``side * side`` pixels or fewer, shrunk by area; never enlarged.
+    """The picture, RGB or a luma plane, at ``side * side`` pixels or fewer; never enlarged.
 
-    Means over whole blocks of pixels come first, because they are five times as fast as means
-    over fractions; up to a block's width less one pixel is left off at the right and the bottom.
-    ``of`` is the width and height of the picture that ``rgb`` is a sketch of.
+    It is shrunk by area. Means over whole blocks of pixels come first, because they are five times
+    as fast as means over fractions; up to a block's width less one pixel is left off at the right
+    and the bottom.
+    ``of`` is the width and height of the picture that this is a sketch of.
     """
-    height, width = rgb.shape[:2]
+    height, width = picture.shape[:2]
     whole = of or (width, height)
     scale = side / (height * width) ** 0.5
     block = int(1 / scale)
     # Blocks of 3 cost five times what those of 2 do, and a megapixel would have blocks of 3.
     block = 2 if block == 3 else block
     if block > 1:
-        rgb = rgb[: height // block * block, : width // block * block]
-        rgb = _resized(rgb, (width // block, height // block), cv2.INTER_AREA)
+        picture = picture[: height // block * block, : width // block * block]
+        picture = _resized(picture, (width // block, height // block), cv2.INTER_AREA)
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        rgb = _resized(rgb, size, cv2.INTER_LINEAR if block > 1 else cv2.INTER_AREA)
-    grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        picture = _resized(picture, size, cv2.INTER_LINEAR if block > 1 else cv2.INTER_AREA)
+    if picture.ndim == 2:
+        grey, rgb = picture, np.asarray(cv2.merge([picture] * 3), np.uint8)
+    else:
+        rgb = np.ascontiguousarray(picture)
+        grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     zoom = (whole[0] / grey.shape[1], whole[1] / grey.shape[0])
     return WorkingCopy(rgb, grey, grey.astype(np.float32), zoom)
 
 
-def _resized(rgb: NDArray[np.uint8], size: tuple[int, int], how: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(rgb, size, interpolation=how), dtype=np.uint8)
+def _resized(picture: NDArray[np.uint8], size: tuple[int, int], how: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
 
 
 def tiles(

@@ -99,7 +99,7 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
     """
     if not budget.families or min(frame.width, frame.height) < _LEAST_SIDE:
         return (frame,)
-    copy = working_copy(frame.rgb, budget.side, frame.of)
+    copy = working_copy(frame.rgb if frame.luma is None else frame.luma, budget.side, frame.of)
     whole: Box = (0, 0, copy.width, copy.height)
     names: list[str] = []
     boxes: list[Box] = []

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import cv2
@@ -40,7 +41,7 @@ from pipeline.domain.timeline import Showing
 from pipeline.indexes import Hits, Index
 from pipeline.journeys.register_film import packed_film, signs_of
 from pipeline.journeys.screen_film import Projector
-from pipeline.journeys.watch import Watch
+from pipeline.journeys.watch import Watch, halved
 from pipeline.media.generic import generic_frames
 from pipeline.media.moments import EVERY_FRAME, Sampling
 from pipeline.media.video import read_video
@@ -50,9 +51,12 @@ from pipeline.signals import SignalType
 from services.bench import Report, Target
 from services.bench._films import OTHERS, SCENES, Picture, film, scenes
 
+T = TypeVar("T")
+
 FPS = 24.0
 SIZE = (640, 360)
 _SCENE = 3.0
+_TURNS = 3
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -296,15 +300,16 @@ def _speed(
             ("1 a second", Sampling(long=1e9)),
             ("every frame", EVERY_FRAME),
         ):
-            began = time.process_time()
-            seen = sum(1 for _ in read_video(io.BytesIO(body), sampling))
-            took = time.process_time() - began
+            took, seen = _quickest(
+                1 if sampling is EVERY_FRAME or sampling.long > length else _TURNS,
+                partial(_moments, body, sampling),
+            )
             figures[f"decode, {name}, {what}"] = {
                 "x_real_time": round(length / took, 1),
                 "moments": seen,
             }
         projector = _projector(shelf, signal, bank, Sampling(long=5))
-        _, took = _watched(projector, body)
+        took, _ = _quickest(_TURNS, partial(_watched, projector, body))
         figures[f"screen, {name}"] = {"x_real_time": round(length / took, 1)}
     moment = next(read_video(io.BytesIO(body), Sampling()))
     report.extra["speed_1080p"] = figures
@@ -326,10 +331,22 @@ def _speed(
     ]
 
 
-def _views(moment: Any, signal: SignalType) -> float:
-    from pipeline.journeys.register_film import grey_copy
+def _moments(body: bytes, sampling: Sampling) -> int:
+    return sum(1 for _ in read_video(io.BytesIO(body), sampling))
 
-    copy = grey_copy(moment.frame, 640)
+
+def _quickest(turns: int, work: Callable[[], T]) -> tuple[float, T]:
+    """Seconds of processor time, the least of some turns: what others do here is not ours."""
+    times = []
+    for _ in range(turns):
+        began = time.process_time()
+        made = work()
+        times.append(time.process_time() - began)
+    return min(times), made
+
+
+def _views(moment: Any, signal: SignalType) -> float:
+    copy = halved(moment.frame)
     times = []
     for _ in range(5):
         began = time.process_time()
