@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 from uuid import UUID
 
 from pipeline.domain.action import ActionKind, PlatformAction
@@ -1037,6 +1037,10 @@ class Blobs(Protocol):
 
     def read(self, name: MediaId, key: bytes) -> Iterator[bytes]:
         """The clear bytes, a chunk at a time; ``Tampered`` when a chunk does not open."""
+        ...
+
+    def open(self, name: MediaId, key: bytes) -> BinaryIO:
+        """The same as an open file that holds a chunk, to be read from any place on."""
         ...
 
     def destroy(self, name: MediaId) -> bool:

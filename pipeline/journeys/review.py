@@ -8,9 +8,9 @@ happens to any process in between, the decision is neither lost nor made twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
 from pipeline.domain.case import (
@@ -217,8 +217,8 @@ def wants_reason(rules: HouseRules, case: Case, to: State) -> bool:
 
 def preview(
     desk: Desk, case: CaseId, medium: MediaId, reviewer: ReviewerId, at: float | None = None
-) -> Iterator[bytes]:
-    """The bytes of which a derivative is made for the case's holder; every one is audited.
+) -> BinaryIO:
+    """The file of which a derivative is made for the case's holder; every one is audited.
 
     ``at`` is the moment of a video that it is made of, in seconds.
 
@@ -240,8 +240,8 @@ def reveal(
     reviewer: ReviewerId,
     at: float | None = None,
     look: UUID | None = None,
-) -> tuple[UUID, Iterator[bytes]]:
-    """The clear bytes of an upload for the reviewer who holds its case, and the look's id.
+) -> tuple[UUID, BinaryIO]:
+    """An upload as an open file for the reviewer who holds its case, and the look's id.
 
     ``at`` is the moment of a video; ``look`` is one that goes on there, and None for a new one.
 
@@ -309,14 +309,14 @@ def _opened(
     reviewer: ReviewerId,
     action: str,
     at: float | None = None,
-) -> Iterator[bytes]:
+) -> BinaryIO:
     found = _medium(unit, case, medium)
     key = unit.vault.key(found.id)
     # Milliseconds: what is chained in the trail has no fractions.
     moment = {} if at is None else {"at_ms": round(1000 * at)}
     body = {"media": str(medium), **moment}
     unit.audit.append(f"reviewer:{reviewer}", action, f"case:{case.id}", body)
-    return desk.blobs.read(found.id, key)
+    return desk.blobs.open(found.id, key)
 
 
 def _medium(unit: Unit, case: Case, medium: MediaId) -> StoredMedium:

@@ -9,13 +9,10 @@ behind the job's fence: there is never a second answer.
 
 from __future__ import annotations
 
-import io
-import os
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -368,7 +365,7 @@ class Projector:
                 if place := keep_place.found(unit, film, watch, mine._rules):
                     begun = watch, place
         try:
-            with clear_copy(self._blobs.read(film.medium, key)) as file:
+            with self._blobs.open(film.medium, key) as file:
                 mine._project(film, job, file, same, begun, stopping)
         except Lost:
             return
@@ -457,22 +454,6 @@ class Projector:
             message=refused.message,
             blocks=Verdict.REFUSED in self._policy.terms.blocks,
         )
-
-
-@contextmanager
-def clear_copy(chunks: Iterable[bytes]) -> Iterator[BinaryIO]:
-    """A sealed file's clear bytes as an open file that no file system has a name for."""
-    file: Any
-    if hasattr(os, "memfd_create"):
-        file = os.fdopen(os.memfd_create("film", os.MFD_CLOEXEC), "w+b")
-    else:
-        file = io.BytesIO()
-    with file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        file.seek(0)
-        yield file
 
 
 def tell_answer(unit: Unit, screening: Screening, kind: str, now: datetime) -> None:

@@ -7,6 +7,7 @@ nothing of a service in its memory. Each decoder locks itself before it reads it
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -96,10 +97,17 @@ def serve(line: socket.socket, memory: _lockdown.Memory | None) -> None:
         asked = json.loads(said)
         if descriptor is None:  # a piece of the last answer was taken late
             continue
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - it has no path
-            file.seek(0)  # its place is shared with whoever wrote it
+        with _file(descriptor, asked.get("size")) as file:
             _lockdown_for(asked, memory)
             _answer(line, _tasks.TASKS[asked["task"]], file, asked["options"])
+
+
+def _file(descriptor: int, size: int | None) -> io.BufferedReader:
+    if size is not None:
+        return io.BufferedReader(_wire.Afar(descriptor, size), _wire.RANGE)
+    file = open(descriptor, "rb")  # noqa: SIM115 - it has no path
+    file.seek(0)  # its place is shared with whoever wrote it
+    return file
 
 
 def _lockdown_for(asked: Mapping[str, Any], memory: _lockdown.Memory | None) -> None:

@@ -2,16 +2,18 @@
 
 A message is JSON and may bring one descriptor. Bytes and pixels never pass through it: they lie in
 a memory file that its maker sealed, so that whoever maps it can neither change it nor be surprised
-by another's change of it.
+by another's change of it. What is too large for that, or lies encrypted, is read a range at a time.
 """
 
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import mmap
 import os
 import socket
+import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +22,12 @@ from PIL import Image
 
 LARGEST = 32 << 10
 """Bytes of the longest message."""
+
+RANGE = 1 << 18
+"""Bytes of the longest range of a file that is asked for at once."""
+
+ASKED = struct.Struct("<QQ")
+"""Where a range begins, and its length."""
 
 _WORTH_IT = 1 << 18
 
@@ -91,6 +99,51 @@ def _write(descriptor: int, chunk: Any) -> None:
     left = memoryview(flat)
     while left:
         left = left[os.write(descriptor, left) :]
+
+
+class Afar(io.RawIOBase):
+    """A file that somebody else reads for us, a range at a time: see ``_lending``."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        """``descriptor`` is our end of the line, closed with this file."""
+        super().__init__()
+        self._line, self._size, self._place = descriptor, size, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; beyond the end there is nothing to read."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """A range, once it is there; raises ``OSError`` when there is nobody to ask."""
+        length = min(len(buffer), RANGE, self._size - self._place)
+        if length <= 0:
+            return 0
+        if os.write(self._line, ASKED.pack(self._place, length)) != ASKED.size:
+            raise OSError("a question was cut short")
+        left = memoryview(buffer)[:length]
+        while left:
+            got = os.readv(self._line, [left])
+            if not got:
+                raise OSError("nobody reads this file any more")
+            left = left[got:]
+        self._place += length
+        return length
+
+    def close(self) -> None:
+        """Hang up."""
+        if not self.closed:
+            os.close(self._line)
+        super().close()
 
 
 def mapped(descriptor: int, most: int) -> mmap.mmap:

@@ -1,9 +1,10 @@
 """Hostile bytes are decoded in processes that have nothing to lose: no key, no file, no network.
 
-A pool keeps a few of them warm. A file goes in as sealed memory and pixels come back the same way;
-what a decoder says about them is believed no further than it can be checked. The clock is watched
-from here: a decoder that takes too long is killed, one that dies is replaced, and a file that
-kills two decoders is refused as undecodable.
+A pool keeps a few of them warm. A picture goes in as sealed memory and pixels come back the same
+way; a file that lies encrypted is read for its decoder (``_lending``). What a decoder says is
+believed no further than it can be checked. The clock is watched from here: a decoder that takes too
+long is killed, one that dies is replaced, and a file that kills two decoders is refused as
+undecodable.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 from pipeline.domain.media import Frame, Media
 from pipeline.errors import Busy, RefusalReason, Refused, Unavailable
 from pipeline.media import _wire
+from pipeline.media._lending import Loan, lent
 from pipeline.media._nursery import Cell, Nursery, nursery, waits
 from pipeline.media.limits import ImageLimits, within_bytes
 
@@ -143,28 +145,28 @@ class DecoderPool:
         An iteration that is given up ends its decoder. Raises as ``decode`` does, at any piece.
         """
         budget = self.limits.seconds if seconds is None else seconds
-        with _lent(source) as body:
-            taken, strikes, lives = 0, 0, 0
-            while True:
-                with self._cell() as cell:
-                    try:
-                        for number, part in enumerate(
-                            self._answer(cell, task, options, body, budget)
-                        ):
-                            if number >= taken:  # in a second life, only what is new
-                                taken += 1
-                                yield part
-                    except _Died:
-                        lives += 1
-                        strikes += (
-                            self._nest().alive
-                        )  # where all ended at once, the file did nothing
-                    else:
-                        return
-                if strikes >= _STRIKES:
-                    raise _undecodable()
-                if lives > _STRIKES:
-                    raise Unavailable("decoders end as soon as they start; see consentry doctor")
+        taken, strikes, lives = 0, 0, 0
+        while True:
+            with self._cell() as cell, lent(source) as loan:
+                try:
+                    for number, part in enumerate(self._answer(cell, task, options, loan, budget)):
+                        loan.check()
+                        if number >= taken:  # in a second life, only what is new
+                            taken += 1
+                            yield part
+                except _Died:
+                    lives += 1
+                    strikes += self._nest().alive  # where all ended at once, the file did nothing
+                except Refused:
+                    loan.check()
+                    raise
+                else:
+                    loan.check()
+                    return
+            if strikes >= _STRIKES:
+                raise _undecodable()
+            if lives > _STRIKES:
+                raise Unavailable("decoders end as soon as they start; see consentry doctor")
 
     def warm(self) -> tuple[str, ...]:
         """Have a decoder ready; the names of the locks that hold on this platform."""
@@ -212,14 +214,16 @@ class DecoderPool:
         return parts[0]
 
     def _answer(
-        self, cell: Cell, task: str, options: Mapping[str, Any], body: int, budget: float
+        self, cell: Cell, task: str, options: Mapping[str, Any], loan: Loan, budget: float
     ) -> Iterator[Part]:
         """One decoder's answer; raises ``_Died`` when it dies or says what it must not say."""
         limits, left = self.limits, budget
         asked = {"task": task, "options": dict(options), "memory": limits.memory, "seconds": budget}
+        if loan.size is not None:
+            asked["size"] = loan.size
         cell.clean, cell.answered = False, cell.answered + 1
         try:
-            _wire.send(cell.line, asked, body)
+            _wire.send(cell.line, asked, loan.descriptor)
             while True:
                 since = time.monotonic()
                 if not waits(cell.line, since + left):
@@ -371,19 +375,6 @@ def _arrays(said: _Said, memory: int, most: int) -> tuple[NDArray[np.uint8], ...
             raise _wire.Garbled
         found.append(flat[start:end].reshape(shape))
     return tuple(found)
-
-
-@contextmanager
-def _lent(source: bytes | BinaryIO) -> Iterator[int]:
-    """A descriptor through which a decoder can read the file, and cannot write it."""
-    if isinstance(source, bytes):
-        descriptor, _ = _wire.sealed([source])
-    else:
-        descriptor = os.open(f"/proc/self/fd/{source.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _is_rgb(array: NDArray[np.uint8]) -> bool:

@@ -8,6 +8,7 @@ or a solid-state disk: what makes the bytes unreadable is that the medium's key 
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import time
@@ -15,11 +16,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 from pipeline.domain.ids import MediaId
 from pipeline.errors import NotFound, Unavailable
-from pipeline.storage.streams import StreamWriter, open_stream
+from pipeline.storage.streams import CHUNK, StreamReader, StreamWriter, open_stream
 
 _SEALED = ".sealed"
 _PART = ".part"
@@ -69,6 +71,23 @@ class FolderBlobs:
         except OSError as error:
             raise _away(error) from error
 
+    def open(self, name: MediaId, key: bytes) -> BinaryIO:
+        """The clear bytes as an open file, to be read from any place on; it holds a chunk.
+
+        Each read can raise ``Tampered`` or ``Unavailable``; opening ``NotFound`` as well.
+        """
+        try:
+            file = self._place(name).open("rb")
+        except FileNotFoundError:
+            raise NotFound(f"there is no blob of medium {name}") from None
+        except OSError as error:
+            raise _away(error) from error
+        try:
+            return cast(BinaryIO, io.BufferedReader(_Clear(file, key, "blob", str(name)), CHUNK))
+        except BaseException:
+            file.close()
+            raise
+
     def destroy(self, name: MediaId) -> bool:
         """Remove a blob and whatever an interrupted ``put`` left of it; false when nothing was."""
         place, gone = self._place(name), False
@@ -98,6 +117,15 @@ class FolderBlobs:
     def _place(self, name: MediaId) -> Path:
         # The last digits: those of a time-ordered id are random, its first ones are not.
         return self._root / name.hex[-2:] / f"{name}{_SEALED}"
+
+
+class _Clear(StreamReader):
+    """A blob's clear bytes."""
+
+    def readinto(self, buffer: Any) -> int:
+        """See ``StreamReader``."""
+        with _our_trouble():
+            return super().readinto(buffer)
 
 
 class Writing:

@@ -8,9 +8,10 @@ reordered or added unnoticed. The key is derived from the given one for this str
 
 from __future__ import annotations
 
+import io
 import secrets
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -81,8 +82,67 @@ def open_stream(file: BinaryIO, key: bytes, kind: str, name: str) -> Iterator[by
         sealed = following
 
 
+class StreamReader(io.RawIOBase):
+    """A sealed stream's clear bytes from any place on; it holds a chunk and the file it is given.
+
+    Used by one thread at a time. Raises ``Tampered``, at once where the end was cut off.
+    """
+
+    def __init__(self, file: BinaryIO, key: bytes, kind: str, name: str) -> None:
+        """``file`` is closed with this one."""
+        super().__init__()
+        self._file, self._place, self._held = file, 0, (-1, b"")
+        head = file.read(1 + _PREFIX)
+        sealed = file.seek(0, io.SEEK_END) - len(head)
+        self._last = max(0, sealed - 1) // (CHUNK + _TAG)
+        if len(head) < 1 + _PREFIX or head[0] != _VERSION or sealed < _TAG:
+            raise Tampered(f"the sealed {kind} {name} has no known form")
+        self._sealer = _Sealer(key, kind, name, head[1:])
+        self.size = sealed - (self._last + 1) * _TAG
+        """Clear bytes."""
+        self._chunk(self._last)  # it proves that it is the last
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; beyond the end there is nothing to read."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Up to the end of a chunk."""
+        number, start = divmod(self._place, CHUNK)
+        if self._place >= self.size:
+            return 0
+        clear = self._chunk(number)[start : start + len(buffer)]
+        buffer[: len(clear)] = clear
+        self._place += len(clear)
+        return len(clear)
+
+    def close(self) -> None:
+        """Close the file, too."""
+        self._held = (-1, b"")
+        self._file.close()
+        super().close()
+
+    def _chunk(self, number: int) -> bytes:
+        if self._held[0] != number:
+            self._file.seek(1 + _PREFIX + number * (CHUNK + _TAG))
+            sealed = self._file.read(CHUNK + _TAG)
+            clear = self._sealer.open(sealed, last=number == self._last, number=number)
+            self._held = (number, clear)
+        return self._held[1]
+
+
 class _Sealer:
-    """Seals or opens the chunks of one stream, in order."""
+    """Seals or opens the chunks of one stream, in order unless a number is given."""
 
     def __init__(self, key: bytes, kind: str, name: str, prefix: bytes) -> None:
         info = f"consentry/1/{kind}/{name}".encode()
@@ -94,7 +154,9 @@ class _Sealer:
     def seal(self, clear: bytes, *, last: bool) -> bytes:
         return self._cipher.encrypt(self._nonce(last=last), clear, self._bound())
 
-    def open(self, sealed: bytes, *, last: bool) -> bytes:
+    def open(self, sealed: bytes, *, last: bool, number: int | None = None) -> bytes:
+        if number is not None:
+            self._number = number
         try:
             return self._cipher.decrypt(self._nonce(last=last), sealed, self._bound())
         except (InvalidTag, ValueError):

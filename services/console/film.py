@@ -22,7 +22,6 @@ from PIL import Image
 from pipeline.domain.ids import CaseId, MediaId
 from pipeline.errors import Invalid
 from pipeline.journeys import review
-from pipeline.journeys.screen_film import clear_copy
 from pipeline.media.strip import MOST, Shown, Wanted
 from services.console.case_facts import visible
 from services.console.sessions import CASES, POSTS_CASES, PostedBy, SessionOf, WorldOf
@@ -41,8 +40,8 @@ def blurred(
     wanted = _wanted(request.query_params, blurred=True)
     with world.store.transaction() as unit:
         visible(unit, CaseId(case), session)
-    chunks = review.preview(world.desk, CaseId(case), MediaId(medium), session.reviewer, wanted.at)
-    with clear_copy(chunks) as file:
+    reviewer = session.reviewer
+    with review.preview(world.desk, CaseId(case), MediaId(medium), reviewer, wanted.at) as file:
         return _strip((one, one.pixels) for one in world.strip(file, wanted))
 
 
@@ -64,7 +63,7 @@ def clear(world: WorldOf, posted: PostedBy, case: UUID, medium: UUID) -> Respons
         token, look = UUID(fields["token"]), UUID(fields["look"]) if fields["look"] else None
     except ValueError:
         raise Invalid("the page lost its claim on the case; reload it") from None
-    look, chunks = review.reveal(
+    look, file = review.reveal(
         world.desk, CaseId(case), MediaId(medium), token, session.reviewer, wanted.at, look
     )
 
@@ -76,7 +75,7 @@ def clear(world: WorldOf, posted: PostedBy, case: UUID, medium: UUID) -> Respons
         return np.asarray(marked(picture, layers[picture.size]))
 
     layers: dict[tuple[int, int], Image.Image] = {}
-    with clear_copy(chunks) as file:
+    with file:
         answer = _strip((one, shown(one)) for one in world.strip(file, wanted))
     answer.headers["x-look"] = str(look)
     return answer

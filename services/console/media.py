@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
@@ -20,7 +19,6 @@ from PIL import Image
 from pipeline.domain.ids import CaseId, MediaId
 from pipeline.errors import Invalid
 from pipeline.journeys import rest, review
-from pipeline.journeys.screen_film import clear_copy
 from pipeline.media.moments import film_mime
 from pipeline.media.strip import Wanted
 from services.console.case_facts import visible
@@ -30,6 +28,8 @@ from services.console.showing import cartoon, watermarked
 router = APIRouter(prefix="/cases/{case}/media/{medium}")
 
 FULL_SIDE = 2048
+_HEAD = 1 << 16
+"""Bytes by which a video is known."""
 
 
 @router.get("/preview", dependencies=[CASES])
@@ -43,12 +43,11 @@ def preview(
     """The derivative, for whoever holds the case; of a video, of the picture ``at`` a moment."""
     with world.store.transaction() as unit:
         visible(unit, CaseId(case), session)
-    chunks = review.preview(world.desk, CaseId(case), MediaId(medium), session.reviewer)
-    head = next(chunks, b"")
-    if film_mime(head):
-        with clear_copy(chain((head,), chunks)) as file:
+    with review.preview(world.desk, CaseId(case), MediaId(medium), session.reviewer) as file:
+        head = file.read(_HEAD)
+        if film_mime(head):
             return _jpeg(next(world.strip(file, Wanted(at))).pixels, quality=70)
-    return _jpeg(world.decoders.preview(b"".join((head, *chunks))), quality=70)
+        return _jpeg(world.decoders.preview(head + file.read()), quality=70)
 
 
 @router.post("/reveal", dependencies=[POSTS_CASES])
@@ -62,8 +61,9 @@ def reveal(world: WorldOf, posted: PostedBy, case: UUID, medium: UUID) -> Respon
     except ValueError:
         raise Invalid("the page lost its claim on the case; reload it") from None
     session = posted.session
-    look, chunks = review.reveal(world.desk, CaseId(case), MediaId(medium), token, session.reviewer)
-    pixels = world.decoders.bounded(b"".join(chunks), FULL_SIDE)
+    look, file = review.reveal(world.desk, CaseId(case), MediaId(medium), token, session.reviewer)
+    with file:
+        pixels = world.decoders.bounded(file.read(), FULL_SIDE)
     drawn = cartoon(pixels) if posted.fields["as"] == "cartoon" else pixels
     marked = watermarked(Image.fromarray(drawn), session.pseudonym)
     answer = _jpeg(np.asarray(marked), quality=90)

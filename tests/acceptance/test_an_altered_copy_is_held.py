@@ -187,7 +187,8 @@ def test_the_original_is_shown_only_to_who_holds_the_case_and_every_look_is_audi
     claim = review.claim(town.world.desk, case, ada)
     with town.world.store.transaction() as unit:
         medium = unit.media.of_case(case)[0].id
-    shown = b"".join(review.reveal(town.world.desk, case, medium, claim.token, ada)[1])
+    with review.reveal(town.world.desk, case, medium, claim.token, ada)[1] as file:
+        shown = file.read()
     assert shown == body
     review.release(town.world.desk, case, claim.token)
     with pytest.raises(LeaseLost):

@@ -266,8 +266,9 @@ def test_a_golden_case_looks_like_any_other_and_nothing_follows_from_it(town: To
         (medium,) = unit.media.of_case(specimen)
     assert shown is not None
     assert (shown.subject, shown.kind, len(shown.uploads)) == (specimen, CaseKind.HASH, 1)
-    look, chunks = review.reveal(town.world.desk, claim.case, medium.id, claim.token, ada)
-    assert b"".join(chunks) == body
+    look, file = review.reveal(town.world.desk, claim.case, medium.id, claim.token, ada)
+    with file:
+        assert file.read() == body
     rest.end_look(town.world.desk, look, ada, 3.0)
     decide(town, claim, State.UPHELD, Ground.MATCH)
     assert count(town, "events") == count(town, "takedowns") == 0

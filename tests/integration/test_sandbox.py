@@ -19,10 +19,11 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import Busy, RefusalReason, Refused
+from pipeline.media._lending import lent
 from pipeline.media._nursery import Nursery, nursery
 from pipeline.media.image import decode_image
 from pipeline.media.limits import ImageLimits
-from pipeline.media.sandbox import DecoderPool, SandboxLimits, _lent
+from pipeline.media.sandbox import DecoderPool, SandboxLimits
 from tests.pictures import display_p3, encode, oriented, textured
 from tests.rogue_decoder import ATTEMPTS
 
@@ -387,8 +388,8 @@ def test_a_file_on_disk_is_read_and_cannot_be_written_by_a_decoder(pool, tmp_pat
     with path.open("r+b") as file:
         (part,) = pool.stream("image", file, {"limits": {}})
     assert part.arrays[0].shape == (240, 320, 3)
-    with _lent(path.open("r+b")) as descriptor, pytest.raises(OSError, match="Bad file"):
-        os.write(descriptor, b"x")
+    with lent(path.open("r+b")) as loan, pytest.raises(OSError, match="Bad file"):
+        os.write(loan.descriptor, b"x")
 
 
 def test_bytes_are_counted_before_a_decoder_is_asked():

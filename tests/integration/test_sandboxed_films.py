@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import RefusalReason, Refused
+from pipeline.errors import RefusalReason, Refused, Unavailable
+from pipeline.media._lending import lent
+from pipeline.media._wire import ASKED, RANGE
 from pipeline.media.films import SandboxedFilms
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
 from pipeline.media.video import Sampling, VideoLimits, read_video
@@ -62,6 +65,78 @@ def as_file(body: bytes):
     file.write(body)
     file.flush()
     return file
+
+
+class Afar(io.RawIOBase):
+    """A file that only this process can read."""
+
+    def __init__(self, body: bytes) -> None:
+        self.file, self.longest = io.BytesIO(body), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.file.seek(offset, whence)
+
+    def readinto(self, buffer) -> int:
+        self.longest = max(self.longest, len(buffer))
+        return self.file.readinto(buffer)
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska", None])
+def test_a_file_that_only_the_service_can_read_is_read_for_the_decoder_by_ranges(
+    films, container, monkeypatch
+):
+    body = film(scenes(("coffee", "chelsea"), 4.0), container=container) if container else gif()
+    body += bytes(3 << 20)
+    sampling = Sampling(long=5.0, gap=1.0, spans=())
+    here = list(read_video(io.BytesIO(body), sampling))
+    monkeypatch.setattr(os, "memfd_create", None)  # nothing of it is copied to memory
+    source = Afar(body)
+    file = io.BufferedReader(source, 4096)
+    there = list(films(file, sampling))
+    assert [one.time for one in there] == [one.time for one in here]
+    assert all(
+        np.array_equal(one.frame.rgb, other.frame.rgb)
+        for one, other in zip(there, here, strict=True)
+    )
+    assert source.longest <= RANGE
+    colour = list(films(file, Sampling(colour=64)))
+    assert colour[0].frame.rgb.shape[1] <= 64 or container is None
+
+
+def test_trouble_in_reading_is_the_service_s_and_no_fault_of_the_file(films):
+    class Failing(Afar):
+        def readinto(self, buffer) -> int:
+            if self.file.tell() > len(body) // 2:
+                raise Unavailable("the disk does not answer")
+            return super().readinto(memoryview(buffer)[:4096])
+
+    body = film(scenes(("coffee", "chelsea"), 2.0), container="matroska")
+    with pytest.raises(Unavailable, match="the disk"):
+        list(films(Failing(body + bytes(1 << 20)), Sampling(long=1.0)))
+    assert list(films(as_file(body), Sampling())), "the decoder lives, or another does"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [(0, 0), (0, RANGE + 1), (90, 20), (101, 1), (1 << 63, 1 << 63), (2**64 - 1, 1), b"short"],
+    ids=str,
+)
+def test_a_decoder_gets_no_byte_that_is_not_the_file_s(asked):
+    with lent(io.BufferedReader(Afar(bytes(100)))) as loan:
+        line = socket.socket(fileno=os.dup(loan.descriptor))
+        with line:
+            line.sendall(ASKED.pack(90, 10))
+            assert len(line.recv(100)) == 10
+            line.sendall(asked if isinstance(asked, bytes) else ASKED.pack(*asked))
+            line.shutdown(socket.SHUT_WR)
+            assert line.recv(100) == b""
+    assert loan.trouble == []
 
 
 def test_spans_and_refusals_come_through(films):

@@ -1,6 +1,8 @@
 """The blob store: sealed on disk, whole or not there, and nothing can be cut, moved or added."""
 
+import io
 import os
+import random
 import time
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -54,6 +56,53 @@ def test_how_a_stream_was_cut_does_not_matter(tmp_path_factory, sizes):
     chunks = [os.urandom(size) for size in sizes]
     assert blobs.put(NAME, KEY, iter(chunks)) == sum(sizes)
     assert read(blobs) == b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 17], ids=str
+)
+def test_it_is_read_from_any_place_as_what_was_put(blobs, size):
+    content = random.Random(size).randbytes(size)
+    blobs.put(NAME, KEY, [content])
+    plain = io.BytesIO(content)
+    draw = random.Random(1)
+    with blobs.open(NAME, KEY) as file:
+        assert file.seek(0, io.SEEK_END) == size
+        for _ in range(60):
+            place, length = draw.randrange(size + 2), draw.choice((1, 7, 4096, CHUNK, 2 * CHUNK))
+            plain.seek(place)
+            assert file.seek(place) == place
+            assert file.read(length) == plain.read(length)
+            assert file.tell() == plain.tell() or place > size
+        file.seek(0)
+        assert file.read() == content
+
+
+def test_what_was_changed_or_cut_off_is_not_read_from_any_place(blobs, root):
+    content = os.urandom(3 * CHUNK + 17)
+    blobs.put(NAME, KEY, [content])
+    [path] = files(root)
+    sealed = path.read_bytes()
+    for cut in (HEAD, HEAD + 3, HEAD + SEALED_CHUNK, len(sealed) - 1, len(sealed) - 33, 3):
+        path.write_bytes(sealed[:cut])
+        with pytest.raises(Tampered):
+            blobs.open(NAME, KEY)
+    path.write_bytes(sealed + b"x")
+    with pytest.raises(Tampered):
+        blobs.open(NAME, KEY)
+    second = HEAD + SEALED_CHUNK
+    path.write_bytes(sealed[:HEAD] + sealed[second:][:SEALED_CHUNK] + sealed[second:])
+    with blobs.open(NAME, KEY) as file:
+        file.seek(2 * CHUNK)
+        assert file.read(CHUNK) == content[2 * CHUNK :][:CHUNK]
+        file.seek(0)
+        with pytest.raises(Tampered):
+            file.read(1)
+    with pytest.raises(Tampered):
+        blobs.open(NAME, b"x" * 32)
+    path.unlink()
+    with pytest.raises(NotFound):
+        blobs.open(NAME, KEY)
 
 
 def test_nothing_clear_lies_on_the_disk_and_only_the_owner_can_read_what_does(blobs, root):
