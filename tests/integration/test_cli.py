@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.storage import embedded
 from tests.postgres import temporary_home
 from tests.world import jpeg, picture
 
@@ -49,7 +50,9 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell() -> Iterator[Shell]:
-    with temporary_home() as home:
+    # The database stays up between commands, as it does beside a running service. That a command
+    # starts and stops it by itself is seen in the tests of the embedded database and of the demo.
+    with temporary_home() as home, embedded.running(home / "postgres"):
         yield Shell(home)
 
 
