@@ -296,6 +296,14 @@ class Enrolments(Protocol):
         """The enrolment whose templates an item holds."""
         ...
 
+    def of_case(self, case: CaseId) -> Enrolment | None:
+        """The enrolment that a case asks about; None when it, or its person, is gone."""
+        ...
+
+    def unasked(self, limit: int) -> list[EnrolmentId]:
+        """Those that wait for a verifier and no open case asks about."""
+        ...
+
     def save(self, enrolment: Enrolment, *, by: ReviewerId | None = None) -> None:
         """Keep where an enrolment stands, and which verifier decided.
 
@@ -826,7 +834,7 @@ class Cases(Protocol):
         ...
 
     def resting_on(self, person: PersonId) -> list[CaseId]:
-        """Undecided cases with a hit on this person's entries."""
+        """Undecided cases with a hit on this person's entries, or about her enrolments."""
         ...
 
     def forget_entries(self, entries: Iterable[EntryId]) -> list[CaseId]:

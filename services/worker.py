@@ -28,6 +28,7 @@ from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.review import settle_due
 from pipeline.journeys.share_index import compact
 from pipeline.journeys.sync_exchange import sync
+from pipeline.journeys.verify_face import ask_about_all
 from pipeline.journeys.withdraw import finish
 from pipeline.storage.erasures import ErasureList
 from pipeline.storage.idempotency import Idempotency
@@ -82,7 +83,7 @@ def duties(world: World) -> list[Duty]:
         return retire_due(world.store, world.blobs, now) + retire_notices(world.store, now, window)
 
     def expire_faces() -> int:
-        return expire(world.store, world.blobs, now)
+        return expire(world.store, world.blobs, now) + ask_about_all(world.store, now)
 
     def keep_traces() -> int:
         gone = rescan.expire(world.store, now, world.settings.backscan_days)

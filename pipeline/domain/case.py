@@ -92,12 +92,22 @@ class Ground(StrEnum):
     ADULT = "adult"
     DECISION_RIGHT = "decision_right"
     DECISION_WRONG = "decision_wrong"
+    OWN_FACE = "own_face"
+    NOT_OWN_FACE = "not_own_face"
+    UNPROVEN = "unproven"
 
 
 GROUNDS: dict[State, frozenset[Ground]] = {
-    State.UPHELD: frozenset({Ground.MATCH}),
+    State.UPHELD: frozenset({Ground.MATCH, Ground.OWN_FACE}),
     State.DISMISSED: frozenset(
-        {Ground.WRONG_MATCH, Ground.CONSENTED, Ground.NOT_INTIMATE, Ground.PUBLIC_INTEREST}
+        {
+            Ground.WRONG_MATCH,
+            Ground.CONSENTED,
+            Ground.NOT_INTIMATE,
+            Ground.PUBLIC_INTEREST,
+            Ground.NOT_OWN_FACE,
+            Ground.UNPROVEN,
+        }
     ),
     State.ESCALATED: frozenset({Ground.THREAT, Ground.UNSURE}),
     State.FROZEN: frozenset({Ground.POSSIBLE_MINOR}),
@@ -108,15 +118,21 @@ GROUNDS: dict[State, frozenset[Ground]] = {
 }
 """The grounds that each decision may name. A frozen case goes back to the queue as ``OPEN``."""
 
+OF_ENROLMENTS = frozenset({Ground.OWN_FACE, Ground.NOT_OWN_FACE, Ground.UNPROVEN})
+"""Grounds that speak of whose face it is: an enrolment's, and no other case's."""
+
 _HANDED_ON = frozenset({State.ESCALATED, State.FROZEN})
 ANSWERS: dict[CaseKind, frozenset[State]] = {
     CaseKind.HASH: _HANDED_ON | {State.UPHELD, State.DISMISSED},
     CaseKind.FACE: _HANDED_ON | {State.UPHELD, State.DISMISSED},
     CaseKind.NOTICE: _HANDED_ON | {State.UPHELD, State.DISMISSED},
     CaseKind.APPEAL: _HANDED_ON | {State.STANDS, State.OVERTURNED},
-    CaseKind.ENROLMENT: _HANDED_ON | {State.UPHELD, State.DISMISSED},
+    CaseKind.ENROLMENT: frozenset({State.ESCALATED, State.UPHELD, State.DISMISSED}),
 }
-"""What a reviewer may answer to each kind of case; a frozen one knows two answers of its own."""
+"""What a reviewer may answer to each kind of case; a frozen one knows two answers of its own.
+
+An enrolment shows no upload, so there is nothing to freeze in it: whoever is no adult is refused.
+"""
 
 
 class Purpose(StrEnum):
@@ -242,6 +258,11 @@ class Case:
         if self.state is State.FROZEN:
             return NEXT[State.FROZEN]
         return (ANSWERS[self.kind] - {self.state}) & NEXT[self.state]
+
+    def grounds(self, to: State) -> frozenset[Ground]:
+        """The grounds that a decision on this case may name."""
+        own = GROUNDS[to] & OF_ENROLMENTS
+        return own if own and self.kind is CaseKind.ENROLMENT else GROUNDS[to] - own
 
     def claim(
         self, reviewer: ReviewerId, token: UUID, now: datetime, length: timedelta = LEASE
@@ -413,7 +434,7 @@ class Case:
         return replace(self, hits=(), state=State.WITHDRAWN, lease=None, pending=None)
 
     def taken_back(self) -> Case:
-        """The case of a notice after its writer took it back; one that is decided stays so."""
+        """The case of a notice or an enrolment that is gone; one that is decided stays so."""
         if State.WITHDRAWN not in NEXT[self.state] or self.hits:
             return self
         return replace(self, state=State.WITHDRAWN, lease=None, pending=None)
@@ -431,8 +452,8 @@ class Case:
         if to not in NEXT[self.state]:
             raise IllegalTransition(f"this case is {self.state}; it cannot become {to}")
         lease = self._held(token, now)
-        if ground not in GROUNDS[to]:
-            allowed = ", ".join(sorted(GROUNDS[to]))
+        if ground not in self.grounds(to):
+            allowed = ", ".join(sorted(self.grounds(to)))
             raise Invalid(f"a case is not {to} because of {ground}; the grounds are: {allowed}")
         if not reason.strip() and not wordless:
             raise Invalid("a decision needs a reason in words; write one sentence")

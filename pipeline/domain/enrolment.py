@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pipeline.domain.ids import EnrolmentId, ItemId, PersonId
+from pipeline.domain.ids import CaseId, EnrolmentId, ItemId, PersonId
 from pipeline.errors import IllegalTransition
 
 FACE_TEXT = "face-2026-11"
@@ -70,6 +70,8 @@ class Enrolment:
     """How alike the two are, in words."""
     decided_at: datetime | None = None
     reason: str | None = None
+    case: CaseId | None = None
+    """The case through which a verifier is, or was last, asked about it."""
 
     def to(self, state: EnrolmentState) -> Enrolment:
         """The enrolment after a step; raises ``IllegalTransition`` when the table forbids it."""

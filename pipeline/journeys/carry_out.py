@@ -28,6 +28,7 @@ from pipeline.domain.ids import CaseId, PersonId
 from pipeline.domain.signal import rows_of, split_all
 from pipeline.errors import IllegalTransition
 from pipeline.journeys.desk import Desk, by_platform, fresh_case, tell
+from pipeline.journeys.verify_face import carry_out_word
 from pipeline.journeys.withdraw import close_if_empty
 from pipeline.ports import Appeal, NewEntry, Unit
 
@@ -51,6 +52,8 @@ def carry_out(
     Raises ``IllegalTransition`` when the case has moved on, ``LeaseLost`` without its lease.
     """
     to = verdict.state
+    if case.kind is CaseKind.ENROLMENT:
+        return verify(unit, desk, case, token, verdict, wordless=wordless)
     if case.purpose is not Purpose.DECIDE and not _of_minors(case, to):
         return _opine(unit, desk, case, token, verdict, wordless=wordless)
     if to is State.UPHELD and _wants_a_second_person(unit, case, verdict):
@@ -88,6 +91,25 @@ def dismiss(
     for platform, uploads in by_platform(decided):
         tell(unit, decided, platform, uploads, desk.clock())
     _conclude(unit, desk, decided, {"pairs": len(pairs)})
+    return decided
+
+
+def verify(
+    unit: Unit, desk: Desk, case: Case, token: UUID, verdict: Verdict, *, wordless: bool
+) -> Case:
+    """Whose face an enrolment is: it counts from now on, or its templates are destroyed.
+
+    A verifier who is not sure leaves it to another one.
+    """
+    to = verdict.state
+    if to is State.ESCALATED:
+        unit.cases.exclude(case.id, verdict.reviewer)
+        return escalate(unit, desk, case, token, verdict, wordless)
+    said = case.uphold if to is State.UPHELD else case.dismiss
+    decided, _ = said(token, verdict.ground, verdict.reason, verdict.at, wordless=wordless)
+    unit.cases.save(decided)
+    carry_out_word(unit, decided)
+    _say(unit, decided, {})
     return decided
 
 

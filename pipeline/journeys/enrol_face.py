@@ -12,7 +12,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
 
@@ -27,8 +27,8 @@ from pipeline.domain.enrolment import (
     EnrolmentState,
     expiry,
 )
-from pipeline.domain.evidence import Source
 from pipeline.domain.ids import (
+    CaseId,
     EnrolmentId,
     ItemId,
     MediaId,
@@ -41,20 +41,25 @@ from pipeline.domain.likeness import FACES
 from pipeline.domain.media import WHOLE, Media
 from pipeline.domain.photos import LEAST, MOST, Outcome, Sight
 from pipeline.domain.policy import Policy
-from pipeline.domain.signal import Signals, pack_all, rows_of, split_all, unpack
+from pipeline.domain.signal import Signals, pack_all, unpack
 from pipeline.domain.voucher import Voucher
 from pipeline.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Refused
 from pipeline.journeys.answer_again import Answer, answered, answered_in, keep
+from pipeline.journeys.desk import locked
 from pipeline.journeys.register import join
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see_faces import signals_of
 from pipeline.journeys.sign_in import new_credentials
-from pipeline.journeys.withdraw import close_if_empty
+from pipeline.journeys.verify_face import (
+    SEALED,
+    end,
+    enforce,
+    freeze_both,
+    keep_asking,
+    templates_of,
+)
 from pipeline.packs import Face, FaceModel
-from pipeline.ports import Blobs, Clock, NewEntry, Pins, Store, Unit
-
-SEALED = "enrolments.templates"
-"""What templates are sealed as while they are not in force."""
+from pipeline.ports import Blobs, Clock, Pins, Store, Unit
 
 _ALL = 1_000_000
 AGREEING = 2
@@ -154,7 +159,7 @@ def submit(
             raise Denied("this voucher was used before; ask the organisation for a new one")
         for earlier in unit.enrolments.of(person):
             if earlier.state is EnrolmentState.PENDING:
-                _end(unit, earlier, EnrolmentState.REPLACED, now)
+                end(unit, earlier, EnrolmentState.REPLACED, now)
         enrolment = Enrolment(
             id=EnrolmentId(uuid7(now, secrets.token_bytes(10))),
             person=person,
@@ -169,9 +174,10 @@ def submit(
         unit.enrolments.add(enrolment, unit.vault.seal(person, SEALED, pack_all(batches)))
         rival = _rival(office, unit, enrolment, batches)
         if rival is not None:
-            enrolment = _freeze_both(unit, enrolment, rival, now)
+            enrolment = freeze_both(unit, enrolment, rival, now)
         elif voucher is not None:
-            enrolment, closed = _enforce(unit, enrolment, now)
+            enrolment, closed = enforce(unit, enrolment, now)
+        keep_asking(unit, (person,), now)
         # After the change log: whoever takes both locks takes that one first.
         unit.audit.append(
             actor,
@@ -232,8 +238,9 @@ def approve(
         if found.state is EnrolmentState.PENDING:
             rival = _rival(office, unit, found, _batches(office, unit, found))
             if rival is not None:
-                return _freeze_both(unit, found, rival, now)
-        done, closed = _enforce(unit, found, now, by)
+                return freeze_both(unit, found, rival, now)
+        done, closed = enforce(unit, found, now, by)
+        keep_asking(unit, (found.person,), now)
         unit.audit.append(_actor(by, actor), "enrolment.approved", f"enrolment:{enrolment}", {})
     for medium in closed:
         office.blobs.destroy(medium)
@@ -255,13 +262,37 @@ def refuse(
     with office.store.transaction() as unit:
         unit.enrolments.alone()
         found = _held(unit, enrolment)
-        closed = _end(unit, found, EnrolmentState.REFUSED, now, by, reason.strip())
+        closed = end(unit, found, EnrolmentState.REFUSED, now, by, reason.strip())
+        keep_asking(unit, (found.person,), now)
         unit.audit.append(_actor(by, actor), "enrolment.refused", f"enrolment:{enrolment}", {})
         done = unit.enrolments.get(enrolment)
         assert done is not None
     for medium in closed:
         office.blobs.destroy(medium)
     return done
+
+
+def look_again(office: Office, case: CaseId, token: UUID) -> None:
+    """Before a verifier's yes: has somebody else enrolled the same face meanwhile?
+
+    Then both are frozen, the verifier keeps the case, and ``Conflict`` says so. Raises
+    ``LeaseLost`` for anybody who does not hold the case.
+    """
+    now, alike = office.clock(), False
+    with office.store.transaction() as unit:
+        unit.enrolments.alone()
+        locked(unit, case).renew(token, now)  # proves the lease; not saved
+        found = unit.enrolments.of_case(case)
+        if found is not None and found.state is EnrolmentState.PENDING:
+            rival = _rival(office, unit, found, _batches(office, unit, found))
+            if rival is not None:
+                freeze_both(unit, found, rival, now)
+                alike = True
+    if alike:
+        raise Conflict(
+            "somebody else has enrolled what looks like the same face; both are frozen now and"
+            " neither counts until you have decided about each"
+        )
 
 
 def renew(
@@ -301,7 +332,8 @@ def expire(store: Store, blobs: Blobs, clock: Clock, limit: int = 100) -> int:
             found = unit.enrolments.get(one.id)
             if found is None or not NEXT[found.state] or found.expires_at > now:
                 continue
-            closed = _end(unit, found, EnrolmentState.EXPIRED, now, reason="the consent ran out")
+            closed = end(unit, found, EnrolmentState.EXPIRED, now, reason="the consent ran out")
+            keep_asking(unit, (found.person,), now)
             unit.audit.append("service:worker", "enrolment.expired", f"enrolment:{one.id}", {})
         for medium in closed:
             blobs.destroy(medium)
@@ -313,17 +345,19 @@ def take_back(store: Store, blobs: Blobs, clock: Clock, person: PersonId) -> int
 
     How many enrolments ended; 0 when there was none that still counted.
     """
-    now, closed, ended = clock(), list[MediaId](), 0
+    now, closed = clock(), list[MediaId]()
     with store.transaction() as unit:
         unit.enrolments.alone()
         # The lock waits for every screening that holds her: none can join a case any more.
         if not unit.registry.lock(person) or not unit.registry.hold(person):
             raise Conflict("everything in this case is being withdrawn already")
-        for one in unit.enrolments.of(person):
-            if NEXT[one.state]:
-                closed += _end(unit, one, EnrolmentState.EXPIRED, now, reason="taken back")
-                unit.audit.append("person", "enrolment.taken_back", f"enrolment:{one.id}", {})
-                ended += 1
+        going = [one for one in unit.enrolments.of(person) if NEXT[one.state]]
+        for one in going:
+            closed += end(unit, one, EnrolmentState.EXPIRED, now, reason="taken back")
+        keep_asking(unit, (person,), now)
+        for one in going:
+            unit.audit.append("person", "enrolment.taken_back", f"enrolment:{one.id}", {})
+        ended = len(going)
     for medium in closed:
         blobs.destroy(medium)
     return ended
@@ -461,7 +495,7 @@ def _sealed_away(
 ) -> Iterator[tuple[Enrolment, float]]:
     """The same among enrolments that no index holds: pending and frozen ones."""
     for other in unit.enrolments.waiting(_ALL):
-        for key, packed in _packed(unit, other):
+        for key, packed in templates_of(unit, other):
             if key != signals.space.key:
                 continue
             cosines = signals.codes @ unpack(signals.space, packed)[2].T
@@ -470,99 +504,15 @@ def _sealed_away(
                 yield other, float(cosines.max())
 
 
-def _packed(unit: Unit, enrolment: Enrolment) -> list[tuple[str, bytes]]:
-    """An enrolment's templates by space, wherever they lie."""
-    if enrolment.item is not None:
-        held = unit.registry.unseal_all(unit.registry.of_item(enrolment.item))
-        return [(entry.space, packed) for entry, packed in held]
-    sealed = unit.enrolments.sealed(enrolment.id)
-    if sealed is None:
-        return []
-    return split_all(unit.vault.unseal(enrolment.person, SEALED, sealed))
-
-
 def _batches(office: Office, unit: Unit, enrolment: Enrolment) -> list[Signals]:
     """An enrolment's templates in the packs that are configured now."""
     spaces = {model.space.key: model.space for model in office.models}
     found = []
-    for key, packed in _packed(unit, enrolment):
+    for key, packed in templates_of(unit, enrolment):
         if key in spaces:
             slots, told, codes = unpack(spaces[key], packed)
             found.append(Signals(spaces[key], codes, told, (WHOLE,) * len(slots)))
     return found
-
-
-def _enforce(
-    unit: Unit, enrolment: Enrolment, now: datetime, by: ReviewerId | None = None
-) -> tuple[Enrolment, list[MediaId]]:
-    """Put an enrolment's templates in force, in the place of an earlier enrolment of hers."""
-    if not unit.registry.hold(enrolment.person):
-        raise Conflict("this person has left; nothing of hers may be added")
-    item = enrolment.item
-    if item is not None:
-        unit.registry.thaw(item)
-    else:
-        entries = [
-            NewEntry(
-                key,
-                rows_of(packed),
-                unit.vault.seal(enrolment.person, f"entries.{key}", packed),
-            )
-            for key, packed in _packed(unit, enrolment)
-        ]
-        item, _ = unit.registry.add_item(enrolment.person, FACES, Source.REGISTERED, entries)
-    approved = enrolment.to(EnrolmentState.APPROVED)
-    done = replace(approved, item=item, decided_at=now, rival=None, likeness=None)
-    unit.enrolments.save(done, by=by)
-    closed = []
-    for earlier in unit.enrolments.of(enrolment.person):
-        if earlier.id != enrolment.id and NEXT[earlier.state]:
-            closed += _end(unit, earlier, EnrolmentState.REPLACED, now, by)
-    return done, closed
-
-
-def _freeze_both(
-    unit: Unit, own: Enrolment, rival: tuple[Enrolment, str], now: datetime
-) -> Enrolment:
-    """Neither counts until a person has looked at both."""
-    other, words = rival
-    if other.item is not None:
-        unit.registry.freeze(other.item, now)
-    if other.state is not EnrolmentState.FROZEN:
-        other = other.to(EnrolmentState.FROZEN)
-    unit.enrolments.save(replace(other, rival=own.id, likeness=words))
-    frozen = replace(own.to(EnrolmentState.FROZEN), rival=other.id, likeness=words)
-    unit.enrolments.save(frozen)
-    for one, rival_of in ((own, other), (other, own)):
-        unit.audit.append(
-            "service:enrol",
-            "enrolment.frozen",
-            f"enrolment:{one.id}",
-            {"rival": str(rival_of.id)},
-        )
-    return frozen
-
-
-def _end(
-    unit: Unit,
-    enrolment: Enrolment,
-    state: EnrolmentState,
-    now: datetime,
-    by: ReviewerId | None = None,
-    reason: str | None = None,
-) -> list[MediaId]:
-    """Destroy an enrolment's templates; the media of cases that rested on nothing else."""
-    entries = unit.registry.destroy_item(enrolment.item) if enrolment.item is not None else ()
-    ended = replace(enrolment.to(state), item=None, decided_at=now, reason=reason)
-    unit.enrolments.save(replace(ended, rival=None, likeness=None), by=by)
-    if all(not NEXT[one.state] for one in unit.enrolments.of(enrolment.person)):
-        consent = Consent(Purpose.FACE, enrolment.text_version, ConsentState.WITHDRAWN, now)
-        unit.registry.put_consent(enrolment.person, consent)
-    closed = []
-    for case in unit.cases.forget_entries(entries):
-        for medium in close_if_empty(unit, case, now, "service:enrol") or ():
-            closed.append(medium.id)
-    return closed
 
 
 def _held(unit: Unit, enrolment: EnrolmentId) -> Enrolment:

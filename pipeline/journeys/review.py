@@ -140,7 +140,7 @@ def decide(desk: Desk, case: CaseId, token: UUID, to: State, ground: Ground, rea
     A possible minor is frozen at once. Raises what the decision itself would raise.
     """
     with desk.store.transaction() as unit:
-        rules, found = unit.house.rules(), locked(unit, case)
+        rules, found = unit.house.rules(), _taken(unit, case)
         wordless = not wants_reason(rules, found, to)
         if to is State.UPHELD and _rests_on_nothing(found):
             if unit.cases.rests_on_frozen(found.subject):
@@ -181,7 +181,7 @@ def settle(desk: Desk, case: CaseId) -> bool:
     """Carry out one decision; false when somebody else was first."""
     now = desk.clock()
     with desk.store.transaction() as unit:
-        found = locked(unit, case)
+        found = _taken(unit, case)
         if found.pending is None or now < found.pending.until:
             return False
         token = uuid4()
@@ -260,15 +260,28 @@ def reveal(
 
 def _at_once(desk: Desk, case: CaseId, token: UUID, to: State, ground: Ground, reason: str) -> Case:
     with desk.store.transaction() as unit:
-        found = locked(unit, case)
+        found = _taken(unit, case)
         reviewer = found.lease.reviewer if found.lease else ReviewerId(UUID(int=0))
         verdict = Verdict(to, ground, reason.strip(), reviewer, desk.clock())
         return carry_out(unit, desk, found, token, verdict)
 
 
+def _taken(unit: Unit, case: CaseId) -> Case:
+    """A case that is decided, locked; of an enrolment nobody else decides anything meanwhile.
+
+    Its own lock comes first, as in every step of an enrolment, so that two steps never wait for
+    each other.
+    """
+    found = unit.cases.get(case)
+    if found is not None and found.kind is CaseKind.ENROLMENT:
+        unit.enrolments.alone()
+    return locked(unit, case)
+
+
 def _rests_on_nothing(case: Case) -> bool:
-    """Only what somebody decides for real, and not by notice, must rest on entries in force."""
-    decides = case.purpose is Purpose.DECIDE and case.kind is not CaseKind.NOTICE
+    """Only what somebody decides for real, and about a match, must rest on entries in force."""
+    matched = case.kind not in (CaseKind.NOTICE, CaseKind.ENROLMENT)
+    decides = case.purpose is Purpose.DECIDE and matched
     return decides and case.state in UNDECIDED and not case.hits
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.domain.enrolment import NEXT, Enrolment, EnrolmentState
 from pipeline.domain.grant import Grant
-from pipeline.domain.ids import EnrolmentId, GrantId, ItemId, PersonId, ReviewerId
+from pipeline.domain.ids import CaseId, EnrolmentId, GrantId, ItemId, PersonId, ReviewerId
 from pipeline.storage import Queries
 
 
@@ -55,6 +55,15 @@ class PgEnrolments:
         row = self._queries.one("enrolment_of_item", item=item)
         return _enrolment(row) if row else None
 
+    def of_case(self, case: CaseId) -> Enrolment | None:
+        """See the port."""
+        row = self._queries.one("enrolment_of_case", case=case)
+        return _enrolment(row) if row else None
+
+    def unasked(self, limit: int) -> list[EnrolmentId]:
+        """See the port."""
+        return [row["id"] for row in self._queries.all("enrolments_unasked", limit=limit)]
+
     def save(self, enrolment: Enrolment, *, by: ReviewerId | None = None) -> None:
         """See the port."""
         self._queries.run(
@@ -68,6 +77,7 @@ class PgEnrolments:
             likeness=enrolment.likeness,
             decided_at=enrolment.decided_at,
             reason=enrolment.reason,
+            case=enrolment.case,
             by=by,
             keeps=enrolment.item is None and bool(NEXT[enrolment.state]),
         )

@@ -18,7 +18,6 @@ from fastapi.staticfiles import StaticFiles
 
 from services.console import (
     case_page,
-    enrol_page,
     film,
     lead_page,
     list_page,
@@ -46,7 +45,7 @@ HEADERS = {
 }
 PARTS = (
     login_page, second_page, queue_page, list_page, case_page, media, film, rest_page, me_page,
-    enrol_page, lead_page, office_page, sso_page,
+    lead_page, office_page, sso_page,
 )  # fmt: skip
 """Every page there is; what each route asks for, the route says itself."""
 

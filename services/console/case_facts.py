@@ -17,6 +17,7 @@ from pipeline.domain.case import (
     Purpose,
     State,
 )
+from pipeline.domain.enrolment import Enrolment
 from pipeline.domain.house import why_first
 from pipeline.domain.ids import CaseId, MediaId, ScreeningId
 from pipeline.domain.media import WHOLE_CORNERS
@@ -127,6 +128,10 @@ class Facts:
     """The decided case that an appeal is about."""
     notice: Notice | None
     """What whoever gave notice wrote; None once it is destroyed, and without one."""
+    enrolment: Enrolment | None
+    """What a verifier is asked about; None once it is gone, and in every other kind of case."""
+    rival: CaseId | None
+    """The case about another person's enrolment of what looks like the same face."""
     grants: tuple[str, ...]
     """What grants say about an account that posted it, in words."""
     mine: bool
@@ -166,7 +171,8 @@ class Facts:
     @property
     def decisions(self) -> tuple[tuple[State, str, str, tuple[Ground, ...]], ...]:
         """The decisions that this case may still take."""
-        return tuple(one for one in words.DECISIONS if one[0] in self.case.answers)
+        offered = words.decisions(self.case.kind)
+        return tuple(one for one in offered if one[0] in self.case.answers)
 
 
 def visible(unit: Unit, case: CaseId, session: Session, *, lock: bool = False) -> Case:
@@ -204,6 +210,7 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
         statement = statement_of(unit, appeal) if appeal else None
         notice = read_notice(unit, case.subject) if case.kind is CaseKind.NOTICE else None
         earlier = unit.cases.get(case.subject) if case.kind is CaseKind.APPEAL else None
+        enrolment, rival = _enrolment(unit, case)
     mine = lease is not None and lease.reviewer == session.reviewer
     numbers = {upload.screening: at for at, upload in enumerate(case.uploads, start=1)}
     spaces = {space.name: space for space in world.spaces}
@@ -238,6 +245,8 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
         side=appeal.side if appeal else None,
         earlier=earlier,
         notice=notice,
+        enrolment=enrolment,
+        rival=rival,
         grants=tuple(dict.fromkeys(hit.grant for hit in hits if hit.grant)),
         mine=mine,
         holder=called.get(lease.reviewer) if lease and not mine else None,
@@ -253,6 +262,15 @@ def facts_of(world: World, case_id: CaseId, session: Session) -> Facts:
         preferences=preferences.of(rules, session.preferences),
         token=lease.token if lease and mine else None,
     )
+
+
+def _enrolment(unit: Unit, case: Case) -> tuple[Enrolment | None, CaseId | None]:
+    """What an enrolment's case asks about, and the case of the one that is like it."""
+    if case.kind is not CaseKind.ENROLMENT:
+        return None, None
+    found = unit.enrolments.of_case(case.id)
+    other = unit.enrolments.get(found.rival) if found and found.rival else None
+    return found, other.case if other else None
 
 
 def _match(hit: CaseHit, numbers: Mapping[ScreeningId, int], spaces: Mapping[str, Space]) -> Match:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pipeline.domain.case import GROUNDS, Ground, State
 from pipeline.domain.ids import CaseId
 from pipeline.errors import Conflict, Invalid, Resting
-from pipeline.journeys import review
+from pipeline.journeys import enrol_face, review
 from services.console.case_facts import facts_of, visible
 from services.console.queue_page import next_case
 from services.console.refusals import pages_of
@@ -95,6 +95,9 @@ def decide(request: Request, world: WorldOf, posted: PostedBy, case: UUID) -> Re
     """Decide. Whatever stands in the way, what was typed comes back with the page."""
     try:
         to, ground = _outcome(posted.fields["outcome"])
+        if ground is Ground.OWN_FACE:
+            with world.live("console") as live:
+                enrol_face.look_again(world.office(live), CaseId(case), _token(posted))
         review.decide(world.desk, CaseId(case), _token(posted), to, ground, _reason(posted))
     except Invalid as refused:
         return _page(request, world, posted.session, CaseId(case), posted, refused, 422)

@@ -1,4 +1,7 @@
-"""The lead's table of all that waits: dense, filtered, and without a single picture."""
+"""The table of what waits: dense, filtered, and without a single picture.
+
+A lead sees all of it, a verifier the enrolments.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from pipeline.domain.ids import CaseId
 from pipeline.ports import QueueFilter, QueueRow
 from services.console import words
 from services.console.refusals import pages_of
-from services.console.sessions import LEADS, SessionOf, WorldOf
+from services.console.sessions import LISTS, SessionOf, WorldOf
 
 router = APIRouter()
 
@@ -36,7 +39,7 @@ class Line:
     reason: str
 
 
-@router.get("/cases", dependencies=[LEADS])
+@router.get("/cases", dependencies=[LISTS])
 def show(
     request: Request,
     world: WorldOf,
@@ -53,7 +56,7 @@ def show(
     states = tuple(one for one in _SHOWN if state in ("", one.value))
     wanted = QueueFilter(
         states=states,
-        kind=CaseKind(kind) if kind in list(CaseKind) else None,
+        kind=_kind(kind) if session.leads else CaseKind.ENROLMENT,
         queue=queue or None,
         platform=platform or None,
         before=now + timedelta(hours=int(due)) if due.isdecimal() and len(due) < 5 else None,
@@ -80,11 +83,15 @@ def show(
         more=_onward(chosen, more) if more else None,
         first=_onward(chosen, None) if after else None,
         chosen=chosen,
-        kinds=list(CaseKind),
+        kinds=list(CaseKind) if session.leads else [],
         states=_SHOWN,
         queues=rules.queue_names,
         platforms=platforms,
     )
+
+
+def _kind(said: str) -> CaseKind | None:
+    return CaseKind(said) if said in list(CaseKind) else None
 
 
 def _onward(chosen: Mapping[str, Any], after: CaseId | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,11 +46,12 @@ def chosen(fields: Mapping[str, str]) -> dict[str, Any]:
         if not _KEY.fullmatch(key) or key in _TAKEN:
             raise Invalid(f"{name(action)}: {key!r} cannot be a key; use one such as u or Ctrl+u")
     every = {**words.KEYS, **keys}
-    used: dict[str, str] = {}
+    used: dict[str, list[str]] = defaultdict(list)
     for action, key in every.items():
-        if key.lower() in used:
-            raise Invalid(f"{name(action)} and {name(used[key.lower()])} have the same key {key!r}")
-        used[key.lower()] = action
+        for other in used[key.lower()]:
+            if words.together(action, other):
+                raise Invalid(f"{name(action)} and {name(other)} have the same key {key!r}")
+        used[key.lower()].append(action)
     shown = {
         "greyscale": bool(fields.get("greyscale")),
         "cartoon": bool(fields.get("cartoon")),

@@ -85,8 +85,6 @@ class Session:
         """The page where their work begins."""
         if self.leads:
             return "/lead"
-        if self.verifies:
-            return "/enrolments"
         return "/house" if self.operates else "/audit" if self.audits else "/queue"
 
 
@@ -254,8 +252,8 @@ def _with_power(session: Session, powers: tuple[Power, ...]) -> Session:
 CASES, POSTS_CASES = Depends(needs(*AT_CASES)), Depends(posts(*AT_CASES))
 READS = Depends(needs(*AT_CASES, Power.LEAD))
 LEADS = Depends(needs(Power.LEAD))
+LISTS = Depends(needs(Power.LEAD, Power.VERIFY))
 OPERATES, POSTS_OPERATES = Depends(needs(Power.OPERATE)), Depends(posts(Power.OPERATE))
 AUDITS = Depends(needs(Power.AUDIT))
-VERIFIES, POSTS_VERIFIES = Depends(needs(Power.VERIFY)), Depends(posts(Power.VERIFY))
 PROTECTS = Depends(needs(Power.PROTECT))
 """What a route asks for, as a dependency; the table of them all is in the tests."""

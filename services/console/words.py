@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.domain.case import CaseKind, Ground, State
+from pipeline.domain.case import OF_ENROLMENTS, CaseKind, Ground, State
 from pipeline.domain.house import OrderBy, Standing
 from pipeline.domain.media import Turn
 
@@ -39,6 +39,9 @@ _GROUNDS = {
     Ground.ADULT: "Not a minor",
     Ground.DECISION_RIGHT: "The decision was right",
     Ground.DECISION_WRONG: "The decision was wrong",
+    Ground.OWN_FACE: "I made sure that it is her own face",
+    Ground.NOT_OWN_FACE: "It is somebody else's face, or not an adult's",
+    Ground.UNPROVEN: "Nobody could make sure whose it is",
 }
 _KINDS = {
     CaseKind.HASH: "Picture or video",
@@ -99,6 +102,33 @@ DECISIONS: tuple[tuple[State, str, str, tuple[Ground, ...]], ...] = (
 )
 """Decisions in the order of the form, with what each brings about and the grounds it may name."""
 
+ON_ENROLMENTS: tuple[tuple[State, str, str, tuple[Ground, ...]], ...] = (
+    (
+        State.UPHELD,
+        "Approve",
+        "The face counts from now on.",
+        (Ground.OWN_FACE,),
+    ),
+    (
+        State.DISMISSED,
+        "Refuse",
+        "Its templates are destroyed; whoever asked may ask anew.",
+        (Ground.NOT_OWN_FACE, Ground.UNPROVEN),
+    ),
+    (
+        State.ESCALATED,
+        "Hand it on",
+        "Another verifier decides; it does not come to you again.",
+        (Ground.THREAT, Ground.UNSURE),
+    ),
+)
+"""The same for the question whose face an enrolment is."""
+
+
+def decisions(asked: CaseKind) -> tuple[tuple[State, str, str, tuple[Ground, ...]], ...]:
+    """What the form of a case offers, before the case itself leaves out what it cannot take."""
+    return ON_ENROLMENTS if asked is CaseKind.ENROLMENT else DECISIONS
+
 
 def signal(name: str) -> str:
     """A signal's short name."""
@@ -150,6 +180,9 @@ KEYS: dict[str, str] = {
     "open:adult": "a",
     "stands:decision_right": "d",
     "overturned:decision_wrong": "o",
+    "upheld:own_face": "u",
+    "dismissed:not_own_face": "w",
+    "dismissed:unproven": "n",
     "write": "e",
     "submit": "Shift+Enter",
     "submit_next": "Ctrl+Enter",
@@ -175,10 +208,27 @@ KEY_NAMES: dict[str, str] = {
 }
 
 
+def together(one: str, other: str) -> bool:
+    """Whether two things that keys do can stand on one page: no case is of a face and of content.
+
+    Where they cannot, one key may serve both.
+    """
+    return {_of_enrolments(one), _of_enrolments(other)} != {True, False}
+
+
+def _of_enrolments(action: str) -> bool | None:
+    """Whether a key decides about enrolments; None for what stands on every case's page."""
+    to, _, why = action.partition(":")
+    if to not in (State.UPHELD, State.DISMISSED):
+        return None
+    return Ground(why) in OF_ENROLMENTS
+
+
 def outcome(value: str) -> str:
     """A decision with its ground, such as ``dismissed:consented``, in words."""
     to, _, why = value.partition(":")
-    named = {state: name for state, name, _, _ in DECISIONS}
+    table = ON_ENROLMENTS if Ground(why) in OF_ENROLMENTS else DECISIONS
+    named = {state: name for state, name, _, _ in table}
     return f"{named[State(to)]}: {ground(Ground(why))}"
 
 
@@ -220,7 +270,7 @@ def reason(why: OrderBy, case: Standing, now: datetime) -> str:
             return f"its deadline passed {lasting(now - until)} ago"
         return f"deadline in {lasting(until - now)}"
     if why is OrderBy.PRIORITY:
-        return "it was marked as urgent"
+        return "it was marked as urgent" if case.spread else "two people have enrolled one face"
     if why is OrderBy.SEVERITY:
         return "a threat is named" if case.severity >= 3 else "the platform rates it intimate"
     if why is OrderBy.SPREAD:

@@ -18,6 +18,7 @@ from pipeline.domain.case import CaseKind, Ground, State
 from pipeline.domain.ids import CaseId
 from pipeline.domain.roles import Role
 from pipeline.journeys import review
+from pipeline.journeys.verify_face import ask_about_all
 from services.accounts import add_reviewer
 from tests.integration.test_console_browser import (
     NARROW,
@@ -269,12 +270,15 @@ def test_every_page_of_every_role_has_nothing_that_axe_could_name(
             uuid5(NAMESPACE_OID, str(at)), state, "A helpline" if at else None,
             uuid5(NAMESPACE_OID, str(rival)) if rival else None, "very alike" if rival else None,
         )  # fmt: skip
+    assert ask_about_all(site.world.store, desk.clock) == 3
+    ((whose,),) = site.town.query("SELECT case_id FROM enrolments WHERE rival IS NOT NULL")
+    review.claim(desk, whose, people["verifier"], role=Role.VERIFIER)
     pages: dict[str, tuple[str, ...]] = {
         "reviewer": ("/queue", f"/cases/{first}", "/rest", "/me", f"/cases/{second}"),
         "protected": (f"/cases/{frozen}", "/queue", f"/cases/{told}", f"/cases/{told}/report"),
         "lead": ("/lead", "/cases", f"/cases/{second}"),
         "operator": ("/house", "/people"),
-        "verifier": ("/enrolments",),
+        "verifier": ("/queue", "/cases", f"/cases/{whose}"),
         "auditor": ("/audit",),
     }
     for login, paths in pages.items():
@@ -287,6 +291,7 @@ def test_every_page_of_every_role_has_nothing_that_axe_could_name(
             name = f"{login}{path.split('?')[0].replace('/', '-')}"
             name = name.replace(str(first), "held").replace(str(second), "dismissed")
             name = name.replace(str(frozen), "frozen").replace(str(told), "reported")
+            name = name.replace(str(whose), "enrolment")
             shot(one.page, name)
             one.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
             wide = one.page.evaluate("document.documentElement.scrollWidth")

@@ -10,16 +10,19 @@ from fastapi.testclient import TestClient
 from pipeline.domain.case import Ground, State
 from pipeline.domain.ids import CaseId
 from pipeline.errors import Invalid
-from pipeline.journeys import appeal, review
+from pipeline.journeys import appeal, enrol_face, review, verify_face, withdraw
 from pipeline.journeys.deliver import deliver_due
+from pipeline.journeys.enrol_face import Submitted
 from pipeline.journeys.set_language import set_language
 from services.accounts import add_reviewer
 from services.console import create_app
-from tests.faces import ask, drawn, drawn_town, make_drawn_town, three
+from services.wiring import alive
+from tests.faces import ask, drawn, drawn_town, make_drawn_town, person_of, three
 from tests.integration.test_console import (
     PASSWORD,
     Desk,
     MakeDesk,
+    field,
     make_case,
     make_desk,
     media_of,
@@ -42,49 +45,116 @@ def states(town: Town) -> list[str]:
     return sorted(row[0] for row in town.query("SELECT state FROM enrolments"))
 
 
-def test_a_verifier_approves_and_refuses_enrolments_by_the_forms_of_the_page(
+def case_of(town: Town, asked: Submitted) -> CaseId:
+    """The open case that asks about an enrolment."""
+    ((case,),) = town.query(
+        "SELECT c.id FROM enrolments n JOIN cases c ON c.id = n.case_id"
+        " WHERE n.id = %s AND c.state IN ('open', 'escalated')",
+        asked.enrolment,
+    )
+    return CaseId(case)
+
+
+def test_enrolments_come_to_a_verifier_as_the_next_case_and_count_once_undoing_has_passed(
     drawn_town: Town,
 ) -> None:
     town = drawn_town
     hers, his = ask(town, *three(HER)), ask(town, *three(HIM))
-    vera = desk_in(town, "vera", "verifier")
-    page = vera.get("/enrolments").text
-    assert page.count("It is her own face") == 2
-    where = f"/enrolments/{hers.enrolment}"
-    assert vera.send(where, answer="perhaps").status_code == 422
-    done = vera.send(where, answer="approve")
-    assert done.headers["location"] == "/enrolments?done=approved"
-    assert "Approved: the face counts" in vera.get(done.headers["location"]).text
-    refused = vera.send(f"/enrolments/{his.enrolment}", answer="refuse")
-    assert refused.status_code == 422
-    assert "why" in refused.text.lower() or "reason" in refused.text.lower()
-    done = vera.send(f"/enrolments/{his.enrolment}", answer="refuse", reason="Not on the call.")
-    assert "its templates are destroyed" in vera.get(done.headers["location"]).text
+    vera, lead = desk_in(town, "vera", "verifier"), desk_in(town, "lead", "lead")
+    table = vera.get("/cases").text
+    assert table.count('<th scope="row">') == 2
+    assert "Enrolments that wait" in table
+    assert lead.get("/cases?kind=enrolment").text.count('<th scope="row">') == 2
+    assert "2 cases wait" in vera.get(vera.get("/").headers["location"]).text
+    assert vera.send("/queue/next").headers["location"] == f"/cases/{case_of(town, hers)}"
+    case = case_of(town, hers)
+    page = vera.get(f"/cases/{case}").text
+    assert "it has waited for" in page
+    assert "Whose face is it?" in page
+    assert "The upload" not in page
+    assert 'value="upheld:own_face"' in page
+    assert 'value="frozen:possible_minor"' not in page
+    token = field(page, "token")
+    wrong = vera.decide(case, token, "upheld:match", "Certainly.")
+    assert wrong.status_code == 422, "it is no match"
+    done = vera.decide(case, token, "upheld:own_face", "We spoke by video.")
+    assert states(town) == ["pending", "pending"], "it can still be undone"
+    assert "Undo" in vera.get(done.headers["location"]).text
+    assert vera.send("/queue/undo", case=str(case)).status_code == 303
+    token = field(vera.get(f"/cases/{case}").text, "token")
+    vera.decide(case, token, "upheld:own_face", "We spoke by video.")
+    second = case_of(town, his)
+    assert vera.send("/queue/next").headers["location"] == f"/cases/{second}"
+    token = field(vera.get(f"/cases/{second}").text, "token")
+    assert vera.decide(second, token, "dismissed:unproven", " ").status_code == 422, "say how"
+    vera.decide(second, token, "dismissed:unproven", "Nobody answered the call.")
+    town.clock.forward(seconds=11)
+    assert review.settle_due(town.world.desk) == 2
     assert states(town) == ["approved", "refused"]
     town.live.catch_up()
     board = town.platform()
     assert town.screen(board, drawn(HER, 9)).verdict == "review"
     assert town.screen(board, drawn(HIM, 9)).verdict == "clear"
-    again = vera.send(where, answer="refuse", reason="Too late.")
-    assert again.status_code in (409, 303)
+    assert "the face counts from now on" in vera.get(f"/queue?decided={case}").text
+    assert "Closed" not in vera.get(f"/cases/{second}").text
     actions = [row[0] for row in town.query("SELECT action FROM audit_log WHERE actor ~ '^rev'")]
-    assert sum(action.startswith("enrolment") or "face" in action for action in actions) >= 2
+    assert {"enrolment.approved", "enrolment.refused", "case.upheld"} <= set(actions)
+    assert town.query("SELECT count(*) FROM events WHERE kind IN ('case.upheld')") == [(0,)]
 
 
-def test_two_people_with_one_face_are_shown_as_frozen_and_decided_one_by_one(
+def test_two_people_with_one_face_come_first_and_are_decided_one_by_one(drawn_town: Town) -> None:
+    town = drawn_town
+    town.rules(undo_seconds=0)
+    ask(town, *three(HIM))
+    first = ask(town, *three(HER))
+    vera, ben = desk_in(town, "vera", "verifier"), desk_in(town, "ben", "verifier")
+    token = vera.claim(case_of(town, first))
+    second = ask(town, drawn(HER, 4), drawn(HER, 5), drawn(HER, 6))
+    hers, theirs = case_of(town, first), case_of(town, second)
+    page = vera.get(f"/cases/{hers}").text
+    assert "Another person has enrolled what looks like the same face" in page
+    assert f"/cases/{theirs}" in page
+    assert "two people have enrolled one face" in page
+    assert ben.send("/queue/next").headers["location"] == f"/cases/{theirs}", "before what is older"
+    token_of_ben = field(ben.get(f"/cases/{theirs}").text, "token")
+    ben.decide(theirs, token_of_ben, "escalated:unsure", "I know one of them.")
+    assert ben.get(f"/cases/{theirs}").status_code == 403, "whoever handed it on is out of it"
+    vera.decide(hers, token, "upheld:own_face", "The helpline knows her.")
+    vera.decide(theirs, vera.claim(theirs), "dismissed:not_own_face", "A former partner.")
+    assert states(town) == ["approved", "pending", "refused"]
+
+
+def test_a_decision_about_a_face_is_void_when_somebody_else_asks_for_it_before_it_takes_effect(
     drawn_town: Town,
 ) -> None:
     town = drawn_town
     first = ask(town, *three(HER))
+    vera, case = desk_in(town, "vera", "verifier"), case_of(town, first)
+    vera.decide(case, vera.claim(case), "upheld:own_face", "We spoke by video.")
     second = ask(town, drawn(HER, 4), drawn(HER, 5), drawn(HER, 6))
-    vera = desk_in(town, "vera", "verifier")
-    page = vera.get("/enrolments").text
-    assert page.count("looks like the same face") >= 1
-    assert "Neither counts until you have decided about both" in page
-    vera.send(f"/enrolments/{second.enrolment}", answer="refuse", reason="Somebody else.")
-    done = vera.send(f"/enrolments/{first.enrolment}", answer="approve")
-    assert done.headers["location"] == "/enrolments?done=approved"
-    assert states(town) == ["approved", "refused"]
+    town.clock.forward(seconds=11)
+    assert review.settle_due(town.world.desk) == 0
+    assert states(town) == ["frozen", "frozen"]
+    assert case_of(town, first) == case
+    # Who leaves, or takes her face back, leaves nothing to decide.
+    enrol_face.take_back(
+        town.world.store, town.world.blobs, town.clock, person_of(town, second.case_number)
+    )
+    assert town.query("SELECT state FROM cases ORDER BY state") == [("open",), ("withdrawn",)]
+    withdraw.leave(town.world.store, town.clock, person_of(town, first.case_number))
+    for receipt in town.query("SELECT id FROM withdrawals"):
+        withdraw.finish(town.world.store, town.world.blobs, town.clock, alive, receipt[0])
+    assert town.query("SELECT DISTINCT state FROM cases") == [("withdrawn",)]
+    assert "is gone" in vera.get(f"/cases/{case}").text
+
+
+def test_an_enrolment_without_a_case_is_given_one(drawn_town: Town) -> None:
+    town = drawn_town
+    asked = ask(town, *three(HER))
+    town.query("UPDATE enrolments SET case_id = NULL")
+    assert verify_face.ask_about_all(town.world.store, town.clock) == 1
+    assert verify_face.ask_about_all(town.world.store, town.clock) == 0
+    assert case_of(town, asked)
 
 
 def test_an_appeal_is_won_at_the_desk_reaches_the_platform_and_ends_known(

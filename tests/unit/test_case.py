@@ -14,6 +14,7 @@ from pipeline.domain.case import (
     GROUNDS,
     LEASE,
     NEXT,
+    OF_ENROLMENTS,
     UNDECIDED,
     Case,
     CaseKind,
@@ -184,7 +185,7 @@ class Life(RuleBasedStateMachine):
     def somebody_decides(self, pick, to, ground, reason):
         token, ground = self.some_token(pick), ground or RIGHT[to]
         case, held = self.case, self.held() and self.holder[1] == self.some_token(pick)
-        allowed = to in NEXT[case.state] and held and ground in GROUNDS[to] and reason.strip()
+        allowed = to in NEXT[case.state] and held and ground in case.grounds(to) and reason.strip()
         try:
             made = decided(case, to, token, ground, reason, self.now)
             after, follows = made if isinstance(made, tuple) else (made, None)
@@ -291,13 +292,21 @@ def ready_for(to):
 @pytest.mark.parametrize(("to", "ground"), sorted(product(GROUNDS, Ground)))
 def test_a_decision_takes_only_the_grounds_that_belong_to_it(to, ground):
     case = ready_for(to)
-    if ground in GROUNDS[to]:
+    if ground in GROUNDS[to] and ground not in OF_ENROLMENTS:
         after = decide(case, to, ground=ground)
         assert after.state is to
         assert to is State.OPEN or after.verdict.ground is ground
     else:
         with pytest.raises(Invalid, match="the grounds are"):
             decide(case, to, ground=ground)
+
+
+@pytest.mark.parametrize("kind", CaseKind)
+def test_whose_face_it_is_is_said_of_enrolments_and_of_nothing_else(kind):
+    case = make_case(kind=kind, claimed_by=ANNA)
+    for to in (State.UPHELD, State.DISMISSED):
+        of_faces = case.grounds(to) & OF_ENROLMENTS
+        assert of_faces == (case.grounds(to) if kind is CaseKind.ENROLMENT else set())
 
 
 @pytest.mark.parametrize("reason", ["", " ", "\n\t "])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from uuid import UUID
 
 import pytest
 
-from pipeline.domain.case import GROUNDS, Ground, State
+from pipeline.domain.case import GROUNDS, Case, CaseKind, Ground, State
+from pipeline.domain.ids import CaseId
 from pipeline.domain.signal import Metric, Space
 from services.console import words
 from services.console.scale import WIDTH, scale
@@ -31,8 +34,20 @@ def test_a_span_is_said_in_its_two_largest_units(span: timedelta, said: str) -> 
 
 
 def test_the_form_offers_exactly_the_grounds_that_the_domain_allows() -> None:
-    offered = {state: frozenset(grounds) for state, _, _, grounds in words.DECISIONS}
+    offered = {state: set[Ground]() for state in GROUNDS}
+    for kind in CaseKind:
+        case = Case(CaseId(UUID(int=1)), datetime.now(UTC), kind=kind)
+        for state, _, _, grounds in words.decisions(kind):
+            assert set(grounds) == case.grounds(state)
+            offered[state] |= set(grounds)
     assert offered == GROUNDS
+
+
+def test_one_key_serves_two_decisions_only_where_no_page_shows_both() -> None:
+    for one, other in combinations(words.KEYS, 2):
+        if words.KEYS[one] == words.KEYS[other]:
+            assert not words.together(one, other)
+            assert words.outcome(one) != words.outcome(other)
 
 
 def test_every_state_and_ground_has_words() -> None:

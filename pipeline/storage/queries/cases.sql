@@ -232,9 +232,13 @@ SELECT count(*) FILTER (WHERE deadline <= %(now)s) AS overdue,
 FROM cases WHERE state IN ('open', 'escalated', 'frozen') AND deadline IS NOT NULL;
 
 -- name: cases_resting_on
--- Undecided cases that rest on a person's entries. What the law has us keep is not among them.
-SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
-WHERE h.person = %(person)s AND c.state IN ('open', 'escalated');
+-- Undecided cases that rest on a person's entries, or ask whose face it is that she enrolled. What
+-- the law has us keep is not among them.
+SELECT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
+WHERE h.person = %(person)s AND c.state IN ('open', 'escalated')
+UNION
+SELECT c.id FROM enrolments n JOIN cases c ON c.id = n.case_id
+WHERE n.person = %(person)s AND c.state IN ('open', 'escalated');
 
 -- name: cases_resting_on_entries
 -- Undecided cases with a hit on one of these entries.

@@ -12,27 +12,43 @@ VALUES (%(id)s, %(person)s, %(state)s, %(photos)s, %(spaces)s, %(text_version)s,
 -- name: enrolment_get
 -- An enrolment of somebody who has not left.
 SELECT e.id, e.person, e.state, e.photos, e.spaces, e.text_version, e.asked_at, e.expires_at,
-       e.item, e.organisation, e.rival, e.likeness, e.decided_at, e.reason
+       e.item, e.organisation, e.rival, e.likeness, e.decided_at, e.reason,
+       e.case_id AS "case"
 FROM enrolments e JOIN persons p ON p.id = e.person
 WHERE e.id = %(id)s AND p.withdrawn_at IS NULL;
 
 -- name: enrolments_of
 -- A person's enrolments, newest first.
 SELECT id, person, state, photos, spaces, text_version, asked_at, expires_at,
-       item, organisation, rival, likeness, decided_at, reason
+       item, organisation, rival, likeness, decided_at, reason, case_id AS "case"
 FROM enrolments WHERE person = %(person)s ORDER BY asked_at DESC, id DESC;
 
 -- name: enrolment_of_item
 -- The enrolment whose templates an item holds.
 SELECT id, person, state, photos, spaces, text_version, asked_at, expires_at,
-       item, organisation, rival, likeness, decided_at, reason
+       item, organisation, rival, likeness, decided_at, reason, case_id AS "case"
 FROM enrolments WHERE item = %(item)s;
+
+-- name: enrolment_of_case
+-- The enrolment of somebody who has not left that a case asks about.
+SELECT e.id, e.person, e.state, e.photos, e.spaces, e.text_version, e.asked_at, e.expires_at,
+       e.item, e.organisation, e.rival, e.likeness, e.decided_at, e.reason,
+       e.case_id AS "case"
+FROM enrolments e JOIN persons p ON p.id = e.person
+WHERE e.case_id = %(case)s AND p.withdrawn_at IS NULL;
+
+-- name: enrolments_unasked
+-- Those that wait and no open case asks about: asked for before there were such cases.
+SELECT e.id FROM enrolments e JOIN persons p ON p.id = e.person
+WHERE e.state IN ('pending', 'frozen') AND p.withdrawn_at IS NULL
+  AND NOT EXISTS (SELECT FROM cases c WHERE c.id = e.case_id AND c.state IN ('open', 'escalated'))
+ORDER BY e.asked_at, e.id LIMIT %(limit)s;
 
 -- name: enrolment_save
 -- Where an enrolment stands, and who decided; templates in force or of an ended one lie not here.
 UPDATE enrolments SET state = %(state)s, expires_at = %(expires_at)s, item = %(item)s,
   text_version = %(text_version)s, rival = %(rival)s, likeness = %(likeness)s,
-  decided_at = %(decided_at)s, reason = %(reason)s,
+  decided_at = %(decided_at)s, reason = %(reason)s, case_id = %(case)s,
   decided_by = coalesce(%(by)s::uuid, decided_by),
   sealed = CASE WHEN %(keeps)s THEN sealed END
 WHERE id = %(id)s;
@@ -44,7 +60,8 @@ SELECT sealed FROM enrolments WHERE id = %(id)s;
 -- name: enrolments_waiting
 -- Those on which a verifier must decide: what may be a pursuer first, then the oldest.
 SELECT e.id, e.person, e.state, e.photos, e.spaces, e.text_version, e.asked_at, e.expires_at,
-       e.item, e.organisation, e.rival, e.likeness, e.decided_at, e.reason
+       e.item, e.organisation, e.rival, e.likeness, e.decided_at, e.reason,
+       e.case_id AS "case"
 FROM enrolments e JOIN persons p ON p.id = e.person
 WHERE e.state IN ('pending', 'frozen') AND p.withdrawn_at IS NULL
 ORDER BY e.state = 'pending', e.asked_at, e.id LIMIT %(limit)s;
@@ -52,7 +69,8 @@ ORDER BY e.state = 'pending', e.asked_at, e.id LIMIT %(limit)s;
 -- name: enrolments_due
 -- Those whose consent has run out.
 SELECT e.id, e.person, e.state, e.photos, e.spaces, e.text_version, e.asked_at, e.expires_at,
-       e.item, e.organisation, e.rival, e.likeness, e.decided_at, e.reason
+       e.item, e.organisation, e.rival, e.likeness, e.decided_at, e.reason,
+       e.case_id AS "case"
 FROM enrolments e JOIN persons p ON p.id = e.person
 WHERE e.state IN ('approved', 'frozen', 'pending') AND e.expires_at <= %(now)s
   AND p.withdrawn_at IS NULL

@@ -12,9 +12,10 @@ import "./undo.js";
 const lease = document.querySelector("[data-lease]");
 const credentials = { token: lease.dataset.token, csrf: lease.dataset.csrf };
 
-document.querySelector("[data-unscripted]").hidden = true;
+for (const words of document.querySelectorAll("[data-unscripted]")) words.hidden = true;
 watchLease(lease, document.querySelector("[data-lease-lost]"), credentials);
-const display = dials(document.querySelector("[data-display]"));
+const shown = document.querySelector("[data-display]"); // an enrolment shows nothing
+const display = shown && dials(shown);
 for (const picture of document.querySelectorAll("[data-reveal]")) {
   holdToReveal(picture, credentials, display);
 }
