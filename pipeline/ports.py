@@ -2068,7 +2068,9 @@ class Notices(Protocol):
         """The notice that a code follows."""
         ...
 
-    def due(self, decided_before: datetime, limit: int) -> list[StoredNotice]:
+    def due(
+        self, decided_before: datetime, reported_before: datetime, limit: int
+    ) -> list[StoredNotice]:
         """Notices whose writer need not be known any more, locked."""
         ...
 

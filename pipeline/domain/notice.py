@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 WITHIN = timedelta(hours=48)
 """How long there is from receipt to removal; hours of the clock, not of the office."""
 
+LEGAL_HOLD = timedelta(days=365)
+"""What may show a minor is preserved for so long from the report (18 USC 2258A(h))."""
+
 MOST_LOCATIONS = 20
 LONGEST = 4000
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from pipeline.domain.case import (
@@ -25,6 +25,7 @@ from pipeline.domain.case import (
 from pipeline.domain.entry import read_key
 from pipeline.domain.evidence import Source
 from pipeline.domain.ids import CaseId, PersonId
+from pipeline.domain.notice import LEGAL_HOLD
 from pipeline.domain.signal import rows_of, split_all
 from pipeline.errors import IllegalTransition
 from pipeline.journeys.desk import Desk, by_platform, fresh_case, tell
@@ -33,9 +34,6 @@ from pipeline.journeys.withdraw import close_if_empty
 from pipeline.ports import Appeal, NewEntry, Unit
 
 UPHELD_BANK = "upheld"
-
-LEGAL_HOLD = timedelta(days=365)
-"""What may show a minor is preserved for so long from the report (18 USC 2258A(h))."""
 
 
 def carry_out(

@@ -17,7 +17,7 @@ from pipeline.domain.action import AHEAD
 from pipeline.domain.case import UNDECIDED, CaseKind, CaseUpload, Ground, State
 from pipeline.domain.ids import CaseId, NoticeId, PlatformId, ScreeningId, uuid7
 from pipeline.domain.media import Rating, Upload
-from pipeline.domain.notice import LONGEST, MOST_LOCATIONS, Notice, deadline
+from pipeline.domain.notice import LEGAL_HOLD, LONGEST, MOST_LOCATIONS, Notice, deadline
 from pipeline.domain.screening import Form, Screening, Verdict
 from pipeline.errors import Conflict, Denied, Invalid, NotFound
 from pipeline.journeys.desk import by_platform, tell
@@ -171,10 +171,14 @@ def take_back(store: Store, clock: Clock, code: str) -> None:
 
 
 def retire_notices(store: Store, clock: Clock, window: timedelta, limit: int = 100) -> int:
-    """Destroy the personal data of notices decided longer ago than ``window``; how many."""
+    """Destroy the personal data of notices decided longer ago than ``window``; how many.
+
+    A notice that was reported to the authorities stays for the year for which the law has what was
+    reported preserved, unless its writer takes it back: who wrote it is not what was reported.
+    """
     now = clock()
     with store.transaction() as unit:
-        due = unit.notices.due(now - window, limit)
+        due = unit.notices.due(now - window, now - max(window, LEGAL_HOLD), limit)
         for found in due:
             _destroy(unit, found, now, "retention")
     return len(due)

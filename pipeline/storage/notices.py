@@ -44,9 +44,13 @@ class PgNotices:
         row = self._queries.one("notice_by_code", code=code)
         return _notice(row) if row else None
 
-    def due(self, decided_before: datetime, limit: int) -> list[StoredNotice]:
+    def due(
+        self, decided_before: datetime, reported_before: datetime, limit: int
+    ) -> list[StoredNotice]:
         """See the port."""
-        rows = self._queries.all("notices_due", before=decided_before, limit=limit)
+        rows = self._queries.all(
+            "notices_due", before=decided_before, reported_before=reported_before, limit=limit
+        )
         return [_notice(row) for row in rows]
 
     def destroyed(self, notice: NoticeId, now: datetime) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pipeline.domain.case import CaseKind, Ground, State
 from pipeline.domain.ids import CaseId
 from pipeline.domain.notice import Element, Notice, is_contact, is_location
+from pipeline.domain.roles import Role
 from pipeline.errors import Conflict, Denied, Invalid, NotFound
 from pipeline.journeys import review
 from pipeline.journeys.notice import follow, give, read, retire_notices, take_back
@@ -81,6 +82,24 @@ def test_the_clock_starts_at_receipt_and_a_decision_reaches_the_platform(town: T
     ((event, _),) = board.told
     assert [one["content_id"] for one in event.body["data"]["uploads"]] == list(NOTICE.locations)
     assert follow(town.world.store, code).confirmed_at is not None
+
+
+def test_a_reported_notice_is_kept_for_the_laws_year_and_then_destroyed(town: Town) -> None:
+    town.rules(undo_seconds=0)
+    _, case = told(town)
+    claim = review.claim(town.world.desk, case, town.reviewer())
+    review.escalate(town.world.desk, case, claim.token, Ground.POSSIBLE_MINOR, "She looks young.")
+    keeper = town.reviewer("kim", "protected")
+    claim = review.claim(town.world.desk, case, keeper, role=Role.PROTECTED)
+    ground = Ground.APPARENT_MINOR
+    review.decide(town.world.desk, case, claim.token, State.REPORTED, ground, "She is a child.")
+    window = timedelta(days=14)
+    town.clock.forward(days=364)
+    assert retire_notices(town.world.store, town.clock, window) == 0, "preserved, as the law asks"
+    town.clock.forward(days=2)
+    assert retire_notices(town.world.store, town.clock, window) == 1
+    with town.world.store.transaction() as unit:
+        assert read(unit, case) is None
 
 
 def test_who_wrote_it_is_sealed_and_destroyed_some_time_after_the_decision(town: Town) -> None:

@@ -241,6 +241,10 @@ def test_what_waits_for_a_removed_webhook_is_told_to_the_next_one(
     assert program.client.delete(f"/v1/webhooks/{made['webhook']}").status_code == 404
     assert program.town.query("SELECT count(*) FROM webhook_secrets") == [(0,)]
     assert deliver(program.town) == (0, 0)
+    with program.town.world.store.transaction() as unit:
+        assert unit.events.deliveries(dead=True, limit=9) == [], "nobody need look after these"
+        assert [one["state"] for one in unit.events.deliveries(dead=False, limit=9)] == ["dead"]
+        assert sum(one.dead for one in unit.jobs.depth()) == 0
     add(program, f"{receiver.address}/next")
     assert deliver(program.town) == (1, 0)
     assert [asked.path for asked in receiver.asked] == ["/next"]

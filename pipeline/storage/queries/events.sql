@@ -34,12 +34,14 @@ SELECT e.id, e.kind, e.created_at, e.delivered_at,
 FROM events e WHERE e.case_id = %(case)s AND e.platform = %(platform)s ORDER BY e.created_at, e.id;
 
 -- name: deliveries_list
--- Deliveries for the operator, newest first.
+-- Deliveries for the operator, newest first. Dead ones of removed webhooks need nobody's attention:
+-- the next address is told of their events.
 SELECT j.id AS job, e.id AS event, p.name AS platform, j.payload->>'webhook' AS webhook, e.kind,
        e.case_id AS "case", j.state, j.attempts, j.max_attempts, j.run_at, j.last_error,
        e.created_at, e.delivered_at
 FROM jobs j JOIN events e ON e.id = j.payload->>'event' JOIN platforms p ON p.id = e.platform
-WHERE j.kind = 'deliver' AND (NOT %(dead)s OR j.state = 'dead')
+LEFT JOIN webhooks w ON w.id::text = j.payload->>'webhook'
+WHERE j.kind = 'deliver' AND (NOT %(dead)s OR (j.state = 'dead' AND w.ended_at IS NULL))
 ORDER BY j.id DESC LIMIT %(limit)s;
 
 -- name: events_unsent

@@ -83,6 +83,7 @@ WHERE id = %(id)s AND state = 'dead';
 -- name: jobs_depth
 -- What waits, is held and is dead of each kind, and for how long the oldest has been due.
 -- In three parts, so that each can be answered from an index and none reads the jobs that are done.
+-- What waited for a webhook that was removed is nothing that anybody must look after.
 SELECT kind, sum(ready)::bigint AS ready, sum(leased)::bigint AS leased, sum(dead)::bigint AS dead,
        greatest(max(oldest), interval '0') AS oldest
 FROM (
@@ -92,7 +93,9 @@ FROM (
   UNION ALL
   SELECT kind, 0, count(*), 0, NULL FROM jobs WHERE state = 'leased' GROUP BY kind
   UNION ALL
-  SELECT kind, 0, 0, count(*), NULL FROM jobs WHERE state = 'dead' GROUP BY kind
+  SELECT j.kind, 0, 0, count(*), NULL FROM jobs j
+  LEFT JOIN webhooks w ON j.kind = 'deliver' AND w.id::text = j.payload->>'webhook'
+  WHERE j.state = 'dead' AND w.ended_at IS NULL GROUP BY j.kind
 ) AS parts
 GROUP BY kind ORDER BY kind;
 

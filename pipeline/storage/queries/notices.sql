@@ -16,10 +16,13 @@ SELECT id, case_id, received_at, sealed, platform FROM notices WHERE case_id = %
 SELECT id, case_id, received_at, sealed, platform FROM notices WHERE code = %(code)s;
 
 -- name: notices_due
--- Notices decided long enough ago that who wrote them need not be known any more, locked.
+-- Notices decided long enough ago that who wrote them need not be known any more, locked. Those of
+-- reported cases are kept for as long as the law has what was reported preserved.
 SELECT n.id, n.case_id, n.received_at, n.sealed, n.platform FROM notices n JOIN cases c ON c.id = n.case_id
-WHERE n.destroyed_at IS NULL AND c.state IN ('upheld', 'dismissed', 'withdrawn')
-  AND coalesce(c.decided_at, n.received_at) <= %(before)s
+WHERE n.destroyed_at IS NULL
+  AND ((c.state IN ('upheld', 'dismissed', 'withdrawn')
+        AND coalesce(c.decided_at, n.received_at) <= %(before)s)
+       OR (c.state = 'reported' AND c.decided_at <= %(reported_before)s))
 ORDER BY n.received_at LIMIT %(limit)s FOR UPDATE OF n SKIP LOCKED;
 
 -- name: notice_destroyed
