@@ -5,7 +5,7 @@ A ``Unit`` is one transaction: everything done through its parts is kept togethe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -638,6 +638,7 @@ class Cases(Protocol):
         about: CaseId | None = None,
         purpose: Purpose = Purpose.DECIDE,
         queue: str | None = None,
+        state: State = State.OPEN,
     ) -> None:
         """A new case; ``deadline`` is the law's clock, a lower ``priority`` is less urgent.
 
@@ -662,9 +663,14 @@ class Cases(Protocol):
         ...
 
     def join(
-        self, case: CaseId, upload: CaseUpload, matches: Iterable[Match], now: datetime
+        self,
+        case: CaseId,
+        upload: CaseUpload,
+        matches: Iterable[Match],
+        now: datetime,
+        loose: Collection[EntryId] = (),
     ) -> None:
-        """Add an upload and what it hit to a case."""
+        """Add an upload and what it hit to a case; ``loose`` are the entries hit only roughly."""
         ...
 
     def get(self, case: CaseId, *, lock: bool = False) -> Case | None:
@@ -2129,6 +2135,100 @@ class Probes(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FloodSeen:
+    """An upload that fell loosely on an item: its account, its sealed codes, the item's codes."""
+
+    account: str
+    medium: MediaId | None
+    sealed: bytes | None = field(repr=False)
+    hit: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Flooded:
+    """An item with codes that wait for a lead's word or were kept out, and what was counted."""
+
+    item: ItemId
+    bank: str
+    parked: tuple[str, ...]
+    kept_out: tuple[str, ...]
+    uploads: int
+    accounts: int
+    since: datetime
+    decided_at: datetime | None
+    cases: int
+    """How many parked cases rest on it."""
+
+
+class Floods(Protocol):
+    """Entries that matched many unrelated uploads; deleted with the item and with the person."""
+
+    def seen(self, item: ItemId, since: datetime) -> list[FloodSeen]:
+        """Uploads that fell loosely on an item, one of each content; one asker at a time."""
+        ...
+
+    def put(
+        self,
+        item: ItemId,
+        person: PersonId,
+        codes: Sequence[str],
+        uploads: int,
+        accounts: int,
+        now: datetime,
+    ) -> None:
+        """Codes of an item wait for a lead's word."""
+        ...
+
+    def get(self, item: ItemId) -> Flooded | None:
+        """What is said of an item (without its bank), locked."""
+        ...
+
+    def decide(self, item: ItemId, by: ReviewerId, now: datetime, *, keep_out: bool) -> None:
+        """A lead's word on the codes in question; kept-out hits of undecided cases end."""
+        ...
+
+    def allow(self, item: ItemId, by: ReviewerId, now: datetime) -> bool:
+        """What was kept out counts again; whether anything was."""
+        ...
+
+    def park(self, item: ItemId, now: datetime) -> list[CaseId]:
+        """Park the open cases that rest on nothing but parked codes; those that were."""
+        ...
+
+    def unpark(self, item: ItemId) -> list[CaseId]:
+        """Open the parked cases of an item that rest on something else (by now); those."""
+        ...
+
+    def open_case(self, case: CaseId) -> bool:
+        """Open a parked case; false when it is none."""
+        ...
+
+    def cases(self, item: ItemId) -> list[CaseId]:
+        """The parked cases that rest on an item."""
+        ...
+
+    def all(self) -> list[Flooded]:
+        """Every item with something in question or kept out, what waits first."""
+        ...
+
+    def distances(self, item: ItemId) -> list[tuple[str, bool, int, int]]:
+        """Loose hits: signal, whether a likeness, step of 4 bits or 0.05, how many uploads."""
+        ...
+
+    def codes(self, item: ItemId) -> list[tuple[str, int, int]]:
+        """Loose hits: signal, slot, how many uploads."""
+        ...
+
+    def of(self, person: PersonId) -> dict[ItemId, tuple[bool, bool, datetime, datetime | None]]:
+        """A person's items: something in question, something kept out, since when, decided when."""
+        ...
+
+    def waiting(self) -> tuple[int, int]:
+        """How many items, and how many cases, wait for a lead."""
+        ...
+
+
 class Visits(Protocol):
     """Who is signed in to her own case. A visit is deleted with the person."""
 
@@ -2409,6 +2509,8 @@ class Unit(Protocol):
     def notices(self) -> Notices: ...
     @property
     def probes(self) -> Probes: ...
+    @property
+    def floods(self) -> Floods: ...
     @property
     def house(self) -> House: ...
     @property

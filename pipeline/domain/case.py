@@ -39,6 +39,8 @@ class State(StrEnum):
 
     OPEN = "open"
     ESCALATED = "escalated"
+    PARKED = "parked"
+    """Out of the queues until a lead has looked into what it rests on; see ``domain.flood``."""
     FROZEN = "frozen"
     """A possible minor: out of every queue but one, and preserved whatever anybody asks for."""
     UPHELD = "upheld"
@@ -54,7 +56,8 @@ class State(StrEnum):
 
 _ENDINGS = (State.UPHELD, State.DISMISSED, State.STANDS, State.OVERTURNED, State.WITHDRAWN)
 NEXT: dict[State, frozenset[State]] = {
-    State.OPEN: frozenset({State.ESCALATED, State.FROZEN, *_ENDINGS}),
+    State.OPEN: frozenset({State.ESCALATED, State.FROZEN, State.PARKED, *_ENDINGS}),
+    State.PARKED: frozenset({State.OPEN, State.FROZEN, State.WITHDRAWN}),
     State.ESCALATED: frozenset({State.FROZEN, *_ENDINGS}),
     State.FROZEN: frozenset({State.OPEN, State.REPORTED}),
     **{ending: frozenset() for ending in (*_ENDINGS, State.REPORTED)},
@@ -255,6 +258,8 @@ class Case:
     @property
     def answers(self) -> frozenset[State]:
         """What may be decided now."""
+        if self.state is State.PARKED:
+            return frozenset()
         if self.state is State.FROZEN:
             return NEXT[State.FROZEN]
         return (ANSWERS[self.kind] - {self.state}) & NEXT[self.state]
@@ -467,5 +472,7 @@ class Case:
         return self.lease
 
     def _must_be_undecided(self, what: str) -> None:
+        if self.state is State.PARKED:
+            raise IllegalTransition("this case waits for a lead's word on what it rests on")
         if self.state not in UNDECIDED:
             raise IllegalTransition(f"this case is {self.state} and cannot be {what}")

@@ -36,6 +36,10 @@ class Owner:
     case: CaseId | None
     """The upheld case that an ``UPHELD`` entry comes from."""
     layout: Layout = Layout.PICTURE
+    parked: frozenset[str] = frozenset()
+    """Codes of the item (``signal/slot``) that wait for a lead's word; see ``domain.flood``."""
+    kept_out: frozenset[str] = frozenset()
+    """Codes of the item whose loose hits count no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "case.reported": "The case was reported to the authorities; the uploads stay down.",
         "case.overturned": "An appeal turned the decision round: restore the named uploads.",
         "case.appeal_stands": "Somebody else decided again, and the decision stands.",
+        "case.parked": "What the case rests on has matched many unrelated uploads: the case waits"
+        " for a lead's word on that, outside the reviewers' queues.",
+        "case.released": "The case waits in the reviewers' queue again.",
         "screening.early": "A video matches already, while it is still being looked at.",
         "screening.completed": "A video has been looked at: its answer.",
         "uploads.probing": "Many variants of one picture came from the account that uploaded the"

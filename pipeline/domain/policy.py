@@ -26,11 +26,13 @@ from pipeline.domain.signal import Metric
 from pipeline.domain.terms import (
     NOTHING_ASKED,
     Bounds,
+    Flood,
     Limit,
     Range,
     Terms,
     Unknown,
     parse_bounds,
+    parse_flood,
 )
 from pipeline.domain.timeline import REPEAT
 from pipeline.domain.witness import Calibrated, Thresholds, Witness
@@ -212,6 +214,7 @@ class Policy:
     witness: Thresholds = field(default_factory=Thresholds)
     faces: FaceRules = field(default_factory=FaceRules)
     bounds: Bounds = field(default_factory=Bounds)
+    flood: Flood = field(default_factory=Flood)
     terms: Terms = NOTHING_ASKED
     """What the platform asked for whom this policy judges; its thresholds are in the rules."""
 
@@ -392,10 +395,11 @@ class Policy:
             "witness": self.witness.document(),
             "faces": self.faces.document(),
             "bounds": self.bounds.document(),
+            "flood": self.flood.document(),
         }
 
 
-_PARTS = ("version", "review", "known", "witness", "faces", "bounds")
+_PARTS = ("version", "review", "known", "witness", "faces", "bounds", "flood")
 
 
 def parse(document: Mapping[str, Any]) -> Policy:
@@ -414,7 +418,7 @@ def parse(document: Mapping[str, Any]) -> Policy:
     if not isinstance(version, str) or not version:
         raise Invalid("a policy's version is a word, such as '2026-11'")
     witness, faces = document.get("witness"), document.get("faces")
-    bounds = document.get("bounds")
+    bounds, flood = document.get("bounds"), document.get("flood")
     return Policy(
         version,
         _rule(review, "review"),
@@ -422,6 +426,7 @@ def parse(document: Mapping[str, Any]) -> Policy:
         Thresholds() if witness is None else parse_witness(witness),
         FaceRules() if faces is None else parse_faces(faces),
         Bounds() if bounds is None else parse_bounds(bounds),
+        Flood() if flood is None else parse_flood(flood),
     )
 
 

@@ -65,7 +65,7 @@ def can(role: Role, power: Power) -> bool:
 
 def takes(role: Role, kind: CaseKind, state: State) -> bool:
     """Whether a role may claim and decide a case of this kind in this state."""
-    return asked(kind, state) in POWERS[role]
+    return state is not State.PARKED and asked(kind, state) in POWERS[role]
 
 
 def reads(role: Role, kind: CaseKind, state: State) -> bool:

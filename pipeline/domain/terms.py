@@ -22,7 +22,7 @@ BLOCKABLE = ("review", "known", "refused", "pending")
 """Verdicts that a platform may say block an upload."""
 
 LONGEST = 24 * 366
-"""Hours in the longest deadline that a policy may name."""
+"""Hours in the longest deadline or window that a policy may name."""
 
 
 class Unknown(StrEnum):
@@ -93,6 +93,23 @@ class Bounds:
             "deadline_hours": self.hours.document(),
             "look_when_unknown": self.look,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """When an entry matches so much that a lead looks into it before it raises anything more.
+
+    ``uploads`` unrelated pictures of ``accounts`` different accounts within ``hours``; close copies
+    and copies of one another do not count. 0 uploads: never. See ``domain.flood``.
+    """
+
+    uploads: int = 25
+    accounts: int = 10
+    hours: float = 24.0
+
+    def document(self) -> dict[str, Any]:
+        """As JSON-ready data; ``parse_flood`` reads it back."""
+        return {"uploads": self.uploads, "accounts": self.accounts, "hours": self.hours}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +187,16 @@ def parse_bounds(document: Any) -> Bounds:
         {str(name): _range(of, f"bounds.{name}") for name, of in said["signals"].items()},
         _range(said["deadline_hours"], "bounds.deadline_hours"),
         said["look_when_unknown"],
+    )
+
+
+def parse_flood(document: Any) -> Flood:
+    """When an entry floods, from its document; what is left out is as usual."""
+    said = _fields(document, "flood", Flood().document())
+    return Flood(
+        int(_number(said["uploads"], "flood.uploads", 0, 1_000_000)),
+        int(_number(said["accounts"], "flood.accounts", 1, 1_000_000)),
+        _number(said["hours"], "flood.hours", 0.01, LONGEST),
     )
 
 

@@ -65,6 +65,10 @@ class What(StrEnum):
     """The platform says that it did nothing."""
     REFUSED_AGAIN = "refused_again"
     """A further copy was recognised at once."""
+    QUARANTINED = "quarantined"
+    """Much that is only roughly like it was uploaded; somebody looks into why."""
+    KEPT_OUT = "kept_out"
+    """What is only roughly like it is looked for no more, because it was other pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,8 @@ class _Story:
     def lines(self) -> Iterator[Happening]:
         """What she is told of it."""
         finding = self.finding
+        if finding.state is State.PARKED:  # of these she is told once, not a line each
+            return
         if finding.state in UNDECIDED:
             yield Happening(What.UNDER_REVIEW, finding.opened_at)
             return
@@ -223,6 +229,7 @@ def follow_case(desk: Desk, person: PersonId) -> tuple[Followed, ...]:
         asked = unit.following.takedowns(decided)
         acted = unit.following.acted(decided)
         repeats = unit.following.repeats(decided)
+        floods = unit.floods.of(person)
     followed = []
     for item in items:
         stories = [
@@ -233,7 +240,13 @@ def follow_case(desk: Desk, person: PersonId) -> tuple[Followed, ...]:
         lines = [
             Happening(What.RECEIVED, item.added_at),
             Happening(What.ACTIVE if item.active else What.WAITING, item.added_at),
-            *sorted((line for story in stories for line in story.lines()), key=_place),
+            *sorted(
+                (
+                    *(line for story in stories for line in story.lines()),
+                    *_flooded(floods.get(item.item)),
+                ),
+                key=_place,
+            ),
         ]
         objections = tuple(
             may for story in stories if (may := story.objection(now, desk.appeal_window))
@@ -242,6 +255,19 @@ def follow_case(desk: Desk, person: PersonId) -> tuple[Followed, ...]:
             Followed(item.item, item.kind, tuple(lines), _next(stories, objections), objections)
         )
     return tuple(followed)
+
+
+def _flooded(
+    flood: tuple[bool, bool, datetime, datetime | None] | None,
+) -> Iterator[Happening]:
+    """What she is told of an item that matched too much: neither how much, nor where."""
+    if flood is None:
+        return
+    waits, kept_out, since, decided_at = flood
+    if kept_out and decided_at is not None:
+        yield Happening(What.KEPT_OUT, decided_at)
+    if waits:
+        yield Happening(What.QUARANTINED, since)
 
 
 def _next(stories: list[_Story], objections: tuple[Open, ...]) -> Next:

@@ -22,6 +22,7 @@ from pipeline.domain.digest import SPACE, Digests, digests
 from pipeline.domain.entry import keyed
 from pipeline.domain.evidence import Hit, gather
 from pipeline.domain.film import FilmCodes, Pruner
+from pipeline.domain.flood import is_put_aside
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import PlatformId, ScreeningId, uuid7
 from pipeline.domain.media import Media, Rating
@@ -318,6 +319,8 @@ class Projector:
                 for showing in watch.showings(unit)
                 if showing.support >= CERTAIN_SUPPORT
             ]
+        likeness = self._policy.faces.thresholds
+        hits = [hit for hit in hits if not is_put_aside(hit, likeness)]
         decision = self._policy.judge(gather(hits))
         return [] if isinstance(decision, Clear) else [Answer.of(m, None) for m in decision.matches]
 

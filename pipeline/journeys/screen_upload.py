@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.domain.bank import sift
-from pipeline.domain.case import ORDINARY, CaseKind, CaseUpload
+from pipeline.domain.case import ORDINARY, CaseKind, CaseUpload, State
 from pipeline.domain.digest import digests
 from pipeline.domain.evidence import Hit, gather, without
+from pipeline.domain.flood import KEPT_OUT, QUARANTINE, is_loose, is_parked, without_kept_out
 from pipeline.domain.grant import UNDER_GRANT, asked_for
 from pipeline.domain.ids import (
     CaseId,
@@ -40,6 +41,7 @@ from pipeline.domain.signal import Signals, pack_all
 from pipeline.domain.trace import Trace, in_all_turns
 from pipeline.domain.trial import Nearness, nearness, reach
 from pipeline.errors import Invalid, Refused
+from pipeline.journeys.notice_flood import notice_flood, release
 from pipeline.journeys.notice_probing import Suspicion, notice_probing
 from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
@@ -404,6 +406,9 @@ class Screener:
         hits, taken_back = sift(hits)
         if taken_back:
             base = replace(base, notes=(*base.notes, "known_false_match"))
+        hits, kept_out = without_kept_out(hits, self._policy.faces.thresholds)
+        if kept_out:
+            base = replace(base, notes=(*base.notes, KEPT_OUT))
         decision = self._judge(unit, hits, truncated)
         if base.near is not None:
             asked = () if isinstance(decision, Clear) else decision.matches
@@ -477,14 +482,19 @@ class Screener:
         terms = self._policy.terms
         until = now + timedelta(hours=terms.deadline_hours) if terms.deadline_hours else None
         case = unit.cases.undecided_for(screening.platform, content_id, fingerprint)
-        opened = case is None
+        opened, parked = case is None, is_parked(matches, self._policy.faces.thresholds)
         if case is None:
             case = CaseId(self._fresh(now))
             unit.cases.open(
-                case, now, kind=kind, priority=priority, deadline=until, queue=terms.queue
-            )
+                case, now, kind=kind, priority=priority, deadline=until, queue=terms.queue,
+                state=State.PARKED if parked else State.OPEN,
+            )  # fmt: skip
         else:
             unit.cases.raise_to(case, kind=kind, priority=priority, deadline=until)
+            if not parked:
+                release(unit, case, now)
+        if parked and (opened or _is_parked(unit, case)):
+            screening = replace(screening, notes=(*screening.notes, QUARANTINE))
         answered = replace(
             screening,
             verdict=Verdict.REVIEW,
@@ -504,6 +514,8 @@ class Screener:
             },
         )
         unit.screenings.add(answered, audited=sequence)
+        likeness = self._policy.faces.thresholds
+        loose = {match.hit.entry for match in matches if is_loose(match.hit, likeness)}
         held = [medium for medium in unit.media.of_case(case) if medium.destroyed_at is None]
         same = {
             upload.screening
@@ -515,9 +527,11 @@ class Screener:
             CaseUpload(screening.id, screening.platform, content_id, fingerprint),
             matches,
             now,
+            loose,
         )
         if not any(medium.screening in same for medium in held):
             self._keep(unit, case, answered, subject, now)
+        notice_flood(unit, self._policy.flood, matches, loose, now)
         return answered
 
     def _uploads(self, unit: Unit, case: CaseId) -> tuple[CaseUpload, ...]:
@@ -611,6 +625,11 @@ class Screener:
     @staticmethod
     def _fresh(now: datetime) -> Any:
         return uuid7(now, secrets.token_bytes(10))
+
+
+def _is_parked(unit: Unit, case: CaseId) -> bool:
+    found = unit.cases.get(case)
+    return found is not None and found.state is State.PARKED
 
 
 def _untold(

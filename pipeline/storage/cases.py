@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -98,11 +98,13 @@ class PgCases:
         about: CaseId | None = None,
         purpose: Purpose = Purpose.DECIDE,
         queue: str | None = None,
+        state: State = State.OPEN,
     ) -> None:
         """See the port."""
         self._queries.run(
             "case_open",
             case=case,
+            state=state.value,
             now=now,
             kind=kind.value,
             deadline=deadline,
@@ -133,7 +135,12 @@ class PgCases:
         self.place(case)
 
     def join(
-        self, case: CaseId, upload: CaseUpload, matches: Iterable[Match], now: datetime
+        self,
+        case: CaseId,
+        upload: CaseUpload,
+        matches: Iterable[Match],
+        now: datetime,
+        loose: Collection[EntryId] = (),
     ) -> None:
         """See the port."""
         self._queries.run(
@@ -164,6 +171,7 @@ class PgCases:
                     "stretches": Jsonb([one.document() for one in match.hit.stretches]),
                     "metric": match.hit.metric.value,
                     "granted": match.hit.grant.id if match.hit.grant else None,
+                    "loose": match.hit.entry in loose,
                 }
                 for match in matches
             ],

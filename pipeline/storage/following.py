@@ -79,6 +79,7 @@ class PgFollowing:
         self._queries.run("following_hits_forget", person=person, entries=those)
         self._queries.run("following_dismissals_forget", entries=those)
         self._queries.run("following_entries_delete", person=person, entries=those)
+        self._queries.run("floods_sweep", person=person)
         return int(self._queries.value("change_append", op="remove", entries=those))
 
     def counts(self) -> Mapping[str, int]:

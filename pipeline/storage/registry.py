@@ -155,6 +155,8 @@ class PgRegistry:
                 Source(row["source"]),
                 row["upheld_case"],
                 Layout(row["layout"]),
+                frozenset(row["parked"] or ()),
+                frozenset(row["kept_out"] or ()),
             )
             for row in rows
         }
@@ -193,7 +195,10 @@ class PgRegistry:
 
     def destroy_item(self, item: ItemId) -> tuple[EntryId, ...]:
         """See the port."""
-        return self._changed("remove", self._queries.all("item_destroy", item=item))
+        rows = self._queries.all("item_destroy", item=item)
+        for person in {row["person"] for row in rows}:
+            self._queries.run("floods_sweep", person=person)
+        return self._changed("remove", rows)
 
     def _changed(self, op: str, rows: list[dict[str, Any]]) -> tuple[EntryId, ...]:
         ids = tuple(EntryId(row["id"]) for row in rows)

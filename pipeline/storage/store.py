@@ -18,6 +18,7 @@ from pipeline.ports import (
     Exchanges,
     Figures,
     Films,
+    Floods,
     Followers,
     Following,
     Grants,
@@ -54,6 +55,7 @@ from pipeline.storage.exchanges import PgExchanges
 from pipeline.storage.features import PgFeatures
 from pipeline.storage.figures import PgFigures
 from pipeline.storage.films import PgFilms
+from pipeline.storage.floods import PgFloods
 from pipeline.storage.following import PgFollowing
 from pipeline.storage.house import PgHouse
 from pipeline.storage.jobs import PgJobs
@@ -113,6 +115,7 @@ class PgUnit:
         self.exchanges: Exchanges = PgExchanges(queries)
         self.notices: Notices = PgNotices(queries)
         self.probes: Probes = PgProbes(queries)
+        self.floods: Floods = PgFloods(queries)
         self.house: House = PgHouse(queries)
         self.figures: Figures = PgFigures(queries)
 

@@ -129,6 +129,11 @@ class _State(Collector):
                      "Undecided cases with less than six hours left.", pulse.near)  # fmt: skip
         yield _gauge("consentry_probing_day", "Alarms about probing in the last 24 hours.",
                      pulse.probing)  # fmt: skip
+        yield _gauge("consentry_floods_waiting",
+                     "Registered items that match so much that a lead must look.",
+                     pulse.floods)  # fmt: skip
+        yield _gauge("consentry_cases_parked", "Cases that wait for a lead's word on these.",
+                     pulse.parked)  # fmt: skip
         jobs = GaugeMetricFamily(
             "consentry_jobs", "Jobs that are not done.", labels=["kind", "state"]
         )

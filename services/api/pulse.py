@@ -31,6 +31,10 @@ class Pulse:
     near: int = 0
     probing: int = 0
     """How many accounts were taken to be probing in the last 24 hours."""
+    floods: int = 0
+    """How many registered items match so much that they wait for a lead."""
+    parked: int = 0
+    """How many cases wait with them."""
 
 
 class Pulses:
@@ -62,8 +66,11 @@ class Pulses:
                 overdue, near = unit.cases.deadlines(self._now(), self._now() + NEAR)
                 jobs = tuple(unit.jobs.depth())
                 noticed = unit.probes.alarms(self._now() - timedelta(hours=24))
+                floods, parked = unit.floods.waiting()
         except Unavailable:
             return Pulse(up=False)
         waited = (self._now() - since).total_seconds() if since else 0.0
         probing = sum(row["alarms"] for row in noticed)
-        return Pulse(True, head, undecided, max(0.0, waited), jobs, overdue, near, probing)
+        return Pulse(
+            True, head, undecided, max(0.0, waited), jobs, overdue, near, probing, floods, parked
+        )

@@ -19,6 +19,7 @@ from fastapi.staticfiles import StaticFiles
 from services.console import (
     case_page,
     film,
+    flood_page,
     lead_page,
     list_page,
     login_page,
@@ -45,7 +46,7 @@ HEADERS = {
 }
 PARTS = (
     login_page, second_page, queue_page, list_page, case_page, media, film, rest_page, me_page,
-    lead_page, office_page, sso_page,
+    lead_page, flood_page, office_page, sso_page,
 )  # fmt: skip
 """Every page there is; what each route asks for, the route says itself."""
 

@@ -125,7 +125,8 @@ def _charts(
         age[row["age"]] += count
         queue[row["queue"]] += count
         named = words.kind(CaseKind(row["kind"]))
-        kind["Frozen" if row["state"] == "frozen" else named] += count
+        apart = {"frozen": "Frozen", "parked": "In quarantine"}
+        kind[apart.get(row["state"], named)] += count
     return [
         bars("Waiting, by the law's deadline", _named(_DUE, due), warm=["past the deadline"]),
         bars("Waiting, by age", _named(_AGES, age)),

@@ -25,7 +25,7 @@ from services.console.sessions import LISTS, SessionOf, WorldOf
 router = APIRouter()
 
 PAGE = 100
-_SHOWN = (State.OPEN, State.ESCALATED)
+_SHOWN = (State.OPEN, State.ESCALATED, State.PARKED)
 
 
 @dataclass(frozen=True, slots=True)

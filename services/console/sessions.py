@@ -251,7 +251,7 @@ def _with_power(session: Session, powers: tuple[Power, ...]) -> Session:
 
 CASES, POSTS_CASES = Depends(needs(*AT_CASES)), Depends(posts(*AT_CASES))
 READS = Depends(needs(*AT_CASES, Power.LEAD))
-LEADS = Depends(needs(Power.LEAD))
+LEADS, POSTS_LEADS = Depends(needs(Power.LEAD)), Depends(posts(Power.LEAD))
 LISTS = Depends(needs(Power.LEAD, Power.VERIFY))
 OPERATES, POSTS_OPERATES = Depends(needs(Power.OPERATE)), Depends(posts(Power.OPERATE))
 AUDITS = Depends(needs(Power.AUDIT))

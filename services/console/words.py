@@ -18,6 +18,7 @@ _SIGNALS = {
 _STATES = {
     State.OPEN: "Open",
     State.ESCALATED: "Escalated",
+    State.PARKED: "In quarantine",
     State.FROZEN: "Frozen",
     State.REPORTED: "Reported",
     State.STANDS: "Stands",

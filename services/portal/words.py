@@ -34,6 +34,14 @@ HAPPENINGS: Mapping[What, str] = {
     What.RESTORED: N_("%(platform)s told us that it has put it back."),
     What.UNTOUCHED: N_("%(platform)s told us that it has left it where it is."),
     What.REFUSED_AGAIN: N_("Stopped again on %(platform)s: %(count)s more uploads of it."),
+    What.QUARANTINED: N_(
+        "Many other pictures were taken for something roughly like this one. A person finds out"
+        " why. We keep looking for close copies of it, as before."
+    ),
+    What.KEPT_OUT: N_(
+        "A person found out that other pictures were taken for this one. We no longer look for"
+        " what is only roughly like it. We keep looking for close copies."
+    ),
     What.LEFT: N_("A person looked at something that was found and decided to leave it."),
     What.REPORTED: N_(
         "A person decided: it must go. It was passed on to the authorities, as the law asks."

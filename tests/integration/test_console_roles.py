@@ -59,6 +59,8 @@ MAY: dict[str, set[Role]] = {
     "/cases/{case}/report": {Role.PROTECTED},
     "/lead": {Role.LEAD},
     "/lead/cases.csv": {Role.LEAD},
+    "/lead/floods": {Role.LEAD},
+    "/lead/floods/{item} POST": {Role.LEAD},
     "/house": {Role.OPERATOR},
     "/house POST": {Role.OPERATOR},
     "/people": {Role.OPERATOR},
@@ -83,7 +85,7 @@ def test_every_role_meets_every_route_as_the_table_says(town: Town) -> None:
         assert desk.log_in(role.value).status_code == 303
         for route in sorted(set(MAY) | ANYBODY):
             path, _, post = route.partition(" ")
-            for name in ("case", "medium"):
+            for name in ("case", "medium", "item"):
                 path = path.replace(f"{{{name}}}", NOBODYS)
             answer = desk.send(path) if post else desk.get(path)
             shut = answer.status_code == 403 and REFUSED in answer.text

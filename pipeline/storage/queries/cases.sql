@@ -5,7 +5,7 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(what)s, 42));
 -- name: case_undecided_for
 -- The undecided case of the same upload on the same platform, or of the same bytes anywhere.
 SELECT c.id FROM cases c JOIN case_uploads u ON u.case_id = c.id
-WHERE c.state IN ('open', 'escalated', 'frozen') AND c.purpose = 'decide'
+WHERE c.state IN ('open', 'escalated', 'frozen', 'parked') AND c.purpose = 'decide'
   AND ((u.platform = %(platform)s AND u.content_id = %(content_id)s)
        OR u.fingerprint = %(fingerprint)s)
 ORDER BY c.opened_at, c.id LIMIT 1
@@ -14,7 +14,7 @@ FOR UPDATE OF c;
 -- name: case_open
 -- A new case.
 INSERT INTO cases (id, state, opened_at, kind, deadline, priority, about, purpose, wanted_queue)
-VALUES (%(case)s, 'open', %(now)s, %(kind)s, %(deadline)s, %(priority)s, %(about)s, %(purpose)s,
+VALUES (%(case)s, %(state)s, %(now)s, %(kind)s, %(deadline)s, %(priority)s, %(about)s, %(purpose)s,
         %(queue)s);
 
 -- name: case_place
@@ -25,7 +25,7 @@ SELECT case_place(%(case)s);
 -- Write down anew where some undecided cases stand, in order of id, after the rules were changed.
 SELECT id, case_place(id)
 FROM (SELECT id FROM cases
-      WHERE state IN ('open', 'escalated', 'frozen')
+      WHERE state IN ('open', 'escalated', 'frozen', 'parked')
         AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
       ORDER BY id LIMIT %(limit)s) AS batch
 ORDER BY id;
@@ -45,10 +45,10 @@ VALUES (%(screening)s, %(case)s, %(platform)s, %(content_id)s, %(fingerprint)s, 
 -- name: case_hit_add
 -- What an upload of a case hit.
 INSERT INTO case_hits (case_id, screening, entry, person, signal, distance, threshold, bank,
-                       source, slot, view, witness, stretches, metric, granted)
+                       source, slot, view, witness, stretches, metric, granted, loose)
 VALUES (%(case)s, %(screening)s, %(entry)s, %(person)s, %(signal)s, %(distance)s, %(threshold)s,
         %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s, %(stretches)s, %(metric)s,
-        %(granted)s);
+        %(granted)s, %(loose)s);
 
 -- name: case_get
 -- A case.
@@ -136,7 +136,7 @@ SELECT c.id, c.kind, c.purpose, c.state, c.queue, c.opened_at, c.deadline, c.pri
        CASE WHEN c.lease_until > %(now)s THEN r.pseudonym END AS reviewer
 FROM cases c
 LEFT JOIN reviewers r ON r.id = c.lease_reviewer
-WHERE c.state IN ('open', 'escalated', 'frozen') AND c.state = ANY(%(states)s::text[])
+WHERE c.state IN ('open', 'escalated', 'frozen', 'parked') AND c.state = ANY(%(states)s::text[])
   AND c.purpose <> 'specimen'
   AND (%(kind)s::text IS NULL OR c.kind = %(kind)s)
   AND (%(queue)s::text IS NULL OR c.queue = %(queue)s)
@@ -229,13 +229,13 @@ WHERE state IN ('open', 'escalated') AND purpose = 'decide';
 -- How many undecided cases are past the law's deadline, and how many will be before a moment.
 SELECT count(*) FILTER (WHERE deadline <= %(now)s) AS overdue,
        count(*) FILTER (WHERE deadline > %(now)s AND deadline <= %(before)s) AS near
-FROM cases WHERE state IN ('open', 'escalated', 'frozen') AND deadline IS NOT NULL;
+FROM cases WHERE state IN ('open', 'escalated', 'frozen', 'parked') AND deadline IS NOT NULL;
 
 -- name: cases_resting_on
 -- Undecided cases that rest on a person's entries, or ask whose face it is that she enrolled. What
 -- the law has us keep is not among them.
 SELECT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
-WHERE h.person = %(person)s AND c.state IN ('open', 'escalated')
+WHERE h.person = %(person)s AND c.state IN ('open', 'escalated', 'parked')
 UNION
 SELECT c.id FROM enrolments n JOIN cases c ON c.id = n.case_id
 WHERE n.person = %(person)s AND c.state IN ('open', 'escalated');
@@ -243,14 +243,14 @@ WHERE n.person = %(person)s AND c.state IN ('open', 'escalated');
 -- name: cases_resting_on_entries
 -- Undecided cases with a hit on one of these entries.
 SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
-WHERE h.entry = ANY(%(entries)s::bigint[]) AND c.state IN ('open', 'escalated');
+WHERE h.entry = ANY(%(entries)s::bigint[]) AND c.state IN ('open', 'escalated', 'parked');
 
 -- name: case_guard
 -- A case with an upload that is frozen or was reported elsewhere is for the protected role alone.
 UPDATE cases SET state = 'frozen', lease_reviewer = NULL, lease_until = NULL, lease_token = NULL,
   pending_state = NULL, pending_ground = NULL, pending_reason = NULL, pending_by = NULL,
   pending_at = NULL, pending_until = NULL
-WHERE id = %(case)s AND state IN ('open', 'escalated')
+WHERE id = %(case)s AND state IN ('open', 'escalated', 'parked')
   AND EXISTS (SELECT FROM case_uploads u JOIN cases c ON c.id = u.case_id
               WHERE u.fingerprint = %(fingerprint)s AND c.state IN ('frozen', 'reported'));
 
@@ -364,7 +364,7 @@ DELETE FROM dismissals WHERE case_id = %(case)s;
 -- name: cases_forget_language
 -- Waiting cases with an upload of a platform are to learn their language anew.
 UPDATE cases SET language = NULL
-WHERE state IN ('open', 'escalated', 'frozen')
+WHERE state IN ('open', 'escalated', 'frozen', 'parked')
   AND coalesce(about, id) IN (SELECT case_id FROM case_uploads WHERE platform = %(platform)s)
 RETURNING id;
 

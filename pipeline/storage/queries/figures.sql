@@ -13,7 +13,7 @@ SELECT queue, kind, state,
             ELSE 'older' END AS age,
        count(*) AS cases
 FROM cases
-WHERE state IN ('open', 'escalated', 'frozen') AND purpose = 'decide'
+WHERE state IN ('open', 'escalated', 'frozen', 'parked') AND purpose = 'decide'
 GROUP BY 1, 2, 3, 4, 5;
 
 -- name: figures_decided
@@ -85,7 +85,7 @@ WHERE received_at >= %(since)s AND received_at < %(until)s AND form <> 'notice' 
 
 -- name: public_cases
 -- Cases opened in a period by kind, and how they stand now.
-SELECT kind, CASE WHEN state IN ('open', 'escalated', 'frozen') THEN 'undecided' ELSE state END
+SELECT kind, CASE WHEN state IN ('open', 'escalated', 'frozen', 'parked') THEN 'undecided' ELSE state END
          AS outcome, count(*)::integer AS count
 FROM cases
 WHERE opened_at >= %(since)s AND opened_at < %(until)s AND purpose = 'decide' AND about IS NULL

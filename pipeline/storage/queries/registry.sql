@@ -49,8 +49,8 @@ SELECT change_append(%(op)s, %(entries)s::bigint[]) AS seq;
 
 -- name: entry_owners
 -- Whose entries are, of those in force.
-SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout
-FROM entries e JOIN persons p ON p.id = e.person
+SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout, f.parked, f.kept_out
+FROM entries e JOIN persons p ON p.id = e.person LEFT JOIN floods f ON f.item = e.item
 WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
 
 -- name: person_leave
@@ -80,7 +80,7 @@ SELECT id, person, space, sealed FROM entries WHERE item = %(item)s ORDER BY id;
 
 -- name: item_destroy
 -- Delete an item's entries.
-DELETE FROM entries WHERE item = %(item)s RETURNING id;
+DELETE FROM entries WHERE item = %(item)s RETURNING id, person;
 -- name: entries_remove_upheld
 -- Delete what an overturned case put into people's banks.
 DELETE FROM entries WHERE upheld_case = %(case)s RETURNING id;
