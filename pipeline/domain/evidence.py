@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -43,12 +43,23 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a face lay at a moment of a video; sides in fractions of the picture."""
+
+    time: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
     """A stretch of an uploaded video that shows a stretch of what was registered.
 
     ``upload`` and ``entry`` are from and to, in seconds from the start; ``entry`` is None where
     a still was registered. Of ``sampled`` frames of the upload in it ``matched`` matched, at a
-    median ``distance``.
+    median ``distance``. ``path`` says where a face that matched lay, moment by moment.
     """
 
     upload: tuple[float, float]
@@ -56,6 +67,7 @@ class Stretch:
     matched: int
     sampled: int
     distance: float
+    path: tuple[Place, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The stretch as JSON-ready data; ``read_stretch`` reads it back."""
@@ -65,6 +77,7 @@ class Stretch:
             "matched": self.matched,
             "sampled": self.sampled,
             "distance": self.distance,
+            **({"path": [astuple(place) for place in self.path]} if self.path else {}),
         }
 
 
@@ -78,6 +91,7 @@ def read_stretch(document: Mapping[str, Any]) -> Stretch:
         int(document["matched"]),
         int(document["sampled"]),
         float(document["distance"]),
+        tuple(Place(*map(float, place)) for place in document.get("path", ())),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -71,7 +71,7 @@ class Answer:
 
     @staticmethod
     def of(match: Match, case: CaseId | None) -> Answer:
-        """What may be told of a match that belongs to ``case``."""
+        """What may be told of a match that belongs to ``case``: not where a face lay."""
         hit = match.hit
         return Answer(
             hit.signal,
@@ -80,7 +80,7 @@ class Answer:
             hit.view.words,
             case,
             hit.witness,
-            hit.stretches,
+            tuple(replace(stretch, path=()) for stretch in hit.stretches),
             hit.shares,
         )
 

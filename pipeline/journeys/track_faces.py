@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.domain.evidence import Stretch
+from pipeline.domain.evidence import Place, Stretch
 from pipeline.domain.media import Frame, View
 from pipeline.journeys.see_faces import FacesSeen, corners_in, signals_of
 from pipeline.packs import Face, FaceModel
@@ -22,6 +22,8 @@ GAP = 6.0
 VIEWS = 5
 MOST_TRACKS = 128
 AT_ONCE = 8
+MOST_PLACES = 512
+"""So many moments of a track are told; of a longer one every other, every fourth, and so on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,12 +38,20 @@ class _Track:
     ended: int
     seen: int = 0
     best: list[tuple[Face, View]] = field(default_factory=list, repr=False)
+    path: list[Place] = field(default_factory=list, repr=False)
+    every: int = 1
 
     def add(self, face: Face, frame: Frame, number: int) -> None:
         time = frame.time or 0.0
         self.latest, self.last, self.ended = face, time, number
-        self.seen += 1
         corners = corners_in(frame, face.box)
+        if self.seen % self.every == 0:
+            (left, top), _, (right, bottom), _ = corners
+            sides = (round(side, 4) for side in (left, top, right, bottom))
+            self.path.append(Place(round(time, 3), *sides))
+        if len(self.path) > MOST_PLACES:
+            self.path, self.every = self.path[::2], 2 * self.every
+        self.seen += 1
         self.best.append((face, View(f"the face at {time:.1f} s", corners, time=time)))
         self.best.sort(key=lambda one: -one[0].quality)
         del self.best[VIEWS:]
@@ -72,7 +82,12 @@ class FaceTracks:
             rows: list[tuple[Face, View]] = []
             for track in tracks:
                 when = Stretch(
-                    (track.first, track.last), None, track.seen, track.ended - track.begun + 1, 0.0
+                    (track.first, track.last),
+                    None,
+                    track.seen,
+                    track.ended - track.begun + 1,
+                    0.0,
+                    tuple(track.path),
                 )
                 rows += track.best
                 shown |= {view: when for _, view in track.best}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,8 +86,8 @@ class Box:
 
     points: str
     """An SVG polygon in a square of 100."""
-    time: float | None
-    """Of a video, the moment at which it lies there."""
+    path: str
+    """Of a video: seconds, left, top, right, bottom of each moment, in JSON; empty for a still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +305,7 @@ def _picture(
         mime.startswith("video/") or (bool(begins) and mime in _ANIMATED),
         min(begins, default=0.0),
         tuple(
-            Box(part, hit.view.get("time"))
+            Box(part, _path(hit))
             for hit in hits
             if _is_face(hit) and not hit.withdrawn and (part := _part(hit))
         ),
@@ -313,6 +314,20 @@ def _picture(
 
 def _is_face(hit: CaseHit) -> bool:
     return hit.metric == Metric.INNER_PRODUCT
+
+
+def _path(hit: CaseHit) -> str:
+    """Where a face lies in a video, moment by moment; the best one alone where no more is known."""
+    places = [
+        [place.time, *(100 * side for side in (place.left, place.top, place.right, place.bottom))]
+        for stretch in hit.stretches
+        for place in stretch.path
+    ]
+    best, corners = hit.view.get("time"), hit.view.get("corners")
+    if not places and best is not None and corners:
+        (left, top), _, (right, bottom), _ = corners
+        places = [[float(best), *(100 * float(side) for side in (left, top, right, bottom))]]
+    return json.dumps([[round(value, 2) for value in place] for place in places]) if places else ""
 
 
 def _part(hit: CaseHit) -> str | None:

@@ -74,7 +74,9 @@ def with_a_face(town: Town, case: CaseId) -> None:
     """Say that a face matched too, as a pack of face models would."""
     view = {"name": "the face at 6.0 s", "turn": "as it is", "time": 6.0,
             "corners": [[0.3, 0.2], [0.5, 0.2], [0.5, 0.6], [0.3, 0.6]]}  # fmt: skip
-    stretch = {"upload": [5.0, 7.5], "entry": None, "matched": 3, "sampled": 3, "distance": 0.71}
+    stretch = {"upload": [5.0, 7.5], "entry": None, "matched": 3, "sampled": 3, "distance": 0.71,
+               "path": [[5.0, 0.1, 0.2, 0.3, 0.6], [6.0, 0.3, 0.2, 0.5, 0.6],
+                        [7.5, 0.6, 0.2, 0.8, 0.6]]}  # fmt: skip
     town.query(
         "INSERT INTO case_hits (case_id, screening, entry, person, signal, distance, threshold,"
         " bank, source, slot, view, witness, stretches, metric)"
@@ -221,6 +223,7 @@ def test_the_page_of_a_video_is_accessible_fits_a_phone_and_shows_the_face_where
     expect(box).to_have_class(re.compile("away"))
     page.locator("[data-range].face").click()
     at(page, 5.0)
+    expect(box).to_have_attribute("points", "10,20 30,20 30,60 10,60")
     page.locator("[data-place]").fill("6")
     page.locator("[data-place]").dispatch_event("change")
     at(page, 6.0, 0.1)

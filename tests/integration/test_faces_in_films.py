@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from pipeline.domain.media import WHOLE, Frame, Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.journeys.take_in_film import accept
-from pipeline.journeys.track_faces import MOST_TRACKS, FaceTracks
+from pipeline.journeys.track_faces import MOST_PLACES, MOST_TRACKS, FaceTracks
 from pipeline.journeys.withdraw import ask, finish
 from pipeline.packs import Faces
 from services.wiring import alive
@@ -60,6 +61,21 @@ def test_somebody_who_stays_is_one_track_with_her_times_and_best_views() -> None
     assert spans == [(0.0, 11.0), (12.0, 19.0)]
     assert {when.matched for when in seen.shown.values()} == {12, 8}
     assert all(view != WHOLE for view in signals.views)
+    (paths,) = {len(when.path) for when in seen.shown.values() if when.matched == 12}
+    assert paths == 12, "where she lay at each of the moments"
+    for view, when in seen.shown.items():
+        (place,) = [place for place in when.path if place.time == view.time]
+        assert ((place.left, place.top), (place.right, place.bottom)) == pytest.approx(
+            (view.corners[0], view.corners[2]), abs=1e-4
+        )
+
+
+def test_of_somebody_who_is_there_for_long_every_other_moment_is_told() -> None:
+    tracks = FaceTracks(((Drawn(), 0.5),))
+    for second in range(MOST_PLACES + 40):
+        tracks.add(_frame(float(second), HER, second % 200))
+    (times,) = {tuple(place.time for place in when.path) for when in tracks.seen().shown.values()}
+    assert times == tuple(float(second) for second in range(0, MOST_PLACES + 40, 2))
 
 
 def test_somebody_who_comes_back_much_later_is_a_track_of_her_own() -> None:

@@ -16,3 +16,25 @@ export function fitBoxes(button) {
   picture.addEventListener("load", fit);
   fit();
 }
+
+// Of a video: each box where its face lay at the looked-at moment nearest to the one that is shown,
+// and none where the face was not in the picture.
+export function pathsOf(button) {
+  const boxes = [...button.querySelectorAll("polygon[data-path]")].map((box) => {
+    const path = JSON.parse(box.dataset.path);
+    const gaps = path.slice(1).map(([time], at) => time - path[at][0]).sort((one, two) => one - two);
+    return { box, path, reach: Math.max(0.5, 0.55 * (gaps[gaps.length >> 1] ?? 1)) };
+  });
+
+  function at(moment) {
+    for (const { box, path, reach } of boxes) {
+      const away = ([time]) => Math.abs(time - moment);
+      const place = path.reduce((best, one) => (away(one) < away(best) ? one : best));
+      const [, left, top, right, bottom] = place;
+      box.setAttribute("points", `${left},${top} ${right},${top} ${right},${bottom} ${left},${bottom}`);
+      box.classList.toggle("away", away(place) > reach);
+    }
+  }
+
+  return { at };
+}

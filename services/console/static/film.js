@@ -4,6 +4,7 @@
 // Pictures come in strips. Clear ones are asked for only while the hold lasts; when it ends, they
 // are removed and their bytes are freed, and what comes too late is thrown away unseen.
 
+import { pathsOf } from "./boxes.js";
 import { holding } from "./hold.js";
 import { post, sentence } from "./post.js";
 import { endLook } from "./reveal.js";
@@ -24,6 +25,7 @@ export function playFilm(figure, credentials, display) {
   const hint = find("hint");
   const blurred = hint.textContent;
   const [playButton, place, time, speed, stream] = ["play", "place", "clock", "speed", "stream"].map(find);
+  const boxes = pathsOf(button);
   const timeline = timelineOf(figure.querySelector("[data-timeline]"), seek);
 
   let at = Number(button.dataset.at);
@@ -122,9 +124,7 @@ export function playFilm(figure, credentials, display) {
     time.textContent = `${minutes}:${(at % 60).toFixed(2).padStart(5, "0")}`;
     place.setAttribute("aria-valuetext", time.textContent);
     timeline?.head(at);
-    for (const box of button.querySelectorAll("polygon[data-time]")) {
-      box.classList.toggle("away", Math.abs(at - Number(box.dataset.time)) > 0.5);
-    }
+    boxes.at(at);
   }
 
   // One thing at a time: whatever was being fetched or played ends here.
