@@ -14,6 +14,7 @@ from pipeline.domain.erasure import ORDER, Receipt
 from pipeline.domain.ids import ItemId, ReceiptId
 from pipeline.errors import Invalid, NotFound, Unavailable
 from pipeline.journeys.follow_case import follow_case
+from pipeline.journeys.keep_features import drop_features
 from pipeline.journeys.withdraw import finish
 from pipeline.journeys.withdraw import leave as leave_for_good
 from pipeline.journeys.withdraw_items import withdraw_items
@@ -21,7 +22,7 @@ from pipeline.ports import Visit
 from services.portal import visits
 from services.portal.face_page import ends, standing
 from services.portal.pages import language_of
-from services.portal.receipts import full, of_items
+from services.portal.receipts import full, of_features, of_items
 from services.portal.refusals import pages_of
 from services.portal.visits import PostedBy, VisitOf, WorldOf
 from services.wiring import World, alive
@@ -52,6 +53,18 @@ def take_back(request: Request, world: WorldOf, posted: PostedBy) -> Response:
     )
     receipt = json.dumps(of_items(taken, world.secrets.public_key()), indent=2)
     return _case(request, world, visit, receipt)
+
+
+@router.post("/case/features")
+def drop_finer_traces(request: Request, world: WorldOf, posted: PostedBy) -> Response:
+    """End her consent to local features alone; the pictures go on being looked for by hashes."""
+    visit = posted.visit
+    try:
+        dropped = drop_features(world.store, world.blobs, world.desk.clock, visit.person)
+    except NotFound:  # asked for twice
+        return RedirectResponse(f"/{language_of(request).code}/case", 303)
+    receipt = json.dumps(of_features(dropped, world.secrets.public_key()), indent=2)
+    return _case(request, world, visit, receipt, only_finer=True)
 
 
 @router.get("/case/end")
@@ -99,11 +112,16 @@ def download(world: WorldOf, number: UUID) -> Response:
     )
 
 
-def _case(request: Request, world: World, visit: Visit, receipt: str = "") -> Response:
-    """The page; ``receipt`` is that of something just taken back."""
+def _case(
+    request: Request, world: World, visit: Visit, receipt: str = "", *, only_finer: bool = False
+) -> Response:
+    """The page; ``receipt`` is that of something just taken back, or of finer traces alone."""
+    with world.store.transaction() as unit:
+        finer = bool(unit.features.kept_of(visit.person))
     return pages_of(request).answer(
         request, "case.html", visit=visit, items=follow_case(world.desk, visit.person),
-        receipt=receipt, face=standing(world, visit.person), face_ends=ends(world, visit.person),
+        receipt=receipt, only_finer=only_finer, finer=finer,
+        face=standing(world, visit.person), face_ends=ends(world, visit.person),
     )  # fmt: skip
 
 

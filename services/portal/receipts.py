@@ -10,6 +10,7 @@ from uuid import UUID
 from pipeline.domain.audit import canonical_json
 from pipeline.domain.erasure import Receipt
 from pipeline.domain.ids import ReceiptId
+from pipeline.journeys.keep_features import Dropped
 from pipeline.journeys.withdraw_items import Taken
 from services.wiring import World
 
@@ -35,6 +36,11 @@ def full(receipt: Receipt, public_key: str) -> dict[str, Any]:
 def of_items(taken: Taken, public_key: str) -> dict[str, Any]:
     """A receipt for items that were taken back."""
     return {**taken.document(), "signature": taken.signature, "public_key": public_key}
+
+
+def of_features(dropped: Dropped, public_key: str) -> dict[str, Any]:
+    """A receipt for local features that were dropped alone."""
+    return {**dropped.document(), "signature": dropped.signature, "public_key": public_key}
 
 
 def check(world: World, text: str) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from datetime import timedelta
 
 import numpy as np
@@ -65,9 +66,8 @@ def test_somebody_who_stays_is_one_track_with_her_times_and_best_views() -> None
     assert paths == 12, "where she lay at each of the moments"
     for view, when in seen.shown.items():
         (place,) = [place for place in when.path if place.time == view.time]
-        assert ((place.left, place.top), (place.right, place.bottom)) == pytest.approx(
-            (view.corners[0], view.corners[2]), abs=1e-4
-        )
+        sides = (*view.corners[0], *view.corners[2])
+        assert astuple(place)[1:] == pytest.approx(sides, abs=1e-4)
 
 
 def test_of_somebody_who_is_there_for_long_every_other_moment_is_told() -> None:

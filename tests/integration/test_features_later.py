@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 
 import pytest
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from pipeline.domain.audit import canonical_json
@@ -17,8 +20,10 @@ from pipeline.journeys.withdraw import ask
 from pipeline.media import features as orb
 from pipeline.packs import _copies
 from services import cli
+from services.portal import create_app
 from tests.copies import pack_folder
 from tests.integration.test_local_features_in_the_path import joined, small_in_another
+from tests.integration.test_portal import PAGE, signed_in, token
 from tests.world import Town, jpeg, picture
 
 SIZE = (480, 360)
@@ -52,6 +57,29 @@ def held(town: Town) -> int:
 def part() -> bytes:
     """An upload that only local features find."""
     return jpeg(small_in_another(picture(5, (640, 480))))
+
+
+def test_the_portal_drops_finer_traces_alone_with_a_receipt_that_checks(town: Town, part) -> None:
+    done, board = joined(town, picture(5, (640, 480))), town.platform()
+    client = TestClient(create_app(town.world), headers=PAGE, follow_redirects=False)
+    signed_in(client, {"case": done.case_number or "", "pin": done.pin or ""})
+    page = client.get("/en/case").text
+    assert "Finer traces" in page
+    assert client.post("/en/case/features", data={"csrf": "no"}).status_code == 403
+    csrf = {"csrf": token(page)}
+    page = client.post("/en/case/features", data=csrf).text
+    assert "The finer traces are deleted" in page
+    assert "Delete the finer traces only" not in page
+    found = re.search(r"<pre[^>]*>(.*?)</pre>", page, re.S)
+    assert found
+    receipt = html.unescape(found[1])
+    assert "This receipt is real" in client.post("/en/check", data={"receipt": receipt}).text
+    again = client.post("/en/case/features", data=csrf)
+    assert again.headers["location"] == "/en/case", "asked for twice"
+    town.live.catch_up()
+    assert held(town) == 0
+    assert town.screen(board, part).verdict is Verdict.CLEAR
+    assert dict(town.query("SELECT purpose, state FROM consents"))["features"] == "withdrawn"
 
 
 def test_features_are_added_later_to_the_picture_that_is_brought_again(town: Town, part) -> None:
