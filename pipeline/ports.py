@@ -976,12 +976,12 @@ class PendingFilm:
     """Frames looked at."""
     expected: int | None = None
     """About how many there will be."""
-    early: tuple[Mapping[str, Any], ...] = ()
-    """Matches that were certain before the end, as a platform may see them."""
     digests: bytes | None = field(default=None, repr=False)
     """SHA-256 and MD5 of the file, sealed under the medium's key."""
     kept: bytes | None = field(default=None, repr=False)
     """Where an earlier worker was, sealed the same way."""
+    certain: bytes | None = field(default=None, repr=False)
+    """Matches that were certain before the end, as a platform may see them, sealed the same way."""
 
 
 class Films(Protocol):
@@ -1006,11 +1006,14 @@ class Films(Protocol):
         ...
 
     def forget_places(self) -> None:
-        """No video goes on from where its work stood."""
+        """No video goes on from where its work stood, nor tells what was certain by then."""
         ...
 
-    def early(self, screening: ScreeningId, matches: Sequence[Mapping[str, Any]]) -> bool:
-        """Keep what was certain before the end; false when something was kept already."""
+    def early(self, screening: ScreeningId, certain: bytes | None) -> bool:
+        """Keep what was certain before the end, sealed; false when something was kept already.
+
+        None keeps it no longer. The film's row is locked until the transaction ends.
+        """
         ...
 
     def end(self, screening: ScreeningId) -> bool:

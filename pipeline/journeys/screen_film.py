@@ -40,7 +40,7 @@ from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_upload import Screener, Subject, summary
 from pipeline.journeys.see import Seen
 from pipeline.journeys.see_faces import NOT_LOOKED, UNRATED, FacesSeen, together
-from pipeline.journeys.take_in_film import ATTEMPTS, KIND, digests_of, waiting
+from pipeline.journeys.take_in_film import ATTEMPTS, KIND, digests_of, keep_early, waiting
 from pipeline.journeys.track_faces import FaceTracks
 from pipeline.journeys.watch import Watch
 from pipeline.media.moments import Sampling
@@ -314,11 +314,14 @@ class Projector:
     def _certain(self, watch: Watch) -> list[Answer]:
         """Matches that no further frame can take away, as a platform may see them."""
         with self._store.transaction() as unit:
-            hits = [
-                watch.hits(showing)
-                for showing in watch.showings(unit)
-                if showing.support >= CERTAIN_SUPPORT
-            ]
+            return self._sure(unit, watch)
+
+    def _sure(self, unit: Unit, watch: Watch) -> list[Answer]:
+        hits = [
+            watch.hits(showing)
+            for showing in watch.showings(unit)
+            if showing.support >= CERTAIN_SUPPORT
+        ]
         likeness = self._policy.faces.thresholds
         hits = [hit for hit in hits if not is_put_aside(hit, likeness)]
         decision = self._policy.judge(gather(hits))
@@ -421,11 +424,15 @@ class Projector:
 
         def certain(matches: Sequence[Answer]) -> None:
             with self._store.transaction() as unit:
-                documents = [match.document() for match in matches]
-                if unit.films.early(film.id, documents):
-                    early = replace(film, early=tuple(documents))
-                    told = waiting(early, self._policy.version, self._live.applied)
-                    tell_answer(unit, told, "screening.early", self._clock())
+                if not keep_early(unit, film, matches):
+                    return
+                # From here on no withdrawal comes in between: is it still so?
+                if self._sure(unit, begun[0]) != list(matches):
+                    unit.films.early(film.id, None)
+                    return
+                version, sequence = self._policy.version, self._live.applied
+                told = waiting(film, version, sequence, tuple(matches))
+                tell_answer(unit, told, "screening.early", self._clock())
 
         def end(unit: Unit, screening: Screening) -> None:
             if not (unit.films.end(film.id) and unit.jobs.done(job)):

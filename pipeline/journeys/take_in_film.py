@@ -8,8 +8,9 @@ has destroyed both. It lies so until ``screen_film`` has answered it.
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,7 +23,7 @@ from pipeline.ports import Blobs, Clock, PendingFilm, Store, Unit, Writing
 KIND = "film"
 ATTEMPTS = 3
 
-_DIGESTS = "pending_films.digests"
+_DIGESTS, _CERTAIN = "pending_films.digests", "pending_films.certain"
 _SHA256 = 32
 
 
@@ -133,8 +134,24 @@ def digests_of(unit: Unit, film: PendingFilm) -> Digests | None:
     return Digests(clear[:_SHA256], clear[_SHA256:])
 
 
-def waiting(film: PendingFilm, policy: str, index_sequence: int) -> Screening:
-    """What can be said of a video that has no answer yet."""
+def early_of(unit: Unit, film: PendingFilm) -> tuple[Answer, ...]:
+    """What is certain of it already."""
+    if film.certain is None:
+        return ()
+    said = json.loads(unit.vault.unseal(film.medium, _CERTAIN, film.certain))
+    return tuple(Answer.read(document) for document in said)
+
+
+def keep_early(unit: Unit, film: PendingFilm, matches: Sequence[Answer]) -> bool:
+    """Keep what is certain, sealed with the upload; false when something was kept already."""
+    clear = json.dumps([match.document() for match in matches]).encode()
+    return unit.films.early(film.id, unit.vault.seal(film.medium, _CERTAIN, clear))
+
+
+def waiting(
+    film: PendingFilm, policy: str, index_sequence: int, early: tuple[Answer, ...] = ()
+) -> Screening:
+    """What can be said of a video that has no answer yet, ``early`` of what is certain already."""
     return Screening(
         id=film.id,
         platform=film.platform,
@@ -147,7 +164,7 @@ def waiting(film: PendingFilm, policy: str, index_sequence: int) -> Screening:
         milliseconds=0.0,
         bytes=film.size,
         mime=film.mime,
-        matches=tuple(Answer.read(document) for document in film.early),
+        matches=early,
         progress=Progress(film.frames, film.expected, film.done),
     )
 

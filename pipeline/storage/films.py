@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-from psycopg.types.json import Jsonb
 
 from pipeline.domain.ids import PlatformId, ScreeningId
 from pipeline.domain.media import Rating, Upload
@@ -59,9 +57,9 @@ class PgFilms:
         """See the port."""
         self._queries.run("films_forget_places")
 
-    def early(self, screening: ScreeningId, matches: Sequence[Mapping[str, Any]]) -> bool:
+    def early(self, screening: ScreeningId, certain: bytes | None) -> bool:
         """See the port."""
-        return self._queries.run("film_early", id=screening, early=Jsonb(list(matches))) == 1
+        return self._queries.run("film_early", id=screening, certain=certain) == 1
 
     def end(self, screening: ScreeningId) -> bool:
         """See the port."""
@@ -85,7 +83,7 @@ def _film(row: Mapping[str, Any]) -> PendingFilm:
         done=row["done"],
         frames=row["frames"],
         expected=row["expected"],
-        early=tuple(row["early"]),
         digests=row["digests"],
+        certain=row["certain"],
         kept=row["kept"],
     )

@@ -18,7 +18,7 @@ from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import NotFound
 from pipeline.journeys.screen_upload import Hashed, summary
-from pipeline.journeys.take_in_film import Taken, waiting
+from pipeline.journeys.take_in_film import Taken, early_of, waiting
 from services.api.bodies import LARGEST_JSON, receive, receive_form, receive_json
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
@@ -198,7 +198,8 @@ async def read(request: Request, caller: Called, screening: UUID) -> Response:
             if found is None:
                 film = unit.films.get(ScreeningId(screening), caller.platform)
                 sequence = max(0, door.live.applied)
-                found = door.pending(waiting(film, "", sequence)) if film else None
+                if film is not None:
+                    found = door.pending(waiting(film, "", sequence, early_of(unit, film)))
         if found is None:
             raise NotFound("you have no screening of this id")
         return found

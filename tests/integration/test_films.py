@@ -13,9 +13,9 @@ from pipeline.domain.ids import ScreeningId
 from pipeline.domain.media import Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import RefusalReason
-from pipeline.journeys.register import register
+from pipeline.journeys.register import Registration, register
 from pipeline.journeys.screen_film import Projector
-from pipeline.journeys.take_in_film import ATTEMPTS, accept
+from pipeline.journeys.take_in_film import ATTEMPTS, accept, early_of
 from pipeline.journeys.withdraw import ask, finish
 from services.wiring import alive
 from tests.films import OTHERS, SCENES, film, scenes, still
@@ -30,14 +30,15 @@ def hers() -> bytes:
     return film(scenes(SCENES[:4], fps=FPS), fps=FPS)
 
 
-def register_film(town: Town, *bodies: bytes) -> None:
+def register_film(town: Town, *bodies: bytes) -> Registration:
     world = town.world
-    register(
+    done = register(
         world.store, world.pins, town.clock, world.decode, world.signals, (), world.generic,
         videos=[(f"film {at}", io.BytesIO(body)) for at, body in enumerate(bodies)],
         filmer=world.filmer,
     )  # fmt: skip
     town.live.catch_up()
+    return done
 
 
 def send(town: Town, body: bytes, platform=None, name="film") -> Screening:
@@ -187,6 +188,51 @@ def test_an_early_hit_is_told_before_the_end_and_the_result_after_it(town, hers)
     assert early["matches"][0]["stretches"]
     assert early["progress"]["share"] < 1
     assert early["screening"] == done["screening"] == str(accepted.id)
+
+
+def certain_in(town: Town, hers: bytes) -> Screening:
+    """A video in which she was seen for certain, whose work stopped there."""
+    accepted = send(town, hers)
+    made = projector(town)
+    read = made._read
+
+    def until_told(file, sampling):
+        for moment in read(file, sampling):
+            with town.world.store.transaction() as unit:
+                found = unit.films.get(accepted.id)
+            if found is not None and found.certain is not None:
+                raise RuntimeError("power cut")
+            yield moment
+
+    made._read = until_told
+    with pytest.raises(RuntimeError, match="power cut"):
+        made.work(lambda _: 0.0)
+    return accepted
+
+
+def test_what_is_certain_before_the_end_lies_sealed_and_can_be_read_until_then(town, hers):
+    register_film(town, hers)
+    accepted = certain_in(town, hers)
+    ((row,),) = town.query("SELECT to_jsonb(f)::text FROM pending_films f")
+    assert '"early": []' in row
+    assert not any(word in row for word in ("stretches", "distance", "pdq"))
+    with town.world.store.transaction() as unit:
+        film = unit.films.get(accepted.id)
+        (match,) = early_of(unit, film)
+        assert match.signal == "pdq"
+        assert match.stretches
+        assert not unit.films.early(film.id, b"another"), "it is told once"
+
+
+def test_what_was_certain_of_her_is_no_longer_told_once_she_left(town, hers):
+    world, done = town.world, register_film(town, hers)
+    accepted = certain_in(town, hers)
+    receipt = ask(world.store, world.pins, town.clock, done.case_number, done.pin)
+    town.live.catch_up()
+    finish(world.store, world.blobs, town.clock, alive, receipt)
+    assert town.query("SELECT certain FROM pending_films") == [(None,)]
+    assert projector(town).work(lambda _: 0.0)
+    assert answer(town, accepted).verdict is Verdict.CLEAR
 
 
 def test_a_worker_killed_half_way_leaves_the_video_to_the_next(town, hers):

@@ -19,13 +19,14 @@ WHERE id = %(id)s;
 UPDATE pending_films SET kept = %(kept)s WHERE id = %(id)s;
 
 -- name: films_forget_places
--- Nobody goes on from a place that was kept. All rows are locked until the transaction ends, those
+-- Nobody goes on from a place that was kept, nor reads what was certain. All rows are locked until the transaction ends, those
 -- without a place too: whoever keeps one next sees what this transaction took away.
-UPDATE pending_films SET kept = NULL;
+UPDATE pending_films SET kept = NULL, certain = NULL;
 
 -- name: film_early
--- What is certain before the end.
-UPDATE pending_films SET early = %(early)s WHERE id = %(id)s AND early = '[]';
+-- What is certain before the end, sealed; it is kept once, and nothing is kept in its place.
+UPDATE pending_films SET certain = %(certain)s
+WHERE id = %(id)s AND (certain IS NULL) <> (%(certain)s::bytea IS NULL);
 
 -- name: film_end
 -- The video has its answer.
