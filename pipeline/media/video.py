@@ -30,6 +30,7 @@ from typing import Any, BinaryIO, cast
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -50,6 +51,9 @@ CUT = 24.0
 
 _MOST_BETWEEN = 250
 """Frames after which one is looked at whatever its time says: times can be made up."""
+
+_MOST_KEYS_BETWEEN = 25
+"""The same for key frames that come too soon to be decoded."""
 
 _LARGEST_GIF = 64 << 20
 
@@ -239,6 +243,8 @@ class _Reading:
         self._number = {stream.index: at for at, stream in enumerate(streams)}
         known = (*map(list, sampling.seen), *([] for _ in streams))
         self._seen: list[list[float]] = list(known[: len(streams)])
+        self._keys: dict[int, tuple[float, int]] = {}
+        """When the last key frame was decoded, a stream, and how many were passed by since."""
         self._stamped = True
         self._decoded = 0
 
@@ -358,7 +364,7 @@ class _Reading:
             except FFmpegError:
                 return  # the container ends here, whatever it promised
             stream = cast(VideoStream, packet.stream)
-            if keys_only and packet.size and not packet.is_keyframe:
+            if keys_only and packet.size and (not packet.is_keyframe or self._too_soon(packet)):
                 continue
             try:
                 frames = [cast(VideoFrame, frame) for frame in packet.decode()]
@@ -378,6 +384,22 @@ class _Reading:
                     )
                 within_size(frame.width, frame.height, self._limits)
                 yield stream, frame
+
+    def _too_soon(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a key frame follows the last decoded one too closely to be worth decoding.
+
+        A film of nothing but key frames is not decoded whole, nor a million frames of 1 ms.
+        """
+        if packet.pts is None:
+            return False
+        stream, time = packet.stream_index, packet.pts * float(packet.time_base)
+        last, passed = self._keys.get(stream, (-math.inf, 0))
+        soon = 0 <= time - last < 0.25 / (self._sampling.rate or 1.0)
+        if soon and passed < _MOST_KEYS_BETWEEN:
+            self._keys[stream] = (last, passed + 1)
+            return True
+        self._keys[stream] = (time, 0)
+        return False
 
     def _offset(self) -> float:
         return self._start or 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -71,6 +71,7 @@ def film(
     times: Callable[[int], int] | None = None,
     pixels: str = "yuv420p",
     prepare: Callable[[Any], None] = lambda _: None,
+    muxing: Mapping[str, str] | None = None,
     **options: str,
 ) -> bytes:
     """Frames as a file. ``times`` gives the stamp of a frame in thousandths of a second."""
@@ -80,7 +81,7 @@ def film(
         options = {"preset": "ultrafast", **options}
     if keys:
         options |= {"g": str(keys)}
-    with av.open(made, "w", format=container) as output:
+    with av.open(made, "w", format=container, options=dict(muxing or {})) as output:
         stream: Any = None
         for number, picture in enumerate(frames):
             if stream is None:

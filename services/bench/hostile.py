@@ -1,6 +1,7 @@
 """``consentry bench hostile``: thousands of broken files through the whole path of an upload.
 
-Every file must have an answer, and nothing of the service may break. Beside it, what decoding in
+Every file must have an answer, and nothing of the service may break. Then files that are sound and
+far too much, up to a million frames of 1 ms. Beside it, what decoding in
 the sandbox costs more than decoding in the service itself, measured in turns on the same files.
 """
 
@@ -28,6 +29,7 @@ from pipeline.media.image import decode_image
 from pipeline.media.sandbox import DecoderPool
 from services.accounts import platform_named
 from services.bench import Target
+from services.bench._giants import giants
 from services.bench._mutants import mutant, seeds
 from services.films import kind_of, screen_film
 from services.settings import Settings
@@ -48,9 +50,11 @@ def measure(number: int, seed: int, progress: Progress) -> dict[str, Any]:
         costs = [_cost(pool, size, seed) for size in _SIZES]
     with _deployment(progress) as (world, live):
         found, crashes, seconds = _screened(world, live, number, seed, progress)
+        large = _large(world, live, min(1_000_000, 100 * number), crashes, progress)
         state = world.decoders.state()
         recorded = _recorded(world)
     answered = sum(map(len, found.values()))
+    told = sum(one["answer"] is not None for one in large)
     rows = [
         {
             "answer": name,
@@ -63,13 +67,15 @@ def measure(number: int, seed: int, progress: Progress) -> dict[str, Any]:
     targets = [
         Target("crashes of the service", float(sum(crashes.values())), 0.0, at_least=False),
         Target("files without an answer", float(number - answered), 0.0, at_least=False),
-        Target("answers on record", float(recorded), float(number)),
+        Target("large files without an answer", float(len(large) - told), 0.0, at_least=False),
+        Target("answers on record", float(recorded), float(number + len(large))),
         Target(
             "processor ms that the sandbox adds, 512 px", _added(costs[0]), _ENOUGH, at_least=False
         ),
     ]
     return {
         "rows": rows,
+        "large": large,
         "sandbox": costs,
         "decoders": {"born": state.born, "died": state.died, "timed_out": state.timed_out},
         "crashes": crashes,
@@ -77,6 +83,7 @@ def measure(number: int, seed: int, progress: Progress) -> dict[str, Any]:
         "notes": [
             f"{number} files in {seconds:.0f} s; decoders born {state.born}, died {state.died},"
             f" killed for taking too long {state.timed_out}",
+            *(f"{one['file']}: {one['answer']} after {one['seconds']} s" for one in large),
             *(
                 f"{one['picture']}: {one['here_ms']:.2f} ms of processor time here,"
                 f" {one['sandbox_ms']:.2f} with the sandbox"
@@ -136,6 +143,27 @@ def _screened(
                 found[answer].append((time.perf_counter() - since) * 1000)
             path.unlink()
     return dict(found), dict(crashes), time.perf_counter() - began
+
+
+def _large(
+    world: World, live: LiveIndexes, frames: int, crashes: dict[str, int], progress: Progress
+) -> list[dict[str, Any]]:
+    """What becomes of each giant, and how long it takes."""
+    platform, told = platform_named(world, "local"), []
+    with tempfile.TemporaryDirectory(prefix="consentry-bench-") as folder:
+        for name, make in giants(frames).items():
+            progress(name)
+            path, answer = Path(folder) / "giant.bin", None
+            body = make()
+            path.write_bytes(body)
+            since = time.perf_counter()
+            try:
+                answer = _screen(world, live, platform, path, body)
+            except Exception as error:  # this is what is looked for
+                crashes[type(error).__name__] = crashes.get(type(error).__name__, 0) + 1
+            seconds = round(time.perf_counter() - since, 1)
+            told.append({"file": name, "answer": answer, "seconds": seconds})
+    return told
 
 
 def _screen(world: World, live: LiveIndexes, platform: PlatformId, path: Path, body: bytes) -> str:

@@ -19,6 +19,7 @@ from pipeline.media.films import SandboxedFilms
 from pipeline.media.limits import ImageLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
 from pipeline.media.video import Sampling, VideoLimits
+from services.bench._giants import giants
 from tests.films import film, scenes
 from tests.hostile import READ, cut, flipped, many_pictures, stills
 from tests.integration.test_sandbox import listening
@@ -91,9 +92,60 @@ def test_a_picture_with_turned_bits_is_read_or_refused_by_name(pool, format):
 
 def test_a_video_that_ends_anywhere_or_has_turned_bits_is_read_or_refused_by_name(films):
     clip = film(scenes(("coffee", "chelsea"), 1.0, size=(96, 64)))
-    for body in [*cut(clip)[::3], *flipped(clip, 40)]:
+    for body in flipped(clip, 60):
         assert outcome(lambda body=body: watch(films, body)) in {READ, *RefusalReason}
     assert outcome(lambda: watch(films, clip)) == READ
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "options"),
+    [
+        ("libx264", "mp4", {}),
+        ("libx264", "mp4", {"movflags": "frag_keyframe+empty_moov"}),
+        ("libvpx-vp9", "webm", {}),
+        ("mpeg2video", "mpegts", {}),
+        ("mpeg4", "avi", {}),
+    ],
+    ids=["mp4", "mp4 in fragments", "webm", "ts", "avi"],
+)
+def test_a_video_cut_after_every_hundredth_of_it_is_read_or_refused_by_name(
+    films, codec, container, options
+):
+    frames = scenes(("coffee", "chelsea"), 0.75, 8.0, size=(96, 64))
+    clip = film(frames, 8.0, codec=codec, container=container, muxing=options)
+    assert outcome(lambda: watch(films, clip)) == READ
+    got = [outcome(lambda part=part: watch(films, part)) for part in cut(clip)]
+    assert len(got) == 99
+    assert set(got) <= {
+        READ,
+        RefusalReason.TRUNCATED,
+        RefusalReason.CORRUPT,
+        RefusalReason.UNSUPPORTED_TYPE,
+        RefusalReason.NO_VIDEO,
+    }
+    if (container, options) == ("mp4", {}):
+        assert READ not in got, "its table is at its end"
+    else:
+        assert got[-1] == READ, "what is there is looked at"
+
+
+@pytest.mark.parametrize("name", giants(60_000))
+def test_a_sound_file_that_is_far_too_much_is_read_or_refused_by_name(pool, name):
+    body = giants(60_000)[name]()
+    films = SandboxedFilms(pool, VideoLimits(frames=5000), IN_TIME)
+    seen = []
+    got = outcome(lambda: seen.extend(one.time for one in films(io.BytesIO(body), Sampling())))
+    allowed = {
+        "60000 frames of 1 ms": {READ},
+        "60000 frames of 1 ms, length untold": {RefusalReason.TOO_MANY_FRAMES},
+        "60000 frames at once": {RefusalReason.TOO_MANY_FRAMES},
+        "8K": {READ},
+        "16384 by 64": {READ},
+        "16400 by 64": {RefusalReason.SIDE_TOO_LONG},
+    }
+    assert got in allowed[name]
+    if name == "60000 frames of 1 ms":
+        assert 55 <= len(seen) <= 62
 
 
 def test_videos_that_promise_too_much_are_refused_by_the_limit_they_pass(films):
