@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import cv2
 import numpy as np
 
 from pipeline.domain.media import Corners, Frame, View
@@ -125,7 +126,7 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
         ]
     )
     parts = (
-        Frame(np.repeat(grey[..., None], 3, axis=2), frame.time, view)
+        Frame(np.asarray(cv2.merge([grey] * 3), np.uint8), frame.time, view)
         for grey, view in zip(pixels, views, strict=True)
     )
     return (frame, *parts)

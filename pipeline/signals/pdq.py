@@ -91,9 +91,14 @@ class Pdq:
                 of = None if frame.of is None else reduced_size(*frame.of)
                 grid[:] = mirrored_grids(rgb, of) if turned else to64_of_rgb(rgb, of)
         coefficients = dct16(grids)
-        doubtful = _undecided(coefficients[:, 0]) | _unsure(grids[:, 0])
-        for row in map(int, np.flatnonzero(doubtful)):
-            if frames[row].of is None and (not turned or frames[row].view == WHOLE):
+        exact = [
+            at
+            for at, frame in enumerate(frames)
+            if frame.of is None and (not turned or frame.view == WHOLE)
+        ]
+        if exact:
+            doubtful = _undecided(coefficients[exact, 0]) | _unsure(grids[exact, 0])
+            for row in (exact[at] for at in np.flatnonzero(doubtful)):
                 grids[row, 0], coefficients[row, 0] = reference(pictures[row])
         variants = _eight_ways(coefficients) if turned else coefficients
         turns = tuple(Turn) if turned else (Turn.NONE,)

@@ -169,6 +169,7 @@ def measure(
 
     ``vpdq_python`` is the interpreter of another environment that has ``vpdq``.
     """
+    cv2.setNumThreads(1)  # as in every service: what is told is told of one core
     report = Report("video", seed)
     signal = cast(SignalType, plugins.build("signals", "pdq"))
     bank = GenericBank(signal.compute(generic_frames(), Side.QUERY).codes)
