@@ -50,36 +50,42 @@ function termsOf(length, centre) {
 
 // Grids of `crops` ({left, top, right, bottom}) of a luma plane, row by row: Float64Array(4096)
 // each. Sides may be of any length from 1 up.
+//
+// A line needs sums of a few rows that lie two boxes apart at most, so the last rows of sums are
+// kept in a ring, and a line is made in one walk over them when its last row has come.
 export function gridsOf(luma, width, height, crops) {
   const grids = crops.map(() => new Float64Array(LINES * LINES));
   const bands = bandsOf(crops);
-  const { starts, terms } = scheduleOf(bands, height);
-  const single = new Float64Array(width);
-  const twice = new Float64Array(width);
+  const { starts, lines, reach } = scheduleOf(bands, height);
+  const places = reach + 1;
+  const single = Array.from({ length: places }, () => new Float64Array(width));
+  const twice = Array.from({ length: places }, () => new Float64Array(width));
   const along = [new Float64Array(width + 2), new Float64Array(width + 2)];
-  const spare = [];
-  const open = new Map();
+  const sum = new Float64Array(width);
   for (let y = 0; y <= height + 1; y++) {
+    const here = y % places, before = (y + places - 1) % places;
+    if (y > 0) advance(single[before], twice[before], single[here], twice[here], luma,
+      y <= height ? (y - 1) * width : -1, width);
     for (let at = starts[y]; at < starts[y + 1]; at++) {
-      const { band, line, weight, double, last } = terms[at];
-      const key = band * LINES + line;
-      let sum = open.get(key);
-      if (!sum) {
-        sum = spare.pop() ?? new Float64Array(width);
-        sum.fill(0);
-        open.set(key, sum);
+      const { band, line, terms } = lines[at];
+      const { left, right } = bands[band];
+      const rows = terms.map(([double, row]) => (double ? twice : single)[row % places]);
+      if (isPlain(terms)) along4(rows, terms[3][2], left, right, along);
+      else {
+        sum.fill(0, left, right);
+        rows.forEach((values, term) => addScaled(sum, values, terms[term][2], left, right));
+        alongOf(sum, left, right, along);
       }
-      addScaled(sum, double ? twice : single, weight, bands[band].left, bands[band].right);
-      if (last) {
-        across(sum, line, bands[band], grids, along);
-        open.delete(key);
-        spare.push(sum);
-      }
+      across(line, bands[band], grids, along);
     }
-    if (y < height) advance(single, twice, luma, y * width, width);
-    else addScaled(twice, single, 1, 0, width);
   }
   return grids;
+}
+
+// Whether a line is one that no edge cuts: a second difference of double sums, in the order of rows.
+function isPlain(terms) {
+  return terms.length === 4 && terms.every(([double]) => double)
+    && terms[0][2] === terms[3][2] && terms[1][2] === -terms[0][2] && terms[2][2] === -terms[0][2];
 }
 
 // Crops of the same height share their lines; those of the same width share how a line is read.
@@ -119,29 +125,37 @@ function planOf(left, right) {
   };
 }
 
-// All terms of all bands' lines, in the order of the rows at which they fall due.
+// All lines of all bands by the row of sums that each waits for; `reach` is how far back a line looks.
 function scheduleOf(bands, height) {
-  const terms = [];
+  const lines = [];
+  let reach = 1;
   bands.forEach(({ top, bottom }, band) => {
     centresOf(bottom - top).forEach((centre, line) => {
-      const found = termsOf(bottom - top, centre).sort((one, other) => one[1] - other[1]);
-      found.forEach(([double, place, weight], at) => terms.push({
-        row: top + place, band, line, weight, double, last: at === found.length - 1,
-      }));
+      const terms = termsOf(bottom - top, centre)
+        .map(([double, place, weight]) => [double, top + place, weight])
+        .sort((one, other) => one[1] - other[1]);
+      const due = terms.at(-1)[1];
+      reach = Math.max(reach, due - terms[0][1]);
+      lines.push({ due, band, line, terms });
     });
   });
-  terms.sort((one, other) => one.row - other.row);
+  lines.sort((one, other) => one.due - other.due);
   const starts = new Int32Array(height + 3);
-  for (const { row } of terms) starts[row + 1]++;
+  for (const { due } of lines) starts[due + 1]++;
   for (let row = 0; row < height + 2; row++) starts[row + 1] += starts[row];
-  return { starts, terms };
+  return { starts, lines, reach };
 }
 
-function advance(single, twice, luma, from, width) {
+// The next row of running sums, and of running sums of these. Below the picture the former stay.
+function advance(single, twice, nextSingle, nextTwice, luma, from, width) {
+  if (from < 0) {
+    for (let x = 0; x < width; x++) nextTwice[x] = twice[x] + single[x];
+    return;
+  }
   for (let x = 0; x < width; x++) {
     const before = single[x];
-    twice[x] += before;
-    single[x] = before + luma[from + x];
+    nextTwice[x] = twice[x] + before;
+    nextSingle[x] = before + luma[from + x];
   }
 }
 
@@ -149,13 +163,33 @@ function addScaled(sum, values, weight, from, to) {
   for (let x = from; x < to; x++) sum[x] += weight * values[x];
 }
 
-// One finished line of a band: read at 64 places for each of the band's crops.
-function across(sum, line, band, grids, [single, twice]) {
-  const length = band.right - band.left;
-  for (let x = 0; x <= length; x++) {
-    twice[x + 1] = twice[x] + single[x];
-    single[x + 1] = single[x] + (x < length ? sum[band.left + x] : 0);
+// Running sums along a line, and running sums of these.
+function alongOf(sum, left, right, [single, twice]) {
+  let once = 0, double = 0;
+  const length = right - left;
+  for (let x = 0; x < length; x++) {
+    double += once;
+    once += sum[left + x];
+    twice[x + 1] = double;
+    single[x + 1] = once;
   }
+  twice[length + 1] = double + once;
+}
+
+// The same of a line that four rows of double sums make.
+function along4([a, b, c, d], weight, left, right, [single, twice]) {
+  let once = 0, double = 0, at = 1;
+  for (let x = left; x < right; x++, at++) {
+    double += once;
+    once += weight * ((d[x] - c[x]) - (b[x] - a[x]));
+    twice[at] = double;
+    single[at] = once;
+  }
+  twice[at] = double + once;
+}
+
+// One finished line of a band: read at 64 places for each of the band's crops.
+function across(line, band, grids, [single, twice]) {
   for (const { at, plan } of band.members) {
     const grid = grids[at];
     for (let column = 0; column < LINES; column++) {
