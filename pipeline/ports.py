@@ -2336,7 +2336,11 @@ class Figures(Protocol):
     """What leads look at. Never by reviewer: nobody is ranked by speed."""
 
     def open_cases(self, now: datetime) -> list[Mapping[str, Any]]:
-        """Undecided cases counted by queue, kind, state, ``due`` and ``age``."""
+        """Undecided cases by queue, kind and state: ``cases``, and of them ``due_*`` and ``age_*``.
+
+        ``due_none``, ``due_late``, ``due_6h``, ``due_24h`` and ``due_48h`` count by what the law
+        still gives; ``age_1h``, ``age_6h``, ``age_24h``, ``age_3d`` and ``age_older`` by waiting.
+        """
         ...
 
     def decided(self, since: datetime) -> list[Mapping[str, Any]]:

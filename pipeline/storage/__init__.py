@@ -71,6 +71,14 @@ class Queries:
         """All rows."""
         return self.connection.execute(queries()[name], values).fetchall()
 
+    def planned(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
+        """All rows of a statement that is planned for these very values, each time.
+
+        A plan made once for any values cannot know which filters are given, nor how few rows are
+        asked for: it sorts everything.
+        """
+        return self.connection.execute(queries()[name], values, prepare=False).fetchall()
+
     def value(self, name: str, /, **values: Any) -> Any:
         """The first column of the first row, or None."""
         row = self.one(name, **values)

@@ -277,7 +277,7 @@ class PgCases:
         after: CaseId | None = None,
     ) -> list[QueueRow]:
         """See the port."""
-        rows = self._queries.all(
+        rows = self._queries.planned(
             "case_queue",
             now=now,
             limit=limit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.domain.ids import CaseId
@@ -27,7 +27,18 @@ class PgFigures:
 
     def open_cases(self, now: datetime) -> list[Mapping[str, Any]]:
         """See the port."""
-        return list(self._queries.all("figures_open", now=now))
+        hours = {span: timedelta(hours=span) for span in (1, 6, 24, 72)}
+        rows = self._queries.all(
+            "figures_open",
+            now=now,
+            six=now + hours[6],
+            day=now + hours[24],
+            hour_ago=now - hours[1],
+            six_ago=now - hours[6],
+            day_ago=now - hours[24],
+            three_ago=now - hours[72],
+        )
+        return list(rows)
 
     def decided(self, since: datetime) -> list[Mapping[str, Any]]:
         """See the port."""

@@ -121,8 +121,8 @@ def _charts(
     due, age, queue, kind = (Counter[str]() for _ in range(4))
     for row in waiting:
         count = row["cases"]
-        due[row["due"]] += count
-        age[row["age"]] += count
+        due.update({key: row[f"due_{key}"] for key, _ in _DUE})
+        age.update({key: row[f"age_{key}"] for key, _ in _AGES})
         queue[row["queue"]] += count
         named = words.kind(CaseKind(row["kind"]))
         apart = {"frozen": "Frozen", "parked": "In quarantine"}

@@ -133,9 +133,9 @@ SELECT c.id, c.kind, c.purpose, c.state, c.queue, c.opened_at, c.deadline, c.pri
        c.spread, c.nearness, c.language, c.pending_until IS NOT NULL AS pending,
        ARRAY(SELECT DISTINCT p.name FROM case_uploads u JOIN platforms p ON p.id = u.platform
              WHERE u.case_id = coalesce(c.about, c.id) ORDER BY p.name) AS platforms,
-       CASE WHEN c.lease_until > %(now)s THEN r.pseudonym END AS reviewer
+       CASE WHEN c.lease_until > %(now)s  -- no join: it would have the planner sort everything
+            THEN (SELECT r.pseudonym FROM reviewers r WHERE r.id = c.lease_reviewer) END AS reviewer
 FROM cases c
-LEFT JOIN reviewers r ON r.id = c.lease_reviewer
 WHERE c.state IN ('open', 'escalated', 'frozen', 'parked') AND c.state = ANY(%(states)s::text[])
   AND c.purpose <> 'specimen'
   AND (%(kind)s::text IS NULL OR c.kind = %(kind)s)
