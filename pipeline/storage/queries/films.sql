@@ -7,7 +7,9 @@ VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(medium
 
 -- name: film_get
 -- A video that has no answer yet.
-SELECT * FROM pending_films WHERE id = %(id)s;
+SELECT id, platform, content_id, uploader, rating, medium, size, mime, job, received_at, done, frames,
+       expected, digests, kept, certain
+FROM pending_films WHERE id = %(id)s;
 
 -- name: film_progress
 -- How far the work has come.
@@ -19,8 +21,9 @@ WHERE id = %(id)s;
 UPDATE pending_films SET kept = %(kept)s WHERE id = %(id)s;
 
 -- name: films_forget_places
--- Nobody goes on from a place that was kept, nor reads what was certain. All rows are locked until the transaction ends, those
--- without a place too: whoever keeps one next sees what this transaction took away.
+-- Nobody goes on from a place that was kept, nor reads what was certain. All rows are locked until
+-- the transaction ends, those without a place too: whoever keeps one next sees what this
+-- transaction took away.
 UPDATE pending_films SET kept = NULL, certain = NULL;
 
 -- name: film_early
@@ -34,6 +37,8 @@ DELETE FROM pending_films WHERE id = %(id)s;
 
 -- name: films_given_up
 -- Videos whose work was given up without an answer: their job is dead, or gone.
-SELECT f.* FROM pending_films f LEFT JOIN jobs j ON j.id = f.job
+SELECT f.id, f.platform, f.content_id, f.uploader, f.rating, f.medium, f.size, f.mime, f.job,
+       f.received_at, f.done, f.frames, f.expected, f.digests, f.kept, f.certain
+FROM pending_films f LEFT JOIN jobs j ON j.id = f.job
 WHERE j.state IN ('dead', 'done') OR j.id IS NULL
 ORDER BY f.received_at LIMIT %(limit)s FOR UPDATE OF f SKIP LOCKED;
