@@ -50,6 +50,7 @@ class PgMedia:
     def destroyed(self, medium: MediaId, now: datetime) -> None:
         """See the port."""
         self._queries.run("medium_destroyed", id=medium, now=now)
+        self._queries.run("medium_paths_forget", id=medium)
 
     def known_blobs(self, names: Iterable[MediaId]) -> set[MediaId]:
         """See the port."""

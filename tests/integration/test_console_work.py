@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.errors import Invalid
 from pipeline.journeys import appeal, enrol_face, review, verify_face, withdraw
 from pipeline.journeys.deliver import deliver_due
 from pipeline.journeys.enrol_face import Submitted
+from pipeline.journeys.retire_media import retire_due
 from pipeline.journeys.set_language import set_language
 from services.accounts import add_reviewer
 from services.console import create_app
@@ -318,3 +320,15 @@ def test_a_case_that_rests_on_a_frozen_face_says_so_when_somebody_would_uphold_i
         review.decide(
             town.world.desk, case, claim.token, State.UPHELD, Ground.MATCH, "It is him, I think."
         )
+
+
+def test_where_a_face_lay_in_an_upload_is_destroyed_with_the_upload(town: Town) -> None:
+    town.register(jpeg(picture(1)))
+    case = town.screen(town.platform(), jpeg(picture(1), 60)).case
+    stretch = {"upload": [0, 1], "entry": None, "matched": 2, "sampled": 2, "distance": 0.7}
+    told = json.dumps([stretch, {**stretch, "path": [[0.0, 0.1, 0.2, 0.3, 0.4]]}])
+    town.query("UPDATE case_hits SET stretches = %s WHERE case_id = %s", told, case)
+    town.query("UPDATE media SET destroy_at = now() - interval '1 hour'")
+    assert retire_due(town.world.store, town.world.blobs, town.clock) == 1
+    for (left,) in town.query("SELECT stretches FROM case_hits WHERE case_id = %s", case):
+        assert left == [stretch, stretch]

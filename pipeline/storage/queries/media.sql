@@ -38,3 +38,11 @@ UPDATE media SET destroyed_at = %(now)s, codes = NULL WHERE id = %(id)s;
 -- Which blobs belong to a medium that is not destroyed, or to a video that is being looked at.
 SELECT id FROM media WHERE id = ANY(%(ids)s::uuid[]) AND destroyed_at IS NULL
 UNION SELECT medium FROM pending_films WHERE medium = ANY(%(ids)s::uuid[]);
+
+-- name: medium_paths_forget
+-- Where faces lay in an upload, moment by moment, goes with the upload.
+UPDATE case_hits h SET stretches = (SELECT jsonb_agg(one - 'path' ORDER BY place)
+  FROM jsonb_array_elements(h.stretches) WITH ORDINALITY AS each(one, place))
+FROM media m
+WHERE m.id = %(id)s AND h.case_id = m.case_id AND h.screening = m.screening
+  AND h.stretches @> '[{"path": []}]';
