@@ -18,7 +18,7 @@ from pipeline.domain.media import Frame, Media, Rating, Upload
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import ConsentryError
 from pipeline.storage import Database
-from pipeline.storage.migrate import require_current
+from pipeline.storage.migrate import require_known
 from services.settings import Settings
 from services.wiring import database_url, decoder_pool, gates_of, keyring
 
@@ -185,7 +185,7 @@ def _database(settings: Settings, progress: Callable[[str], None]) -> Iterator[F
                         f"PostgreSQL {version}, {where}",
                         "use PostgreSQL 18 or newer",
                     )
-                    require_current(connection)
+                    behind = require_known(connection)
             finally:
                 database.close()
     except ConsentryError as error:
@@ -195,4 +195,5 @@ def _database(settings: Settings, progress: Callable[[str], None]) -> Iterator[F
     except Exception as error:
         yield Finding("database", False, type(error).__name__, "check DATABASE_URL")
         return
-    yield Finding("schema", True, "as this version needs it")
+    waiting = f"the version before's: {behind} migrations wait for consentry migrate"
+    yield Finding("schema", True, waiting if behind else "as this version needs it")

@@ -68,7 +68,7 @@ from pipeline.storage.blobs import FolderBlobs
 from pipeline.storage.depot import StoreDepot
 from pipeline.storage.keyring import KeyRing
 from pipeline.storage.listen import Listener
-from pipeline.storage.migrate import migrate, require_current
+from pipeline.storage.migrate import migrate, require_known
 from pipeline.storage.shelf import FolderShelf
 from pipeline.storage.store import PgStore
 from pipeline.storage.vault import Pins as PinDigests
@@ -359,7 +359,9 @@ def open_world(
         database = Database(url, size=settings.pool_size)
         try:
             with database.transaction() as connection:
-                require_current(connection)
+                behind = require_known(connection)
+            if behind:
+                log.warning("schema.behind", migrations=behind, do="run: consentry migrate")
             with closing(decoder_pool(settings)) as decoders:
                 yield _world(settings, database, decoders)
         finally:

@@ -1,25 +1,25 @@
 """PostgreSQL, the only store: connections, transactions, named queries.
 
 SQL is written in SQL: every query stands in ``queries/*.sql`` under its name with a line that
-says what it does. Python names a query and never assembles one.
+says what it does. Python names a query and never assembles one. ``named`` tells what becomes of
+one that needs a migration which has not been run yet.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib import resources
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, scalar_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from pipeline.errors import Misconfigured, Unavailable, UnknownSchema
+from pipeline.errors import Unavailable, UnknownSchema
+from pipeline.storage.migrate import migrations
+from pipeline.storage.named import queries
 
 Connection = psycopg.Connection[DictRow]
 """A connection whose rows are dictionaries."""
@@ -30,46 +30,32 @@ APP_ROLE = "consentry_app"
 IDLE = 1.0
 """Seconds after which a connection is asked whether it still works before it is used."""
 _used: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()
+_schema: WeakKeyDictionary[psycopg.Connection[Any], int] = WeakKeyDictionary()
+"""Up to which migration a connection's database has come, where that is behind this code."""
 
-_NAMED = re.compile(r"^-- name: (\w+)\n((?:--[^\n]*\n)+)((?:(?!^-- name: ).*\n?)*)", re.MULTILINE)
 
-
-@cache
-def queries() -> Mapping[str, bytes]:
-    """All named queries; raises ``Misconfigured`` for two of one name or one without a word."""
-    found: dict[str, bytes] = {}
-    for file in sorted(
-        (resources.files("pipeline.storage") / "queries").iterdir(), key=lambda file: file.name
-    ):
-        if not file.name.endswith(".sql"):
-            continue
-        text = file.read_text(encoding="utf-8")
-        for name, _, body in _NAMED.findall(text):
-            if name in found:
-                raise Misconfigured(f"two queries are called {name!r}; rename one in {file.name}")
-            found[name] = body.strip().rstrip(";").encode()
-        if len(_NAMED.findall(text)) != text.count("-- name: "):
-            raise Misconfigured(f"a query in {file.name} has no line that says what it does")
-    return found
+class NotYet(Unavailable):
+    """Something new is asked of a database that has not been migrated to it."""
 
 
 class Queries:
-    """Named queries on one connection."""
+    """Named queries on one connection, as they hold on the schema of its database."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._texts = queries(_schema.get(connection))
 
     def run(self, name: str, /, **values: Any) -> int:
         """Run a statement; how many rows it touched."""
-        return self.connection.execute(queries()[name], values).rowcount
+        return self.connection.execute(self._text(name), values).rowcount
 
     def one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
         """The first row, or None."""
-        return self.connection.execute(queries()[name], values).fetchone()
+        return self.connection.execute(self._text(name), values).fetchone()
 
     def all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         """All rows."""
-        return self.connection.execute(queries()[name], values).fetchall()
+        return self.connection.execute(self._text(name), values).fetchall()
 
     def planned(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         """All rows of a statement that is planned for these very values, each time.
@@ -87,14 +73,22 @@ class Queries:
     def many(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Run a statement once for each row of values, pipelined."""
         with self.connection.cursor() as cursor:
-            cursor.executemany(queries()[name], rows)
+            cursor.executemany(self._text(name), rows)
 
     def stream(self, name: str, /, batch: int = 5000, **values: Any) -> Generator[dict[str, Any]]:
         """Rows through a server-side cursor, never all in memory. Needs an open transaction."""
         with self.connection.cursor(name=f"stream_{name}") as cursor:
             cursor.itersize = batch
-            cursor.execute(queries()[name], values)
+            cursor.execute(self._text(name), values)
             yield from cursor
+
+    def _text(self, name: str) -> bytes:
+        try:
+            return self._texts[name]
+        except KeyError:
+            if name not in queries():
+                raise
+        raise NotYet("this needs a newer database; it is there once consentry migrate was run")
 
 
 def _prepare(connection: psycopg.Connection[Any]) -> None:
@@ -105,6 +99,20 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
         connection.execute("SET timezone = 'UTC'")
         connection.execute("SET statement_timeout = '60s'")
         connection.execute("SET idle_in_transaction_session_timeout = '60s'")
+    _see_schema(connection)
+
+
+def _see_schema(connection: psycopg.Connection[Any]) -> None:
+    """Remember it when the database is behind this code, as it is while a version is rolled out."""
+    try:
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            number = cursor.execute("SELECT max(number) FROM schema_migrations").fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        return  # no schema yet: whoever opens the database is told so
+    if number is not None and number < len(migrations()):
+        _schema[connection] = number
+    else:
+        _schema.pop(connection, None)
 
 
 def _check_when_idle(connection: psycopg.Connection[Any]) -> None:
@@ -161,6 +169,8 @@ class Database:
         """
         try:
             with self._pool.connection() as connection:
+                if connection in _schema:
+                    _see_schema(connection)
                 yield connection
                 _used[connection] = time.monotonic()
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:

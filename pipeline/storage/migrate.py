@@ -4,9 +4,11 @@ A file's SHA-256 is kept beside its number: a file that changed after it was app
 never silently different. An advisory lock lets one process migrate while others wait.
 
 A file whose first line is ``-- additive`` only adds: code that does not know it works on as before.
-That is what a rolling upgrade needs: the schema first, then one process after another. Code that
-meets a newer schema runs if all that it does not know is additive; code that meets an older one
-waits until it was migrated (``wait_for_schema``), while its predecessors go on answering.
+That is what a rolling upgrade needs: schema and processes, in any order, one after another. Code
+that meets a newer schema runs if all that it does not know is additive. Code that meets the schema
+of the version before it (``OLDEST``) runs as well: it asks what that schema can answer, and has
+what is new once that was migrated (``pipeline.storage.named``). On anything older it waits
+(``wait_for_schema``), while its predecessors go on answering.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from psycopg.rows import tuple_row
 from pipeline.errors import Misconfigured, UnknownSchema
 
 SCHEMA = "consentry"
+OLDEST = 24
+"""The last migration of the version before this one; what came since can be done without."""
 RESTORING = "consentry_restoring"
 """A schema of this name bars a database to services: a backup is being restored into it."""
 _LOCK = 0x636F6E73656E7472  # "consentr": any constant that nobody else uses on this server
@@ -102,8 +106,11 @@ def migrate(url: str, progress: Callable[[str], None] = lambda _: None) -> list[
     return applied
 
 
-def require_current(connection: psycopg.Connection[Any]) -> None:
-    """Refuse to work on a schema that this code does not know; says what to do."""
+def require_known(connection: psycopg.Connection[Any]) -> int:
+    """Refuse to work on a schema that this code cannot work on; says what to do.
+
+    Returns how many migrations of this version have not been run yet.
+    """
     if _rows(connection, f"SELECT to_regnamespace('{RESTORING}')") != [(None,)]:
         raise UnknownSchema(
             "a backup is being restored into this database, and people who have left since are in"
@@ -113,8 +120,9 @@ def require_current(connection: psycopg.Connection[Any]) -> None:
         raise OldSchema("this database has no Consentry schema yet; run: consentry migrate")
     applied = _applied(connection)
     _check(applied)
-    if len(applied) < len(migrations()):
+    if len(applied) < min(OLDEST, len(migrations())):
         raise OldSchema("this database is older than this code; run: consentry migrate")
+    return max(0, len(migrations()) - len(applied))
 
 
 def wait_for_schema(
@@ -133,7 +141,7 @@ def wait_for_schema(
     while True:
         with psycopg.connect(url, autocommit=True) as connection:
             try:
-                require_current(connection)
+                require_known(connection)
             except OldSchema:
                 if time.monotonic() >= deadline:
                     raise

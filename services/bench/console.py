@@ -23,7 +23,7 @@ from pipeline.domain.house import parse
 from pipeline.domain.roles import Role
 from pipeline.journeys import review
 from pipeline.journeys.set_house_rules import set_house_rules
-from pipeline.storage import queries
+from pipeline.storage.named import queries
 from services.accounts import add_platform, add_reviewer
 from services.bench import Report, Target
 from services.console import create_app

@@ -8,29 +8,51 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 import pipeline.storage
-from pipeline.storage import APP_ROLE, Database, queries
-from pipeline.storage.migrate import migrate
+from pipeline.storage import APP_ROLE, Database
+from pipeline.storage import migrate as schema
+from pipeline.storage.migrate import OLDEST, migrate, migrations
+from pipeline.storage.named import all_queries, queries
 
 STORAGE = Path(pipeline.storage.__file__).parent
 FILES = sorted((STORAGE / "queries").glob("*.sql"))
-HEAD = re.compile(r"^-- name: (\w+)\n-- (\S[^\n]*)\n", re.MULTILINE)
+HEAD = re.compile(r"^-- name: (\w+)\n(?:-- (?:since|until): \w+\n)*-- (\S[^\n]*)\n", re.MULTILINE)
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\)[sbt]|(%))")
 
 
 @pytest.fixture(scope="module")
-def services_connection(postgres_server):
-    """A migrated database as a service sees it: role, schema, time zone."""
-    name = "test_named_queries"
+def connected(postgres_server):
+    """Open a database of a schema as a service sees it: role, search path, time zone."""
+    opened = []
     with psycopg.connect(postgres_server, autocommit=True) as owner:
-        owner.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        url = make_conninfo(postgres_server, dbname=name)
-        migrate(url)
-        database = Database(url, size=1)
-        connection = database.dedicated()
-        yield connection
-        connection.close()
-        database.close()
-        owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+        def connect(number):
+            name = f"test_named_queries_{number}"
+            owner.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            url = make_conninfo(postgres_server, dbname=name)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(schema, "migrations", lambda: migrations()[:number])
+                migrate(url)
+            database = Database(url, size=1)
+            opened.append((name, database, database.dedicated()))
+            return opened[-1][2]
+
+        yield connect
+        for name, database, connection in opened:
+            connection.close()
+            database.close()
+            owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def services_connection(connected):
+    """A database of this version."""
+    return connected(len(migrations()))
+
+
+@pytest.fixture(scope="module")
+def older_connection(connected, services_connection):
+    """A database of the version before, which a rolling upgrade leaves for last."""
+    return connected(OLDEST) if len(migrations()) > OLDEST else services_connection
 
 
 def plan(connection, text):
@@ -58,6 +80,34 @@ def test_the_server_takes_the_query_from_the_services_role(services_connection, 
     assert plan(services_connection, queries()[name].decode())
 
 
+def test_on_the_schema_of_the_version_before_the_server_takes_all_that_hold_there(
+    older_connection,
+):
+    """Refused for a new column or table? Say ``-- since: MIGRATION`` under the query's name.
+
+    Where an upload, a decision, a registration or a withdrawal needs it, write a second one of the
+    same name with ``-- until: MIGRATION`` (see ``pipeline/storage/named.py``).
+    """
+    refused = {}
+    for name, text in queries(OLDEST).items():
+        try:
+            plan(older_connection, text.decode())
+        except psycopg.Error as error:
+            refused[name] = str(error).splitlines()[0]
+    assert refused == {}
+
+
+def test_the_migrations_of_this_version_only_add_so_that_the_one_before_runs_on():
+    assert 0 < OLDEST <= len(migrations())
+    changing = [one.name for one in migrations()[OLDEST:] if not one.additive]
+    assert changing == [], "begin it with a line: -- additive"
+
+
+def test_queries_name_their_columns_for_a_new_one_would_change_what_a_prepared_star_gives():
+    star = re.compile(rb"(?:SELECT|RETURNING|,)\s+(?:\w+\.)?\*")
+    assert [one.name for one in all_queries() if star.search(one.text)] == []
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -82,14 +132,16 @@ def test_every_query_has_a_name_and_a_sentence(file):
     assert text.startswith("-- name: "), f"{file.name} begins with something that has no name"
     for name, _ in described:
         assert name == name.lower()
-        assert name in queries()
+        assert any(one.name == name for one in all_queries())
 
 
 @pytest.mark.parametrize("name", sorted(queries()))
 def test_a_query_is_one_statement(name):
-    code = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", queries()[name].decode())
-    assert code.strip()
-    assert ";" not in code
+    texts = [one.text.decode() for one in all_queries() if one.name == name]
+    for text in texts:
+        code = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", text)
+        assert code.strip()
+        assert ";" not in code
 
 
 def test_every_query_is_used_and_every_query_that_is_asked_for_exists():

@@ -52,11 +52,17 @@ VALUES (%(case)s, %(screening)s, %(entry)s, %(person)s, %(signal)s, %(distance)s
 
 -- name: case_get
 -- A case.
-SELECT * FROM cases WHERE id = %(case)s;
+SELECT id, opened_at, state, kind, deadline, priority, about, purpose, nearness, overturned_by,
+       lease_reviewer, lease_until, lease_token, ground, reason, decided_by, decided_at,
+       pending_state, pending_ground, pending_reason, pending_by, pending_at, pending_until
+FROM cases WHERE id = %(case)s;
 
 -- name: case_get_locked
 -- A case, held until the transaction ends.
-SELECT * FROM cases WHERE id = %(case)s FOR UPDATE;
+SELECT id, opened_at, state, kind, deadline, priority, about, purpose, nearness, overturned_by,
+       lease_reviewer, lease_until, lease_token, ground, reason, decided_by, decided_at,
+       pending_state, pending_ground, pending_reason, pending_by, pending_at, pending_until
+FROM cases WHERE id = %(case)s FOR UPDATE;
 
 -- name: case_uploads_of
 -- The uploads of a case, in the order in which they came.

@@ -9,7 +9,9 @@ VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(form)s
 
 -- name: screening_get
 -- A platform's own screening.
-SELECT * FROM screenings WHERE id = %(id)s AND platform = %(platform)s;
+SELECT id, platform, content_id, uploader, rating, form, verdict, policy, index_seq, received_at,
+       milliseconds, bytes, mime, refusal, message, matches, notes, case_id, blocks
+FROM screenings WHERE id = %(id)s AND platform = %(platform)s;
 
 -- name: screenings_unaudited
 -- Screenings that no audit record covers yet; two auditors never take the same ones.
@@ -26,7 +28,9 @@ SELECT FROM screenings WHERE case_id = %(case)s AND platform = %(platform)s LIMI
 
 -- name: screening_get_locked
 -- A platform's own screening, held until the transaction ends.
-SELECT * FROM screenings WHERE id = %(id)s AND platform = %(platform)s FOR UPDATE;
+SELECT id, platform, content_id, uploader, rating, form, verdict, policy, index_seq, received_at,
+       milliseconds, bytes, mime, refusal, message, matches, notes, case_id, blocks
+FROM screenings WHERE id = %(id)s AND platform = %(platform)s FOR UPDATE;
 
 -- name: screening_action_add
 -- What a platform did with an upload.
@@ -53,7 +57,9 @@ UPDATE screening_actions SET note = NULL WHERE note IS NOT NULL AND screening IN
 
 -- name: screenings_page
 -- A platform's own screenings, the latest first, older than one of them.
-SELECT * FROM screenings
+SELECT id, platform, content_id, uploader, rating, form, verdict, policy, index_seq, received_at,
+       milliseconds, bytes, mime, refusal, message, matches, notes, case_id, blocks
+FROM screenings
 WHERE platform = %(platform)s
   AND (%(at)s::timestamptz IS NULL OR (received_at, id) < (%(at)s, %(id)s::uuid))
 ORDER BY received_at DESC, id DESC LIMIT %(limit)s;

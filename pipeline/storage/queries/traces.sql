@@ -181,7 +181,9 @@ SELECT EXISTS (
 
 -- name: screenings_of
 -- Some screenings, of any platform.
-SELECT * FROM screenings WHERE id = ANY(%(ids)s::uuid[]);
+SELECT id, platform, content_id, uploader, rating, form, verdict, policy, index_seq, received_at,
+       milliseconds, bytes, mime, refusal, message, matches, notes, case_id, blocks
+FROM screenings WHERE id = ANY(%(ids)s::uuid[]);
 
 -- name: screening_answered
 -- Whether a platform was told of a case for this content.

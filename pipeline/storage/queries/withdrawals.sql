@@ -14,11 +14,15 @@ WHERE id = %(id)s;
 
 -- name: withdrawal_get
 -- A withdrawal.
-SELECT * FROM withdrawals WHERE id = %(id)s;
+SELECT id, person, asked_at, seq, entries, cases_closed, media_destroyed, kept_by_law, kept_until,
+       holders, done, signature
+FROM withdrawals WHERE id = %(id)s;
 
 -- name: withdrawal_get_locked
 -- A withdrawal, held until the transaction ends.
-SELECT * FROM withdrawals WHERE id = %(id)s FOR UPDATE;
+SELECT id, person, asked_at, seq, entries, cases_closed, media_destroyed, kept_by_law, kept_until,
+       holders, done, signature
+FROM withdrawals WHERE id = %(id)s FOR UPDATE;
 
 -- name: withdrawal_of
 -- The withdrawal that a person has under way.
