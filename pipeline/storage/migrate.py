@@ -30,6 +30,8 @@ from pipeline.errors import Misconfigured, UnknownSchema
 SCHEMA = "consentry"
 OLDEST = 24
 """The last migration of the version before this one; what came since can be done without."""
+_ONLY_ADD = frozenset({"0026_floods.sql", "0027_film_early.sql"})
+"""Files that only add, though their first line forgets to say so: nothing applied is changed."""
 RESTORING = "consentry_restoring"
 """A schema of this name bars a database to services: a backup is being restored into it."""
 _LOCK = 0x636F6E73656E7472  # "consentr": any constant that nobody else uses on this server
@@ -51,7 +53,7 @@ class Migration:
     @property
     def additive(self) -> bool:
         """Whether code that does not know this file works on the schema that it makes."""
-        return self.text.startswith("-- additive")
+        return self.text.startswith("-- additive") or self.name in _ONLY_ADD
 
     @property
     def checksum(self) -> bytes:

@@ -43,12 +43,22 @@ INSERT INTO case_uploads (screening, case_id, platform, content_id, fingerprint,
 VALUES (%(screening)s, %(case)s, %(platform)s, %(content_id)s, %(fingerprint)s, %(now)s);
 
 -- name: case_hit_add
+-- since: floods
 -- What an upload of a case hit.
 INSERT INTO case_hits (case_id, screening, entry, person, signal, distance, threshold, bank,
                        source, slot, view, witness, stretches, metric, granted, loose)
 VALUES (%(case)s, %(screening)s, %(entry)s, %(person)s, %(signal)s, %(distance)s, %(threshold)s,
         %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s, %(stretches)s, %(metric)s,
         %(granted)s, %(loose)s);
+
+-- name: case_hit_add
+-- until: floods
+-- The same before there was more to it.
+INSERT INTO case_hits (case_id, screening, entry, person, signal, distance, threshold, bank,
+                       source, slot, view, witness, stretches, metric, granted)
+VALUES (%(case)s, %(screening)s, %(entry)s, %(person)s, %(signal)s, %(distance)s, %(threshold)s,
+        %(bank)s, %(source)s, %(slot)s, %(view)s, %(witness)s, %(stretches)s, %(metric)s,
+        %(granted)s);
 
 -- name: case_get
 -- A case.
@@ -238,6 +248,7 @@ SELECT count(*) FILTER (WHERE deadline <= %(now)s) AS overdue,
 FROM cases WHERE state IN ('open', 'escalated', 'frozen', 'parked') AND deadline IS NOT NULL;
 
 -- name: cases_resting_on
+-- since: enrolment_cases
 -- Undecided cases that rest on a person's entries, or ask whose face it is that she enrolled. What
 -- the law has us keep is not among them.
 SELECT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
@@ -245,6 +256,12 @@ WHERE h.person = %(person)s AND c.state IN ('open', 'escalated', 'parked')
 UNION
 SELECT c.id FROM enrolments n JOIN cases c ON c.id = n.case_id
 WHERE n.person = %(person)s AND c.state IN ('open', 'escalated');
+
+-- name: cases_resting_on
+-- until: enrolment_cases
+-- The same before there was more to it.
+SELECT DISTINCT c.id FROM cases c JOIN case_hits h ON h.case_id = coalesce(c.about, c.id)
+WHERE h.person = %(person)s AND c.state IN ('open', 'escalated', 'parked');
 
 -- name: cases_resting_on_entries
 -- Undecided cases with a hit on one of these entries.

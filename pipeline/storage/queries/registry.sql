@@ -48,9 +48,18 @@ RETURNING id;
 SELECT change_append(%(op)s, %(entries)s::bigint[]) AS seq;
 
 -- name: entry_owners
+-- since: floods
 -- Whose entries are, of those in force.
 SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout, f.parked, f.kept_out
 FROM entries e JOIN persons p ON p.id = e.person LEFT JOIN floods f ON f.item = e.item
+WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
+
+-- name: entry_owners
+-- until: floods
+-- The same before there was more to it.
+SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout, NULL::text[] AS parked,
+       NULL::text[] AS kept_out
+FROM entries e JOIN persons p ON p.id = e.person
 WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
 
 -- name: person_leave
