@@ -51,12 +51,6 @@ WHERE id = %(id)s AND (certain IS NULL) <> (%(certain)s::bytea IS NULL);
 -- There is none yet.
 SELECT WHERE false;
 
--- name: film_early
--- until: film_early
--- Nothing is told early before there is a place for it; the answer comes at the end.
-UPDATE pending_films SET frames = frames
-WHERE false AND id = %(id)s AND %(certain)s::bytea IS NULL;
-
 -- name: film_end
 -- The video has its answer.
 DELETE FROM pending_films WHERE id = %(id)s;
