@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import TypeAdapter
@@ -18,6 +19,7 @@ from pipeline.journeys.screen_upload import Hashed
 from services.api.bodies import LARGEST_JSON, receive_json
 from services.api.description import ACCEPTED, BATCH_BODY, REFERENCE_BODY, REPLAYED, problems
 from services.api.door import Called, Door, door_of
+from services.api.line import Line
 from services.api.problems import Declined, described, of_error, unexpected
 from services.api.schemas import (
     BatchAnswered,
@@ -34,6 +36,8 @@ router = APIRouter(prefix="/v1", tags=["screenings"])
 
 _LARGEST_BATCH = 16 << 20
 _SECONDS = 30.0
+_AT_ONCE = 8
+"""Hashes of one batch that are asked at once, by half of the threads for look-ups by value."""
 
 _batch: TypeAdapter[HashBatch | ReferenceBatch] = TypeAdapter(HashBatch | ReferenceBatch)
 _reference: TypeAdapter[ReferenceAsked] = TypeAdapter(ReferenceAsked)
@@ -93,12 +97,25 @@ async def screen_batch(
             uploads = [*asked.references]
             share.grow(door.largest)  # they are fetched one after the other
         request.state.headers = door.pace.spend(caller, len(uploads) - 1)
-        results = []
-        for number, upload in enumerate(uploads):
-            key = f"{idempotency_key}#{number}" if idempotency_key else None
-            work = _work(door, caller.platform, upload, key)
-            results.append(await _result(request, door, upload.content_id, work))
-    said = BatchAnswered(results=results).model_dump(mode="json")
+        results: list[ResultAnswered | None] = [None] * len(uploads)
+        numbers = iter(range(len(uploads)))
+
+        async def one_after_the_other() -> None:
+            for number in numbers:
+                key = f"{idempotency_key}#{number}" if idempotency_key else None
+                work = _work(door, caller.platform, uploads[number], key)
+                content_id = uploads[number].content_id
+                results[number] = await _result(request, door, line, content_id, work)
+
+        # Answers to hashes are recorded together when several wait at once.
+        by_value = isinstance(asked, HashBatch)
+        line = door.quick if by_value else door.line
+        async with anyio.create_task_group() as group:
+            for _ in range(_AT_ONCE if by_value else 1):
+                group.start_soon(one_after_the_other)
+    said = BatchAnswered(results=[result for result in results if result is not None]).model_dump(
+        mode="json"
+    )
     for result in said["results"]:
         if result["problem"] and result["problem"]["errors"] is None:
             del result["problem"]["errors"]  # as in every other problem
@@ -123,12 +140,13 @@ def _work(
 async def _result(
     request: Request,
     door: Door,
+    line: Line,
     content_id: str,
     work: Callable[[], tuple[ScreeningAnswered, bool]],
 ) -> ResultAnswered:
     """One upload's answer; what is wrong with it stops no other."""
     try:
-        found, replayed = await door.line.run(work)
+        found, replayed = await line.run(work)
     except Declined as declined:
         problem = declined
     except ConsentryError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ from services.wiring import now, open_world
 SIZE = (1600, 1004)
 CLIENTS = (1, 4, 16)
 CHANGES_A_SECOND = 100
+BATCH = 100
+BATCHED = f"hash only, {BATCH} a request"
 HMA_LOOKUPS, HMA_FILES = 165.0, 29.0
 """What the field's service answers a second and core (``design/facts.md``), where no peer runs."""
 
@@ -57,8 +60,8 @@ class Load:
     database_cpu: float = 0.0
 
     def row(self, mode: str, clients: int) -> dict[str, Any]:
-        """The load as a row of the report."""
-        count = len(self.milliseconds)
+        """The load as a row of the report; a batch counts as what is in it."""
+        count = len(self.milliseconds) * (BATCH if mode == BATCHED else 1)
         return {
             "mode": mode,
             "clients": clients,
@@ -92,6 +95,7 @@ def measure(
     with town(people, codes, packs, faces, progress) as measured:
         modes: dict[str, Ask] = {
             "hash only": _hashes(measured),
+            BATCHED: _batches(measured),
             "hash + views": _files(measured, uploads, "unknown"),
         }
         if faces:
@@ -114,11 +118,15 @@ def measure(
         rows += [calm.row("hash only, quiet", 2), changing.row("hash only, changing", 2)]
         progress("what each stage costs")
         stages = stages_of(measured, uploads, intimate=bool(faces))
-    lookups = max(loads["hash only", clients].row("", 1)["per_core_second"] for clients in CLIENTS)
-    files = max(loads["hash + views", clients].row("", 1)["per_core_second"] for clients in CLIENTS)
+
+    def fastest(mode: str) -> float:
+        return max(float(row["per_core_second"] or 0) for row in rows if row["mode"] == mode)
+
+    lookups = fastest("hash only")
     targets = [
-        Target("look-ups by value a second and core", lookups, 5 * HMA_LOOKUPS),
-        Target("files with all views a second and core", files, 3 * HMA_FILES),
+        Target("look-ups by value a second and core, one a request", lookups, 5 * HMA_LOOKUPS),
+        Target(f"the same, {BATCH} a request", fastest(BATCHED), 5 * HMA_LOOKUPS),
+        Target("files with all views a second and core", fastest("hash + views"), 3 * HMA_FILES),
         Target("p99 while changing / quiet p99", changing.p99 / calm.p99, 2, at_least=False),
         Target("farthest behind the change log, s", behind, 1.0, at_least=False),
     ]  # fmt: skip
@@ -217,6 +225,8 @@ def under_change(measured: Town, ask: Ask, seconds: float) -> tuple[Load, Load, 
     mine, its = context.Pipe()
     document = measured.settings.model_dump()
     document["database_url"] = measured.world.database.url
+    # The installed script has no guard: a process that is spawned would run the command again.
+    vars(sys.modules["__main__"]).pop("__file__", None)
     process = context.Process(target=change, args=(document, seconds + 2, its), daemon=True)
     process.start()
     mine.recv()  # it has begun
@@ -320,6 +330,23 @@ def _used(measured: Town | None) -> tuple[float, float]:
     return cpu_seconds(measured.api), cpu_seconds(measured.postgres)
 
 
+def _batches(measured: Town) -> Ask:
+    headers = {"Authorization": f"Bearer {measured.key}", "Content-Type": "application/json"}
+
+    def ask(connection: HTTPConnection, number: int) -> int:
+        uploads = [
+            {
+                "content_id": f"b{at}",
+                "hashes": [{"signal": "pdq", "hash": _code(at).tobytes().hex(), "quality": 100}],
+            }
+            for at in range(number * BATCH, (number + 1) * BATCH)
+        ]
+        body = json.dumps({"hashes": uploads}).encode()
+        return _sequence(connection, "/v1/screenings:batch", body, headers)
+
+    return ask
+
+
 def _hashes(measured: Town) -> Ask:
     headers = {"Authorization": f"Bearer {measured.key}", "Content-Type": "application/json"}
 
@@ -353,7 +380,12 @@ def _sequence(
             continue
         if answer.status != 200:
             raise RuntimeError(f"{address} answered {answer.status}: {said[:200]!r}")
-        return int(json.loads(said)["index_sequence"])
+        document = json.loads(said)
+        if "results" in document:  # the batch's first upload stands for the others
+            if wrong := [one["problem"] for one in document["results"] if one["problem"]]:
+                raise RuntimeError(f"{address} answered {wrong[0]['code']} for {len(wrong)}")
+            document = document["results"][0]["screening"]
+        return int(document["index_sequence"])
 
 
 def _peer(url: str, uploads: Sequence[bytes]) -> dict[str, Ask]:
