@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -216,7 +216,27 @@ def fetch(
     One byte more than may be is enough for the decoder to refuse it by name. Raises
     ``Unreachable`` for anything that is not a plain 200.
     """
-    deadline, parts, size = monotonic() + seconds, [], 0
+    parts, size = [], 0
+    for part in pieces(http, url, seconds=seconds, monotonic=monotonic):
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            break
+    return b"".join(parts)[: most + 1]
+
+
+def pieces(
+    http: httpx.Client,
+    url: str,
+    *,
+    seconds: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Generator[bytes, None, None]:
+    """The bytes at an address as they come, for whoever stops when there are too many.
+
+    Raises ``Unreachable`` for anything that is not a plain 200, and after ``seconds`` in all.
+    """
+    deadline = monotonic() + seconds
     try:
         with http.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
             if answer.is_redirect:
@@ -224,15 +244,11 @@ def fetch(
             if answer.status_code != 200:
                 raise Unreachable(f"this address answered {answer.status_code} instead of 200")
             for part in _pieces(answer):
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    break
+                yield part
                 if monotonic() > deadline:
                     raise Unreachable(f"this address sent for longer than {seconds:g} seconds")
     except httpx.HTTPError as error:
         raise Unreachable(f"this address gave no answer ({type(error).__name__})") from error
-    return b"".join(parts)[: most + 1]
 
 
 def _pieces(answer: httpx.Response) -> Iterator[bytes]:

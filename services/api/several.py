@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import anyio
+import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import TypeAdapter
@@ -16,6 +19,8 @@ from pipeline.domain.media import Upload
 from pipeline.domain.screening import Screening
 from pipeline.errors import ConsentryError
 from pipeline.journeys.screen_upload import Hashed
+from pipeline.journeys.take_in_film import Taken, take_in
+from services.api.arriving import fetched
 from services.api.bodies import LARGEST_JSON, receive_json
 from services.api.description import ACCEPTED, BATCH_BODY, REFERENCE_BODY, REPLAYED, problems
 from services.api.door import Called, Door, door_of
@@ -31,6 +36,7 @@ from services.api.schemas import (
     ScreeningAnswered,
 )
 from services.api.screenings import IdempotencyKey, answered, described_upload, listed
+from services.wiring import now
 
 router = APIRouter(prefix="/v1", tags=["screenings"])
 
@@ -38,6 +44,8 @@ _LARGEST_BATCH = 16 << 20
 _SECONDS = 30.0
 _AT_ONCE = 8
 """Hashes of one batch that are asked at once, by half of the threads for look-ups by value."""
+_FILM_SECONDS = 300.0
+"""How long a file may be on its way whose first bytes may be a video's."""
 
 _batch: TypeAdapter[HashBatch | ReferenceBatch] = TypeAdapter(HashBatch | ReferenceBatch)
 _reference: TypeAdapter[ReferenceAsked] = TypeAdapter(ReferenceAsked)
@@ -167,8 +175,22 @@ def _fetched(
     upload = Upload(asked.content_id, asked.uploader, asked.rating)
 
     def screen() -> Screening:
-        body = fetch_for(door, platform, asked.media_url)
-        return door.screen(platform, upload, body)
+        late = time.monotonic() + _SECONDS
+
+        def hurry() -> None:
+            if time.monotonic() > late:
+                said = f"this address sent a picture for longer than {_SECONDS:g} seconds"
+                raise outside.Unreachable(said)
+
+        most = door.world.settings.max_video_bytes
+        with _coming(door, platform, asked.media_url) as pieces:
+            came = fetched(pieces, door.largest, most, seal, hurry)
+        if came[1] is not None:
+            return door.enlist(platform, upload, *came)
+        return door.screen(platform, upload, came[0])
+
+    def seal(pieces: Iterator[bytes]) -> Taken:
+        return take_in(door.store, door.world.blobs, now(), pieces)
 
     return door.replay.once(
         platform,
@@ -179,7 +201,22 @@ def _fetched(
 
 
 def fetch_for(door: Door, platform: PlatformId, url: str) -> bytes:
-    """The file at a platform's address, if its host is one of the platform's."""
+    """The picture at a platform's address, if its host is one of the platform's."""
+    with _host(door, platform, url) as http:
+        return outside.fetch(http, url, most=door.largest, seconds=_SECONDS)
+
+
+@contextmanager
+def _coming(door: Door, platform: PlatformId, url: str) -> Iterator[Iterator[bytes]]:
+    """The bytes at such an address as they come; the line to it is hung up at the end."""
+    with (
+        _host(door, platform, url) as http,
+        closing(outside.pieces(http, url, seconds=_FILM_SECONDS)) as pieces,
+    ):
+        yield pieces
+
+
+def _host(door: Door, platform: PlatformId, url: str) -> httpx.Client:
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
@@ -191,5 +228,4 @@ def fetch_for(door: Door, platform: PlatformId, url: str) -> bytes:
             "this address is on a host that is not entered for you; ask the operator for:"
             " consentry platforms hosts"
         )
-    with outside.client(private=private) as http:
-        return outside.fetch(http, url, most=door.largest, seconds=_SECONDS)
+    return outside.client(private=private)

@@ -10,17 +10,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
+from pipeline.domain.digest import Digests
 from pipeline.domain.ids import MediaId
-from pipeline.journeys.take_in_film import digests_of
-from services.accounts import add_platform
-from services.api.arriving import HEAD, PIECE, SLACK, WINDOW
+from pipeline.journeys.take_in_film import Taken, digests_of
+from services.accounts import add_platform, allow_host
+from services.api.arriving import HEAD, PIECE, SLACK, WINDOW, fetched
 from tests.films import film, scenes
 from tests.integration.api import Program, make_program, program
 from tests.integration.test_api_bodies import RAW, answered, connected, head, until
+from tests.partners import Partner
 from tests.world import Town, jpeg, picture
 
 __all__ = ["make_program", "program"]
@@ -182,6 +185,60 @@ def test_a_video_in_a_form_and_one_in_many_pieces_are_looked_at_like_any_other(
         ("form", "clear", len(body)),
         ("pieces", "clear", len(body)),
     ]
+
+
+def test_a_video_at_an_address_is_sealed_as_it_comes_too(
+    make_town: Callable[..., Town], make_program: Callable[..., Program]
+) -> None:
+    small = make_program("small", of=make_town(max_bytes=100_000, max_video_bytes=3 << 20))
+    body = film(scenes(("coffee", "rocket"), 2.0), bitrate=400_000)
+    files = {
+        "/f.mp4": body,
+        "/large.mp4": b"".join(large(4 << 20)),
+        "/large.jpg": jpeg(picture(1)) + bytes(4 << 20),
+    }
+    with Partner(lambda asked: (200, {}, files[asked.path])).running() as host:
+        allow_host(small.town.world, "small", "127.0.0.1", private=True)
+        said = {
+            path: small.client.post(
+                "/v1/screenings/references",
+                json={"content_id": path, "rating": "intimate", "media_url": host.address + path},
+            )
+            for path in files
+        }
+    assert said["/f.mp4"].status_code == 202
+    assert (said["/large.mp4"].status_code, said["/large.mp4"].json()["code"]) == (
+        413,
+        "video_too_large",
+    )
+    assert said["/large.jpg"].json()["refused"] == "too_many_bytes"
+    (blob,) = stored(small.town)
+    assert body[1000:1032] not in blob.read_bytes()
+    assert media_keys(small.town) == 1, "nothing is left of what was too large"
+    assert small.town.world.projector(small.town.live).work(lambda _: 0.0)
+    rows = small.town.query("SELECT verdict, bytes FROM screenings WHERE content_id = '/f.mp4'")
+    assert rows == [("clear", len(body))]
+
+
+def test_of_a_video_that_comes_from_an_address_nobody_holds_more_than_its_beginning() -> None:
+    came, held = [0], []
+
+    def coming() -> Iterator[bytes]:
+        for piece in large(32 << 20):
+            came[0] += len(piece)
+            yield piece
+
+    def seal(pieces: Iterator[bytes]) -> Taken:
+        written = 0
+        for piece in pieces:
+            held.append(came[0] - written)
+            written += len(piece)
+        return Taken(MediaId(UUID(int=1)), written, Digests(bytes(32), bytes(16)))
+
+    taken, kind = fetched(coming(), 1000, 64 << 20, seal, lambda: None)
+    assert isinstance(taken, Taken)
+    assert (taken.size, kind) == (32 << 20, "video/mp4")
+    assert max(held) <= HEAD + (1 << 20)
 
 
 def test_a_caller_who_hangs_up_in_the_middle_of_a_video_leaves_nothing(program: Program) -> None:
