@@ -856,6 +856,7 @@ class Cases(Protocol):
 class Judged:
     """An earlier answer, for a dry run. ``near`` is None of answers older than dry runs are."""
 
+    id: ScreeningId
     content_id: str
     verdict: str
     received_at: datetime
@@ -2030,10 +2031,6 @@ class Following(Protocol):
         """Delete entries of hers and what cases say of them; the change's sequence."""
         ...
 
-    def counts(self) -> Mapping[str, int]:
-        """Totals for the public: people, items, and cases by how they ended."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -2432,22 +2429,66 @@ class Policies(Protocol):
 
 
 class Banks(Protocol):
-    """Negative banks; what they hold are entries like everybody's, under their holders' keys."""
+    """Negative banks and partners' lists; what they hold are entries under their holders' keys."""
 
     def add(self, bank: Bank) -> bool:
         """A new bank; false when the name is taken."""
         ...
 
-    def all(self) -> list[tuple[Bank, int]]:
-        """Banks that are not being given up, and how many pictures each holds."""
+    def all(self) -> list[Bank]:
+        """Banks that are not being given up."""
+        ...
+
+    def count(self, holder: PersonId) -> tuple[int, int]:
+        """How many pictures a bank holds, and how many uploads it would have brought up."""
+        ...
+
+    def trials_by_bank(self) -> dict[str, int]:
+        """How many uploads banks that are only tried would have brought up, by name."""
         ...
 
     def set(self, bank: Bank) -> None:
         """Keep what is said of a bank."""
         ...
 
-    def outdated(self, now: datetime, limit: int) -> list[ItemId]:
-        """Pictures that have lain in their bank for as long as it keeps them."""
+    def outdated(self, now: datetime, limit: int) -> list[tuple[PersonId, ItemId]]:
+        """Pictures that have lain in their bank for as long as it keeps them, with its holder."""
+        ...
+
+    def tried(
+        self, holder: PersonId, screening: ScreeningId, platform: PlatformId, at: datetime
+    ) -> None:
+        """An upload would have gone to a person, were the bank not only tried."""
+        ...
+
+    def trials(
+        self,
+        holder: PersonId,
+        platform: PlatformId | None,
+        before: ScreeningId | None,
+        limit: int,
+    ) -> list[tuple[ScreeningId, datetime]]:
+        """Such uploads, of a platform or of all, the latest first."""
+        ...
+
+    def trials_of(self, platform: PlatformId) -> dict[PersonId, int]:
+        """How many such uploads a platform had, by the bank's holder."""
+        ...
+
+    def trials_among(self, screenings: Sequence[ScreeningId]) -> dict[str, int]:
+        """How many of these uploads were such, by the bank's name."""
+        ...
+
+    def forget_trials(self, before: datetime) -> int:
+        """Those from before then are told no more; how many."""
+        ...
+
+    def tried_by(self, platform: PlatformId) -> frozenset[PersonId]:
+        """Holders of the banks that a platform only tries."""
+        ...
+
+    def only_try(self, holder: PersonId, platform: PlatformId, *, only: bool) -> None:
+        """Whether a platform only tries a bank."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""``consentry banks``: negative banks, what known false matches no longer raise."""
+"""``consentry banks``: partners' lists as banks, and negative banks of known false matches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from services.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Negative banks: known false matches raise nothing.")
+app = typer.Typer(no_args_is_help=True, help="Partners' lists as banks, and negative banks.")
 out = Console(width=None if sys.stdout.isatty() else 240)
 
 Days = Annotated[int, typer.Option(min=1, max=3650, help="How long a code is kept.")]
@@ -35,16 +35,17 @@ def _world() -> Iterator[Any]:
 
 @app.command("list")
 def list_banks(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """List banks with what they hold."""
+    """List banks with what they hold and what is said of them."""
     with _world() as world, world.store.transaction() as unit:
-        rows = [_told(bank, pictures) for bank, pictures in unit.banks.all()]
+        rows = [_told(unit, bank) for bank in unit.banks.all()]
     if as_json:
         for row in rows:
             sys.stdout.write(json.dumps(row) + "\n")
         return
-    table = Table("bank", "pictures", "days", "owners", "notes")
+    shown = ("bank", "kind", "pictures", "days", "share", "test", "would_have", "owners", "notes")
+    table = Table(*(name.replace("_", " ") for name in shown))
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*("-" if row[name] is None else str(row[name]) for name in shown))
     out.print(table)
 
 
@@ -67,16 +68,33 @@ def add(
 @app.command("set")
 def set_bank(
     name: str,
-    days: Annotated[int | None, typer.Option(min=1, max=3650)] = None,
+    days: Annotated[
+        int | None, typer.Option(min=0, max=3650, help="0: as long as a partner's list names it.")
+    ] = None,
     owners: Annotated[str | None, typer.Option()] = None,
     notes: Annotated[str | None, typer.Option()] = None,
+    test: Annotated[
+        bool | None, typer.Option("--test/--in-force", help="Only try it, or let it count.")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Which share of its entries counts.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Which ones: another seed, others.")
+    ] = None,
+    within: Annotated[
+        list[str] | None,
+        typer.Option(help="How near, such as pdq=20; several times. 'all' for the policy's own."),
+    ] = None,
 ) -> None:
     """Say something else of a bank; what is left out stays."""
     from pipeline.journeys import banks
 
     keeps = None if days is None else timedelta(days=days)
+    limits = None if within is None else _limits(within)
+    changes = banks.Changes(keeps, owners, notes, test, share, seed, limits)
     with _world() as world:
-        banks.set_bank(world.store, name, keeps, owners, notes)
+        banks.set_bank(world.store, name, changes)
     out.print(f"{name} is changed")
 
 
@@ -86,8 +104,41 @@ def show(name: str) -> None:
     from pipeline.journeys.banks import bank_named
 
     with _world() as world, world.store.transaction() as unit:
-        said = _told(*bank_named(unit, name))
+        said = _told(unit, bank_named(unit, name))
     sys.stdout.write(json.dumps(said) + "\n")
+
+
+@app.command()
+def trials(
+    name: str,
+    platform: Annotated[str | None, typer.Option(help="One platform's uploads alone.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+) -> None:
+    """List uploads that a tried bank would have had a person look at, the latest first."""
+    from pipeline.journeys.banks import tried
+    from services.accounts import platform_named
+
+    with _world() as world:
+        whose = platform_named(world, platform) if platform else None
+        for screening, at in tried(world.store, name, whose, None, limit):
+            line = {"screening": str(screening), "at": at.isoformat()}
+            sys.stdout.write(json.dumps(line) + "\n")
+
+
+@app.command("try")
+def only_try(
+    name: str,
+    platform: Annotated[str, typer.Option(help="The platform that tries it.")],
+    end: Annotated[bool, typer.Option("--end", help="It counts there from now on.")] = False,
+) -> None:
+    """Let one platform try a partner's list: its hits count for nothing there, and are counted."""
+    from pipeline.journeys import banks
+    from services.accounts import platform_named
+
+    with _world() as world:
+        whose = platform_named(world, platform)
+        banks.only_try(world.store, name, whose, only=not end, actor="operator:cli")
+    out.print(f"{name} {'counts for' if end else 'is only tried by'} {platform}")
 
 
 @app.command()
@@ -122,8 +173,19 @@ def remove(name: str) -> None:
     out.print(f"{name} takes nothing back any more; see: consentry receipt {receipt}")
 
 
-def _told(bank: Any, pictures: int) -> dict[str, Any]:
-    return {
-        "bank": bank.name, "pictures": pictures, "days": bank.keeps.days, "owners": bank.owners,
-        "notes": bank.notes,
-    }  # fmt: skip
+def _told(unit: Any, bank: Any) -> dict[str, Any]:
+    from pipeline.domain.bank import said_of
+
+    pictures, uploads = unit.banks.count(bank.holder)
+    return {**said_of(bank), "pictures": pictures, "would_have": uploads}
+
+
+def _limits(said: list[str]) -> dict[str, float]:
+    from pipeline.errors import Invalid
+
+    if said == ["all"]:
+        return {}
+    try:
+        return {name: float(value) for name, _, value in (one.partition("=") for one in said)}
+    except ValueError:
+        raise Invalid("--within is a signal and a distance, such as pdq=20") from None

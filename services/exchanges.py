@@ -47,13 +47,16 @@ def add(
     name: str,
     kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(plugins.names('exchanges'))}.")],
     settings: _From,
+    test: Annotated[
+        bool, typer.Option("--test", help="Only try it: count what it would have brought up.")
+    ] = False,
 ) -> None:
     """Follow a partner's list from now on."""
     from pipeline.journeys.sync_exchange import add_exchange
     from services.wiring import open_world
 
     with open_world(Settings()) as world:
-        add_exchange(world.lists(), world.pins, name, kind, _settings(settings))
+        add_exchange(world.lists(), world.pins, name, kind, _settings(settings), test=test)
     out.print(f"{name} is followed; read it now with: consentry exchange sync {name}")
 
 

@@ -171,6 +171,8 @@ def attempt(
     )
     if tried.not_recorded:
         out.print(f"{tried.not_recorded} uploads are too old to say anything of", highlight=False)
+    for bank, count in tried.tests.items():
+        out.print(f"{bank}, which is only tried, would have brought up {count}", highlight=False)
     for signal, count in tried.beyond.items():
         out.print(
             f"{signal}: {count} uploads were not looked at as far out as this asks; what lay there"

@@ -28,6 +28,7 @@ from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.review import settle_due
 from pipeline.journeys.share_index import compact
 from pipeline.journeys.sync_exchange import sync
+from pipeline.journeys.try_banks import forget_tried
 from pipeline.journeys.verify_face import ask_about_all
 from pipeline.journeys.withdraw import finish
 from pipeline.storage.erasures import ErasureList
@@ -106,6 +107,7 @@ def duties(world: World) -> list[Duty]:
             unit.webhooks.forget_secrets(now())
         Idempotency(world.database).purge()
         forget_probes(world.store, now, world.suspicion)
+        forget_tried(world.store, now)
         return swept
 
     return [
@@ -115,7 +117,7 @@ def duties(world: World) -> list[Duty]:
         Duty("list_erasures", 1.0, list_what_was_erased),
         Duty("retire_media", 60.0, retire),
         Duty("expire_faces", 600.0, expire_faces),
-        Duty("outdated_banks", 600.0, partial(empty_outdated, world.store, now)),
+        Duty("outdated_banks", 600.0, partial(empty_outdated, world.store, world.blobs, now)),
         Duty("sweep", 600.0, sweep),
         Duty("keep_traces", 60.0, keep_traces),
         Duty("compact_depot", 60.0 * world.settings.compact_minutes, compact_depot),

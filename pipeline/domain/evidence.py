@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.domain.entry import Layout
 from pipeline.domain.grant import Grant
-from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
+from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId, PlatformId
 from pipeline.domain.media import View
 from pipeline.domain.signal import Metric
 
@@ -40,6 +40,12 @@ class Owner:
     """Codes of the item (``signal/slot``) that wait for a lead's word; see ``domain.flood``."""
     kept_out: frozenset[str] = frozenset()
     """Codes of the item whose loose hits count no more."""
+    within: tuple[tuple[str, float], ...] = ()
+    """How near an upload must come by each signal, where a partner's list says so."""
+    test: bool = False
+    """Whether the bank is only tried: its hits count for nothing."""
+    tried_by: frozenset[PlatformId] = frozenset()
+    """Platforms that only try the bank."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.domain import policy as rules
 from pipeline.domain import terms
-from pipeline.domain.ids import PlatformId
+from pipeline.domain.ids import PlatformId, ScreeningId
 from pipeline.domain.policy import Policy
 from pipeline.domain.terms import NOTHING_ASKED, Terms
 from pipeline.domain.trial import replay
@@ -177,6 +177,8 @@ class Trial:
     fewer: int
     doubtful: int
     beyond: Mapping[str, int]
+    tests: Mapping[str, int]
+    """How many of them banks that were only tried would have had a person look at, by bank."""
     since: datetime | None
 
 
@@ -197,8 +199,10 @@ def try_terms(
         raised, held = set[str](), set[str]()
         beyond: Counter[str] = Counter()
         since = None
+        seen: list[ScreeningId] = []
         for one in unit.screenings.last(platform, last):
             since = one.received_at
+            seen.append(one.id)
             if one.near is None:
                 not_recorded += 1
                 continue
@@ -214,7 +218,9 @@ def try_terms(
             elif said.review:
                 more += 1
                 raised.add(one.content_id)
-    return Trial(tried, not_recorded, more, len(raised - held), fewer, doubtful, beyond, since)
+        tests = unit.banks.trials_among(seen)
+    cases = len(raised - held)
+    return Trial(tried, not_recorded, more, cases, fewer, doubtful, beyond, tests, since)
 
 
 def _add(

@@ -73,18 +73,11 @@ def public_numbers(store: Store, clock: Clock, since: date, until: date) -> Publ
 _ASKED = ("people", "uploads", "cases", "hours", "appeals", "actions")
 
 
-def rounded(counts: Mapping[str, int]) -> dict[str, int | None]:
-    """Totals as of now, rounded down to tens, so that a change shows nobody; None for a few."""
-    return {
-        name: None if count < SMALLEST else count // SMALLEST * SMALLEST
-        for name, count in counts.items()
-    }
-
-
-def totals(store: Store) -> dict[str, int | None]:
-    """Totals for anybody to read at any time: never exact, none of them small."""
-    with store.transaction() as unit:
-        return rounded(unit.following.counts())
+def last_quarter(today: date) -> tuple[date, date]:
+    """The calendar quarter that has ended last. Each is published whole: none overlaps another."""
+    first = date(today.year, (today.month - 1) // 3 * 3 + 1, 1)
+    before = date(first.year - (first.month == 1), (first.month - 4) % 12 + 1, 1)
+    return before, first
 
 
 def _row(name: str, counts: Mapping[str, int], columns: tuple[str, ...]) -> Table:

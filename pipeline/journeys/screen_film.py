@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
+from pipeline.domain.bank import part
 from pipeline.domain.digest import SPACE, Digests, digests
 from pipeline.domain.entry import keyed
 from pipeline.domain.evidence import Hit, gather
@@ -323,7 +324,8 @@ class Projector:
             if showing.support >= CERTAIN_SUPPORT
         ]
         likeness = self._policy.faces.thresholds
-        hits = [hit for hit in hits if not is_put_aside(hit, likeness)]
+        counting, _ = part(hits, None)
+        hits = [hit for hit in counting if not is_put_aside(hit, likeness)]
         decision = self._policy.judge(gather(hits))
         return [] if isinstance(decision, Clear) else [Answer.of(m, None) for m in decision.matches]
 

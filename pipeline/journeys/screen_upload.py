@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.domain.bank import sift
+from pipeline.domain.bank import part, sift
 from pipeline.domain.case import ORDINARY, CaseKind, CaseUpload, State
 from pipeline.domain.digest import digests
 from pipeline.domain.evidence import Hit, gather, without
@@ -49,6 +49,7 @@ from pipeline.journeys.see import Eye, Found, Seen
 from pipeline.journeys.see_bytes import believe_bytes, entries_of, same_bytes
 from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
+from pipeline.journeys.try_banks import note_tried
 from pipeline.ports import Blobs, Clock, Store, StoredMedium, Unit
 from pipeline.signals import SignalType
 from pipeline.stages import stage
@@ -406,6 +407,7 @@ class Screener:
         hits, taken_back = sift(hits)
         if taken_back:
             base = replace(base, notes=(*base.notes, "known_false_match"))
+        hits, tried = part(hits, base.platform)
         hits, kept_out = without_kept_out(hits, self._policy.faces.thresholds)
         if kept_out:
             base = replace(base, notes=(*base.notes, KEPT_OUT))
@@ -414,6 +416,8 @@ class Screener:
             asked = () if isinstance(decision, Clear) else decision.matches
             base = replace(base, near=nearness(hits, asked, base.near.reach))
         answered = self._answer(unit, base, subject, decision, fingerprint, began)
+        if tried and not subject.again:
+            note_tried(unit, self._policy, tried, answered, truncated=truncated)
         if not subject.again:
             account = subject.upload.uploader
             notice_probing(

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.domain import digest
+from pipeline.domain.bank import Bank, BankKind
 from pipeline.domain.consent import Consent, ConsentState, Purpose
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import ExchangeId, MediaId, PersonId, ReceiptId
@@ -98,9 +99,18 @@ class Lists:
 
 
 def add_exchange(
-    lists: Lists, pins: Pins, name: str, kind: str, settings: Mapping[str, Any]
+    lists: Lists,
+    pins: Pins,
+    name: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    *,
+    test: bool = False,
 ) -> None:
-    """Follow a partner's list from now on; its settings are tried before anything is kept."""
+    """Follow a partner's list from now on; its settings are tried before anything is kept.
+
+    With ``test`` its hits count for nothing until an operator says so; see ``domain.bank``.
+    """
     if not name.strip() or len(name) > 100:
         raise Invalid("a list's name has 1 to 100 characters")
     lists.build(kind, settings)
@@ -112,6 +122,9 @@ def add_exchange(
         sealed = unit.vault.seal(holder, _SETTINGS, json.dumps(settings).encode())
         if unit.exchanges.add(name.strip(), kind, holder, sealed) is None:
             raise Conflict(f"there is a list {name!r} already; choose another name")
+        bank = Bank(name.strip(), holder, None, kind=BankKind.PARTNER, test=test)
+        if not unit.banks.add(bank):
+            raise Conflict(f"there is a bank {name!r} already; choose another name")
         unit.audit.append("operator:cli", "exchange.added", f"person:{holder}", {"kind": kind})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.domain.action import ActionKind
 from pipeline.domain.case import Ground, State
@@ -81,7 +81,3 @@ class PgFollowing:
         self._queries.run("following_entries_delete", person=person, entries=those)
         self._queries.run("floods_sweep", person=person)
         return int(self._queries.value("change_append", op="remove", entries=those))
-
-    def counts(self) -> Mapping[str, int]:
-        """See the port."""
-        return self._queries.one("following_counts") or {}

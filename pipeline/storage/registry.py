@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from pipeline.domain.bank import enabled
 from pipeline.domain.consent import Consent
 from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Owner, Source
@@ -157,8 +158,12 @@ class PgRegistry:
                 Layout(row["layout"]),
                 frozenset(row["parked"] or ()),
                 frozenset(row["kept_out"] or ()),
+                tuple((row["within"] or {}).items()),
+                bool(row["test"]),
+                frozenset(row["tried_by"] or ()),
             )
             for row in rows
+            if row["share"] is None or enabled(row["item"], row["share"], row["seed"])
         }
 
     def remove_upheld(self, case: CaseId) -> tuple[EntryId, ...]:

@@ -115,7 +115,7 @@ class PgScreenings:
         """See the port."""
         for row in self._queries.stream("screenings_last", platform=platform, limit=limit):
             near = trial.read(row["near"]) if row["near"] is not None else None
-            yield Judged(row["content_id"], row["verdict"], row["received_at"], near)
+            yield Judged(row["id"], row["content_id"], row["verdict"], row["received_at"], near)
 
     def audit_batch(self, limit: int) -> int:
         """See the port."""

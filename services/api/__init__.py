@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from pipeline.domain.signal import Metric
 from pipeline.journeys.restore_index import LiveIndexes
 from services.api import (
+    banks,
     cases,
     description,
     feedback,
@@ -53,7 +54,18 @@ def create_app(
     if tracing is not None:
         app.add_middleware(Traced, traces=tracing)
     problems.install(app)
-    for part in (several, screenings, feedback, cases, statements, webhooks, policy, hma, health):
+    for part in (
+        several,
+        screenings,
+        feedback,
+        cases,
+        statements,
+        webhooks,
+        policy,
+        banks,
+        hma,
+        health,
+    ):
         app.include_router(part.router)
     spaces = (signal.space for signal in world.signals)
     description.install(

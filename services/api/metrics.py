@@ -134,6 +134,13 @@ class _State(Collector):
                      pulse.floods)  # fmt: skip
         yield _gauge("consentry_cases_parked", "Cases that wait for a lead's word on these.",
                      pulse.parked)  # fmt: skip
+        tried = GaugeMetricFamily(
+            "consentry_bank_would_have", "Uploads that a tried bank would have brought up.",
+            labels=["bank"],
+        )  # fmt: skip
+        for bank, uploads in pulse.banks:
+            tried.add_metric([bank], uploads)
+        yield tried
         jobs = GaugeMetricFamily(
             "consentry_jobs", "Jobs that are not done.", labels=["kind", "state"]
         )

@@ -118,4 +118,8 @@ class TrialAnswered(BaseModel):
         description="By signal, uploads that were not looked at as far out as these terms ask."
         " What lay there is unknown: `more` is the least that it can be."
     )
+    tests: dict[str, int] = Field(
+        description="How many of these uploads banks that were only tried would have had a person"
+        " look at, by bank."
+    )
     since: datetime | None = Field(description="The oldest upload that was looked at.")

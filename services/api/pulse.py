@@ -35,6 +35,8 @@ class Pulse:
     """How many registered items match so much that they wait for a lead."""
     parked: int = 0
     """How many cases wait with them."""
+    banks: tuple[tuple[str, int], ...] = ()
+    """Banks that are tried, and how many uploads each would have brought up."""
 
 
 class Pulses:
@@ -67,10 +69,12 @@ class Pulses:
                 jobs = tuple(unit.jobs.depth())
                 noticed = unit.probes.alarms(self._now() - timedelta(hours=24))
                 floods, parked = unit.floods.waiting()
+                banks = tuple(unit.banks.trials_by_bank().items())
         except Unavailable:
             return Pulse(up=False)
         waited = (self._now() - since).total_seconds() if since else 0.0
         probing = sum(row["alarms"] for row in noticed)
         return Pulse(
-            True, head, undecided, max(0.0, waited), jobs, overdue, near, probing, floods, parked
-        )
+            True, head, undecided, max(0.0, waited), jobs, overdue, near, probing, floods, parked,
+            banks,
+        )  # fmt: skip

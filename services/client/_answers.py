@@ -175,5 +175,78 @@ class Told(_Answer):
     body: dict[str, Any]
 
 
+class Forwarded(_Answer):
+    """A notice that you passed on: a person decides before the deadline."""
+
+    case: UUID
+    received_at: datetime
+    deadline: datetime
+    code: str | None = Field(repr=False)
+    """For whoever wrote it, to follow it with; told once."""
+
+
+class Threshold(_Answer):
+    """A distance that is in force for you."""
+
+    bank: str
+    signal: str
+    distance: float
+    second_witness: bool
+    false_positive_rate: float | None
+
+
+class Policy(_Answer):
+    """Your terms, and what judges your uploads because of them."""
+
+    version: int
+    """Of your terms: give it back when you set others. 0 while you have set none."""
+    policy: str
+    set_at: datetime | None
+    terms: dict[str, Any]
+    in_force: tuple[Threshold, ...]
+    bounds: dict[str, dict[str, Any]]
+
+
+class PolicyVersion(_Answer):
+    """An earlier version of your terms."""
+
+    version: int
+    set_at: datetime
+    set_by: str
+    terms: dict[str, Any]
+
+
+class Trial(_Answer):
+    """What other terms would have said of your newest uploads."""
+
+    tried: int
+    not_recorded: int
+    more: int
+    more_cases: int
+    fewer: int
+    doubtful: int
+    beyond: dict[str, int]
+    tests: dict[str, int]
+    since: datetime | None
+
+
+class Bank(_Answer):
+    """A bank, as far as it concerns you."""
+
+    bank: str
+    kind: str
+    test: bool
+    only_tried: bool
+    within: dict[str, float]
+    would_have: int
+
+
+class WouldHave(_Answer):
+    """An upload that a person would have looked at, had a tried list counted."""
+
+    screening: UUID
+    at: datetime
+
+
 ActionKind = Literal["removed", "restricted", "labelled", "restored", "none"]
 Rating = Literal["intimate", "not_intimate", "unknown"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
@@ -15,14 +16,20 @@ from services.client._answers import (
     Action,
     ActionKind,
     Attempt,
+    Bank,
     Case,
     CaseListed,
+    Forwarded,
+    Policy,
+    PolicyVersion,
     Rating,
     Result,
     Screening,
     Told,
+    Trial,
     Webhook,
     WebhookOpened,
+    WouldHave,
 )
 from services.client._asking import Call, Content
 
@@ -192,6 +199,62 @@ def replay_webhook(
     return Wanted(call, lambda said: int(said["queued"]))
 
 
+def notice(
+    reference: str,
+    locations: Sequence[str],
+    explanation: str,
+    signature: str,
+    contact: str,
+    received_at: datetime | None,
+    key: str | None,
+    *,
+    not_consented: bool,
+    accurate: bool,
+    for_another: bool,
+) -> Wanted[Forwarded]:
+    """A notice that the platform received."""
+    document = {
+        "reference": reference,
+        "locations": list(locations),
+        "explanation": explanation,
+        "not_consented": not_consented,
+        "accurate": accurate,
+        "signature": signature,
+        "contact": contact,
+        "for_another": for_another,
+        **_given(received_at=_zoned(received_at).isoformat() if received_at else None),
+    }
+    return Wanted(_post("/v1/notices", key, document), Forwarded.model_validate)
+
+
+policy = Wanted(Call("GET", "/v1/policy"), Policy.model_validate)
+
+
+def set_policy(terms: Mapping[str, Any], version: int) -> Wanted[Policy]:
+    """Other terms, in place of the version that was read."""
+    headers = {"if-match": f'"{version}"'}
+    return Wanted(Call("PUT", "/v1/policy", headers=headers, document=terms), Policy.model_validate)
+
+
+def try_policy(terms: Mapping[str, Any], last: int, key: str | None) -> Wanted[Trial]:
+    """What terms would have said of the newest uploads."""
+    document = {"policy": dict(terms), "last": last}
+    return Wanted(_post("/v1/policy:try", key, document), Trial.model_validate)
+
+
+def try_bank(which: str, *, only: bool) -> Wanted[Bank]:
+    """Whether the platform only tries a list."""
+    path = f"/v1/banks/{quote(which, safe='')}"
+    return Wanted(Call("PUT", path, document={"only_tried": only}), Bank.model_validate)
+
+
+def bank_trials(which: str) -> Listed[WouldHave]:
+    """What a tried list would have brought up."""
+    return Listed(f"/v1/banks/{quote(which, safe='')}/trials", WouldHave.model_validate)
+
+
+policies = Listed("/v1/policy/versions", PolicyVersion.model_validate)
+banks = Listed("/v1/banks", Bank.model_validate)
 screenings = Listed("/v1/screenings", Screening.model_validate)
 cases = Listed("/v1/cases", CaseListed.model_validate)
 events = Listed("/v1/events", Told.model_validate)

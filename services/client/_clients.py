@@ -17,14 +17,20 @@ from services.client._answers import (
     Action,
     ActionKind,
     Attempt,
+    Bank,
     Case,
     CaseListed,
+    Forwarded,
+    Policy,
+    PolicyVersion,
     Rating,
     Result,
     Screening,
     Told,
+    Trial,
     Webhook,
     WebhookOpened,
+    WouldHave,
 )
 from services.client._asking import (
     Call,
@@ -177,6 +183,62 @@ class Consentry:
     ) -> dict[str, Any]:
         """The same as the EU's Transparency Database takes it; sending it there is yours."""
         return self._ask(calls.statement_entry(case, screening))
+
+    def forward_notice(
+        self,
+        reference: str,
+        locations: Sequence[str],
+        explanation: str,
+        *,
+        signature: str,
+        contact: str,
+        not_consented: bool,
+        accurate: bool,
+        for_another: bool = False,
+        received_at: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> Forwarded:
+        """Pass on a notice that you received, with all that the law wants of it.
+
+        The same ``reference`` is the same notice. Without ``received_at`` the 48 hours begin now.
+        """
+        return self._ask(
+            calls.notice(
+                reference, locations, explanation, signature, contact, received_at,
+                idempotency_key, not_consented=not_consented, accurate=accurate,
+                for_another=for_another,
+            )
+        )  # fmt: skip
+
+    def policy(self) -> Policy:
+        """Your terms, the thresholds that follow, and how far you may move them."""
+        return self._ask(calls.policy)
+
+    def set_policy(self, terms: Mapping[str, Any], version: int) -> Policy:
+        """Set terms in place of the version that you have read; all that is left out is usual."""
+        return self._ask(calls.set_policy(terms, version))
+
+    def try_policy(
+        self, terms: Mapping[str, Any], *, last: int = 1000, idempotency_key: str | None = None
+    ) -> Trial:
+        """What terms would have said of your newest uploads; nothing comes into force."""
+        return self._ask(calls.try_policy(terms, last, idempotency_key))
+
+    def policies(self) -> Iterator[PolicyVersion]:
+        """Every version of your terms, the newest first."""
+        return self._each(calls.policies)
+
+    def banks(self) -> Iterator[Bank]:
+        """Every bank that may have a word in your answers."""
+        return self._each(calls.banks)
+
+    def try_bank(self, bank: str, *, only: bool = True) -> Bank:
+        """Only try a partner's list: it counts for nothing of yours until you say otherwise."""
+        return self._ask(calls.try_bank(bank, only=only))
+
+    def bank_trials(self, bank: str) -> Iterator[WouldHave]:
+        """Uploads of yours that a person would have looked at, the latest first."""
+        return self._each(calls.bank_trials(bank))
 
     def events(self) -> Iterator[Told]:
         """Everything that you were or will be told, the latest first, a page at a time."""
@@ -408,6 +470,59 @@ class AsyncConsentry:
     ) -> dict[str, Any]:
         """See ``Consentry.statement_entry``."""
         return await self._ask(calls.statement_entry(case, screening))
+
+    async def forward_notice(
+        self,
+        reference: str,
+        locations: Sequence[str],
+        explanation: str,
+        *,
+        signature: str,
+        contact: str,
+        not_consented: bool,
+        accurate: bool,
+        for_another: bool = False,
+        received_at: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> Forwarded:
+        """See ``Consentry.forward_notice``."""
+        return await self._ask(
+            calls.notice(
+                reference, locations, explanation, signature, contact, received_at,
+                idempotency_key, not_consented=not_consented, accurate=accurate,
+                for_another=for_another,
+            )
+        )  # fmt: skip
+
+    async def policy(self) -> Policy:
+        """See ``Consentry.policy``."""
+        return await self._ask(calls.policy)
+
+    async def set_policy(self, terms: Mapping[str, Any], version: int) -> Policy:
+        """See ``Consentry.set_policy``."""
+        return await self._ask(calls.set_policy(terms, version))
+
+    async def try_policy(
+        self, terms: Mapping[str, Any], *, last: int = 1000, idempotency_key: str | None = None
+    ) -> Trial:
+        """See ``Consentry.try_policy``."""
+        return await self._ask(calls.try_policy(terms, last, idempotency_key))
+
+    def policies(self) -> AsyncIterator[PolicyVersion]:
+        """See ``Consentry.policies``."""
+        return self._each(calls.policies)
+
+    def banks(self) -> AsyncIterator[Bank]:
+        """See ``Consentry.banks``."""
+        return self._each(calls.banks)
+
+    async def try_bank(self, bank: str, *, only: bool = True) -> Bank:
+        """See ``Consentry.try_bank``."""
+        return await self._ask(calls.try_bank(bank, only=only))
+
+    def bank_trials(self, bank: str) -> AsyncIterator[WouldHave]:
+        """See ``Consentry.bank_trials``."""
+        return self._each(calls.bank_trials(bank))
 
     def events(self) -> AsyncIterator[Told]:
         """See ``Consentry.events``."""

@@ -17,6 +17,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from services.console import (
+    bank_page,
     case_page,
     film,
     flood_page,
@@ -46,7 +47,7 @@ HEADERS = {
 }
 PARTS = (
     login_page, second_page, queue_page, list_page, case_page, media, film, rest_page, me_page,
-    lead_page, flood_page, office_page, sso_page,
+    lead_page, flood_page, bank_page, office_page, sso_page,
 )  # fmt: skip
 """Every page there is; what each route asks for, the route says itself."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -90,7 +90,11 @@ def _environment(code: str) -> Environment:
         """A time as this language writes it; all times are UTC and say so."""
         return f"{format_datetime(moment, 'd MMMM y, HH:mm', locale=code)} UTC"
 
-    environment.filters.update(when=when, grouped=grouped)
+    def day(moment: date) -> str:
+        """A day as this language writes it."""
+        return format_date(moment, "d MMMM y", locale=code)
+
+    environment.filters.update(when=when, day=day, grouped=grouped)
     # A text whose places are filled by a script.
     environment.globals["raw"] = words_of(code).gettext
     return environment

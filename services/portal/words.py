@@ -68,6 +68,63 @@ NEXTS: Mapping[Next, str] = {
 }  # fmt: skip
 """What comes next for an item."""
 
+TABLES: Mapping[str, str] = {
+    "people": N_("People"),
+    "uploads": N_("Uploads that we compared"),
+    "cases": N_("Reviews"),
+    "hours": N_("How long decisions took"),
+    "appeals": N_("Objections"),
+    "actions": N_("What sites told us that they did"),
+    "lists": N_("Codes from partners' lists, today"),
+}
+"""The tables of the transparency report."""
+
+FIGURES: Mapping[str, str] = {
+    "all": N_("All"),
+    "people.registered": N_("Came to protect pictures"),
+    "people.asked_for_face": N_("Asked for their face to be found"),
+    "people.withdrawn": N_("Left, with everything deleted"),
+    "people.took_back_items": N_("Took single items back"),
+    "uploads.clear": N_("Nothing found"),
+    "uploads.review": N_("Given to a person to look at"),
+    "uploads.known": N_("A copy of what must go, stopped at once"),
+    "uploads.refused": N_("Could not be read"),
+    "cases.hash": N_("Pictures and clips"),
+    "cases.face": N_("Faces"),
+    "cases.notice": N_("Reports of things online"),
+    "cases.upheld": N_("It must go"),
+    "cases.dismissed": N_("It stays"),
+    "cases.reported": N_("It must go, and was passed on to the authorities"),
+    "cases.withdrawn": N_("Taken back before a decision"),
+    "cases.undecided": N_("Not decided yet"),
+    "hours.hash": N_("Pictures and clips"),
+    "hours.face": N_("Faces"),
+    "hours.notice": N_("Reports of things online"),
+    "hours.1h": N_("Within 1 hour"),
+    "hours.6h": N_("Within 6 hours"),
+    "hours.24h": N_("Within 24 hours"),
+    "hours.48h": N_("Within 48 hours"),
+    "hours.later": N_("Later than 48 hours"),
+    "appeals.uploader": N_("By those who had uploaded it"),
+    "appeals.registered": N_("By those who had protected it"),
+    "appeals.stands": N_("The decision stayed"),
+    "appeals.overturned": N_("Decided the other way"),
+    "appeals.withdrawn": N_("Taken back before a decision"),
+    "appeals.undecided": N_("Not decided yet"),
+    "actions.removed": N_("Removed"),
+    "actions.restricted": N_("Shown to fewer people"),
+    "actions.labelled": N_("Shown with a warning"),
+    "actions.restored": N_("Put back"),
+    "actions.none": N_("Left as it was"),
+}
+"""Rows and columns of those tables."""
+
+
+def figure(table: str, name: str) -> str:
+    """What a row or column of a table is called; a list's kind is its own name."""
+    return FIGURES.get(f"{table}.{name}") or FIGURES.get(name) or name
+
+
 GROUNDS: Mapping[Ground, str] = {
     Ground.WRONG_MATCH: N_("It was a different picture."),
     Ground.CONSENTED: N_("There was a sign that you had agreed to it."),

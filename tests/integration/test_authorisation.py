@@ -16,6 +16,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from pipeline.domain.bank import Bank, BankKind
+from pipeline.domain.consent import Consent, ConsentState, Purpose
 from pipeline.domain.ids import PlatformId
 from pipeline.domain.roles import Role
 from services.accounts import add_platform, new_platform_key
@@ -87,6 +89,10 @@ TABLE: dict[str, Row] = {
     "PUT /v1/policy": Row(200, 200, sent={"json": {}, "headers": {"if-match": '"0"'}}),
     "POST /v1/policy:try": Row(200, 200, sent=document({"policy": {}})),
     "GET /v1/policy/versions": Row(200, 200),
+    "GET /v1/banks": Row(200, 200),
+    # Everybody's: each platform says for itself whether it only tries it.
+    "PUT /v1/banks/{bank}": Row(200, 200, sent=document({"only_tried": True})),
+    "GET /v1/banks/{bank}/trials": Row(200, 200),
     "GET /v1/events": Row(200, 200),
     "GET /v1/webhooks": Row(200, 200),
     "POST /v1/webhooks": Row(201, 201, sent=document({"url": "https://board.example/h"})),
@@ -130,7 +136,12 @@ def things(town: Town) -> tuple[PlatformId, str, dict[str, str]]:
     with town.world.store.transaction() as unit:
         (webhook,) = unit.webhooks.of(made.platform)
         (event,) = unit.events.page(made.platform, None, 5)
+        holder = unit.registry.add_person(
+            "A" * 12, "no PIN", Consent(Purpose.HASHES, "list").to(ConsentState.GIVEN, now()), b"x"
+        )
+        unit.banks.add(Bank("a list", holder, None, kind=BankKind.PARTNER))
     named = {
+        "bank": "a list",
         "screening": str(answer.id), "case": str(answer.case), "webhook": str(webhook.id),
         "event": str(event["id"]),
     }  # fmt: skip

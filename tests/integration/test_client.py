@@ -258,6 +258,61 @@ def test_a_webhook_is_believed_only_with_our_signature_and_while_it_is_fresh() -
 # --- the same words on both sides -------------------------------------------------------------
 
 
+NOTICE = {
+    "locations": ["https://board.example/post/1"],
+    "explanation": "A picture of me that I never agreed to.",
+    "signature": "A. B.", "contact": "a.b@mail.example", "not_consented": True, "accurate": True,
+}  # fmt: skip
+
+
+def test_notices_policies_and_banks_are_a_call_each(
+    program: Program,  # noqa: F811
+    client: Consentry,
+) -> None:
+    told = client.forward_notice("n-1", **NOTICE)  # type: ignore[arg-type]
+    assert told.deadline - told.received_at == timedelta(hours=48)
+    assert "code" not in repr(told), "it is for whoever wrote the notice"
+    assert client.case(told.case).state == "open"
+    assert client.forward_notice("n-1", **NOTICE).case == told.case  # type: ignore[arg-type]
+
+    terms = {"signals": {"pdq": {"distance": 16}}}
+    assert client.policy().version == 0
+    assert client.try_policy(terms, last=5).more == 0
+    assert client.set_policy(terms, 0).version == 1
+    with pytest.raises(Problem, match="version_changed"):
+        client.set_policy(terms, 0)
+    assert [one.version for one in client.policies()] == [1]
+
+    program.town.register(jpeg(picture(1)))
+    program.town.query(
+        "INSERT INTO banks (name, holder, kind, keeps)"
+        " SELECT 'a list, 2', id, 'partner', interval '3650 days' FROM persons"
+    )  # as if a partner's list held this picture
+    (bank,) = client.banks()
+    assert (bank.bank, bank.kind, bank.only_tried) == ("a list, 2", "partner", False)
+    assert client.try_bank("a list, 2").only_tried
+    tried = client.screen(jpeg(picture(1)), "post-1", rating="intimate")
+    assert (tried.verdict, tried.case) == ("clear", None)
+    assert [one.screening for one in client.bank_trials("a list, 2")] == [tried.screening]
+    assert client.try_bank("a list, 2", only=False).would_have == 1
+    assert client.screen(jpeg(picture(1)), "post-2", rating="intimate").verdict == "review"
+    with pytest.raises(Problem, match="not_found"):
+        client.try_bank("another list")
+
+
+def test_the_awaiting_client_knows_them_too(program: Program) -> None:  # noqa: F811
+    async def story() -> tuple[int, int, list[str]]:
+        address = str(program.client.base_url)
+        async with AsyncConsentry(address, program.key, retrying=QUICK) as client:
+            await client.forward_notice("n-2", **NOTICE)  # type: ignore[arg-type]
+            tried = await client.try_policy({}, last=5)
+            done = await client.set_policy({}, (await client.policy()).version)
+            assert [one.version async for one in client.policies()] == [done.version]
+            return tried.tried, done.version, [one.bank async for one in client.banks()]
+
+    assert asyncio.run(story()) == (0, 1, [])
+
+
 def test_the_client_reads_every_field_that_the_service_documents(town: Town) -> None:
     shapes = create_app(town.world, town.live).openapi()["components"]["schemas"]
     for ours, theirs in {
@@ -275,6 +330,13 @@ def test_the_client_reads_every_field_that_the_service_documents(town: Town) -> 
         answers.WebhookOpened: "WebhookOpened",
         answers.Attempt: "AttemptAnswered",
         answers.Told: "ToldAnswered",
+        answers.Forwarded: "NoticeAnswered",
+        answers.Policy: "PolicyAnswered",
+        answers.Threshold: "ThresholdAnswered",
+        answers.PolicyVersion: "VersionAnswered",
+        answers.Trial: "TrialAnswered",
+        answers.Bank: "BankAnswered",
+        answers.WouldHave: "WouldHave",
     }.items():
         assert set(ours.model_fields) == set(shapes[theirs]["properties"]), theirs
 

@@ -59,6 +59,8 @@ MAY: dict[str, set[Role]] = {
     "/cases/{case}/report": {Role.PROTECTED},
     "/lead": {Role.LEAD},
     "/lead/cases.csv": {Role.LEAD},
+    "/lead/banks": {Role.LEAD},
+    "/lead/banks/learn POST": {Role.LEAD},
     "/lead/floods": {Role.LEAD},
     "/lead/floods/{item} POST": {Role.LEAD},
     "/house": {Role.OPERATOR},

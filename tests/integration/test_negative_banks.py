@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from pipeline.domain.case import Ground
 from pipeline.domain.media import Side, Upload
 from pipeline.errors import Conflict, Denied, Invalid, NotFound
 from pipeline.journeys.banks import (
+    Changes,
     add_bank,
     bank_named,
     empty_outdated,
@@ -21,8 +24,11 @@ from pipeline.journeys.banks import (
 )
 from pipeline.journeys.screen_upload import Hashed
 from pipeline.journeys.withdraw import finish
+from services.accounts import add_reviewer
 from services.cli import app
+from services.console import create_app
 from services.wiring import alive
+from tests.integration.test_console import PASSWORD, Desk
 from tests.world import Town, jpeg, picture
 
 
@@ -75,6 +81,27 @@ def test_a_learned_false_match_raises_nothing_and_hers_does(taught: Any) -> None
     assert wrong.hex() not in str(town.query("SELECT * FROM audit_log"))
 
 
+def test_a_lead_teaches_a_bank_from_the_cases_own_page(taught: Any) -> None:
+    town, board, wrong = taught
+    add_reviewer(town.world, "lou", PASSWORD, role="lead")
+    lead = Desk(town, TestClient(create_app(town.world), follow_redirects=False))
+    lead.log_in("lou")
+    other = bytes([wrong[0], wrong[1] ^ 255, *wrong[2:]])
+    case = asked(town, board, other, "other").case
+    page = lead.send("/lead/banks/learn", bank="memes", case=str(case))
+    assert page.status_code == 422
+    assert "only a case that was dismissed" in page.text.lower()
+    town.dismiss(case, town.reviewer("ann"))
+    assert f"/lead/banks?case={case}" in lead.get(f"/cases/{case}").text
+    assert str(case) in lead.get(f"/lead/banks?case={case}").text
+    done = lead.send("/lead/banks/learn", bank="memes", case=str(case))
+    assert done.headers["location"] == "/lead/banks?learned=1"
+    assert "1 picture learned" in lead.get(done.headers["location"]).text
+    like = asked(town, board, bytes([other[0] ^ 1, *other[1:]]), "like")
+    assert (like.verdict, like.notes) == ("clear", ("known_false_match",))
+    assert lead.send("/lead/banks/learn", bank="nothing", case=str(case)).status_code == 422
+
+
 def test_whoever_registers_the_learned_picture_is_matched(taught: Any) -> None:
     town, board, wrong = taught
     town.query(
@@ -86,9 +113,9 @@ def test_whoever_registers_the_learned_picture_is_matched(taught: Any) -> None:
 def test_what_has_lain_its_time_is_destroyed_and_counts_no_more(taught: Any) -> None:
     town, board, wrong = taught
     town.clock.forward(days=29)
-    assert empty_outdated(town.world.store, town.clock) == 0
-    set_bank(town.world.store, "memes", timedelta(days=20), notes="dogs")
-    assert empty_outdated(town.world.store, town.clock) == 1
+    assert empty_outdated(town.world.store, town.world.blobs, town.clock) == 0
+    set_bank(town.world.store, "memes", Changes(keeps=timedelta(days=20), notes="dogs"))
+    assert empty_outdated(town.world.store, town.world.blobs, town.clock) == 1
     assert town.query("SELECT count(*) FROM entries WHERE bank = 'negative'") == [(0,)]
     like = bytes([wrong[0] ^ 3, *wrong[1:]])
     assert asked(town, board, like, "like").verdict == "review"
@@ -121,9 +148,14 @@ def test_the_command_line_keeps_banks(town: Town, monkeypatch: pytest.MonkeyPatc
     said("add", "memes", "--days", "90", "--owners", "Lea")
     assert isinstance(CliRunner().invoke(app, ["banks", "add", "memes"]).exception, Conflict)
     said("set", "memes", "--notes", "cats")
-    row = '{"bank": "memes", "pictures": 0, "days": 90, "owners": "Lea", "notes": "cats"}'
-    assert said("show", "memes").strip() == row
-    assert said("list", "--json").strip() == row
+    row = {
+        "bank": "memes", "kind": "negative", "test": False, "share": 1.0, "seed": 0, "within": {},
+        "days": 90, "owners": "Lea", "notes": "cats", "pictures": 0, "would_have": 0,
+    }  # fmt: skip
+    assert json.loads(said("show", "memes")) == row
+    assert json.loads(said("list", "--json")) == row
+    refused = CliRunner().invoke(app, ["banks", "set", "memes", "--test"])
+    assert isinstance(refused.exception, Invalid), "a negative bank raises nothing to be tried"
     town.register(jpeg(picture(3)))
     case = town.screen(town.platform(), jpeg(picture(3), 60)).case
     town.dismiss(case, town.reviewer(), Ground.WRONG_MATCH)

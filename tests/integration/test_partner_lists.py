@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,21 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline import plugins
-from pipeline.domain.media import Side
+from pipeline.domain.media import Rating, Side, Upload
 from pipeline.errors import Conflict, Invalid, NotFound
 from pipeline.exchanges._calls import Calls
+from pipeline.journeys.banks import (
+    Changes,
+    add_bank,
+    bank_named,
+    empty_outdated,
+    give_up_bank,
+    only_try,
+    set_bank,
+    tried,
+)
+from pipeline.journeys.policies import try_terms
+from pipeline.journeys.screen_upload import Hashed
 from pipeline.journeys.sync_exchange import (
     Lists,
     add_exchange,
@@ -23,7 +36,9 @@ from pipeline.journeys.sync_exchange import (
     new_credentials_for,
     sync,
 )
+from pipeline.journeys.try_banks import KEPT, forget_tried
 from pipeline.journeys.withdraw import finish
+from services.api.pulse import Pulses
 from services.cli import app
 from services.wiring import alive
 from services.worker import read_lists
@@ -279,8 +294,9 @@ def test_a_holder_is_nobody_in_the_public_numbers(
 ) -> None:
     partner.put(hash_of(town, 1), "Active", 101)
     read(town, followed)
+    day = timedelta(days=1)
     with town.world.store.transaction() as unit:
-        assert {unit.following.counts()[name] for name in ("people", "items")} == {0}
+        assert unit.figures.public("people", town.clock() - day, town.clock() + day) == []
 
 
 def test_settings_are_tried_before_they_are_kept(town: Town, followed: Lists) -> None:
@@ -336,3 +352,72 @@ def test_an_operator_follows_a_list_from_the_command_line(
     server.answer = lambda asked: (403, {}, b"")
     assert run("sync", "ncii").exit_code == 1
     assert "receipt" in run("remove", "ncii").stdout
+
+
+def test_a_list_is_tried_first_and_counted_without_anybody_being_asked(
+    town: Town, followed: Lists, partner: StopNcii
+) -> None:
+    store = town.world.store
+    set_bank(store, "stopncii", Changes(test=True))
+    for seed in (1, 2):
+        partner.put(hash_of(town, seed), "Active", 100 + seed)
+    read(town, followed)
+    board, forum = town.platform("board"), town.platform("forum")
+    answered = town.screen(board, body_of(1), "one")
+    assert (answered.verdict, answered.blocks, answered.matches) == ("clear", False, ())
+    assert town.query("SELECT count(*) FROM cases") == [(0,)]
+    told = tried(store, "stopncii", board, None, 9)
+    assert [screening for screening, _ in told] == [answered.id]
+    assert tried(store, "stopncii", forum, None, 9) == []
+    trial = try_terms(store, town.world.policy, board, {}, 10)
+    assert (trial.tests, trial.more) == ({"stopncii": 1}, 0)
+    assert dict(Pulses(store, town.clock)().banks) == {"stopncii": 1}
+
+    set_bank(store, "stopncii", Changes(test=False))
+    only_try(store, "stopncii", forum, only=True, actor="test")
+    assert town.screen(forum, body_of(2), "two").verdict == "clear"
+    assert town.screen(board, body_of(2), "three").verdict == "review"
+    only_try(store, "stopncii", forum, only=False, actor="test")
+    assert town.screen(forum, body_of(2), "four").verdict == "review"
+    with store.transaction() as unit:
+        holder = bank_named(unit, "stopncii").holder
+        assert unit.banks.count(holder) == (2, 2)
+    town.clock.at += KEPT
+    town.clock.forward(days=1)
+    assert forget_tried(store, town.clock) == 2
+
+
+def test_a_list_counts_as_far_and_as_long_as_it_is_said_to(
+    town: Town, followed: Lists, partner: StopNcii
+) -> None:
+    world = town.world
+    partner.put(hash_of(town, 1), "Active", 101)
+    read(town, followed)
+    board = town.platform()
+
+    def asked(bits: int, name: str) -> str:
+        code = bytes.fromhex(hash_of(town, 1))
+        turned = int.from_bytes(code, "big") ^ ((1 << bits) - 1)
+        hashed = [Hashed("pdq", turned.to_bytes(32, "big"), 100)]
+        return world.screener(town.live).screen_hashes(
+            board, Upload(name, None, Rating.INTIMATE), hashed
+        ).verdict  # fmt: skip
+
+    set_bank(world.store, "stopncii", Changes(within={"pdq": 10.0}))
+    assert (asked(11, "a"), asked(10, "b")) == ("clear", "review")
+    set_bank(world.store, "stopncii", Changes(share=0.0))
+    assert asked(9, "c") == "clear"
+    set_bank(world.store, "stopncii", Changes(share=1.0, within={}, keeps=timedelta(days=5)))
+    assert asked(12, "d") == "review"
+    town.clock.forward(days=6)
+    assert empty_outdated(world.store, world.blobs, town.clock) == 1
+    assert town.query("SELECT DISTINCT state FROM cases") == [("withdrawn",)]
+    ((body,),) = town.query("SELECT body FROM audit_log WHERE action = 'bank.outdated'")
+    assert body == '{"pictures":1}'
+    read(town, followed)
+    town.live.catch_up()
+    assert asked(0, "e") == "clear", "the next reading does not bring it back"
+    with pytest.raises(Invalid, match="exchange remove"):
+        give_up_bank(world.store, town.clock, "stopncii")
+    with pytest.raises(Conflict):
+        add_bank(world.store, town.clock, world.pins, "stopncii", timedelta(days=9))

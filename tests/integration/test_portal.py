@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from pipeline.domain.screening import Verdict
 from pipeline.domain.suppression import SMALLEST
 from pipeline.errors import TooManyAttempts
 from pipeline.journeys import review
-from pipeline.journeys.public_numbers import rounded
+from pipeline.journeys.public_numbers import last_quarter
 from services.portal import create_app
 from services.portal.languages import LANGUAGES, wanted
 from services.web.pace import Pace
@@ -339,10 +340,23 @@ def test_she_objects_to_a_dismissal_and_somebody_else_decides_again(town: Town, 
     assert "We told Board to take it down." in page
 
 
-def test_published_numbers_point_at_nobody() -> None:
-    assert rounded({"people": SMALLEST - 1, "items": 1234, "left": 0}) == {
-        "people": None, "items": 1230, "left": None,
-    }  # fmt: skip
+def test_published_numbers_are_the_report_of_a_quarter_and_point_at_nobody(
+    town: Town, browser: Callable[[], TestClient]
+) -> None:
+    client = browser()
+    assert last_quarter(date(2026, 11, 25)) == (date(2026, 7, 1), date(2026, 10, 1))
+    assert last_quarter(date(2027, 1, 1)) == (date(2026, 10, 1), date(2027, 1, 1))
+    today, board = town.clock().date(), town.platform("board")
+    town.register(jpeg(picture(1)))
+    for number in range(SMALLEST):
+        town.screen(board, jpeg(picture(50)), f"post-{number}")
+    while last_quarter(town.clock().date())[1] <= today:
+        town.clock.forward(days=1)
+    page = client.get("/en/numbers").text
+    told = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page))
+    assert told["Nothing found"] == str(SMALLEST)
+    assert told["Came to protect pictures"] == "–", "one person is no number to publish"
+    assert "Nichts gefunden" in client.get("/de/numbers").text
 
 
 def test_the_language_is_the_readers() -> None:

@@ -80,19 +80,6 @@ WHERE person = %(person)s AND entry = ANY(%(entries)s::bigint[]);
 -- Pairs with entries that are gone are of no use any more.
 DELETE FROM dismissals WHERE entry = ANY(%(entries)s::bigint[]);
 
--- name: following_counts
--- Totals for the public.
-SELECT (SELECT count(*) FROM persons p WHERE withdrawn_at IS NULL
-          AND NOT EXISTS (SELECT FROM exchanges x WHERE x.holder = p.id)
-          AND NOT EXISTS (SELECT FROM banks b WHERE b.holder = p.id)) AS people,
-       (SELECT count(DISTINCT item) FROM entries
-        WHERE source = 'registered' AND bank NOT IN ('partner', 'negative') AND removed_at IS NULL) AS items,
-       (SELECT count(*) FROM withdrawals WHERE completed_at IS NOT NULL) AS departed,
-       (SELECT count(*) FROM cases) AS cases,
-       (SELECT count(*) FROM cases WHERE state = 'upheld') AS upheld,
-       (SELECT count(*) FROM cases WHERE state = 'dismissed') AS dismissed,
-       (SELECT count(*) FROM cases WHERE kind = 'notice') AS notices;
-
 -- name: following_acted
 -- What platforms did with the uploads of upheld cases, and with repeats of them.
 SELECT s.case_id AS "case", p.name AS platform, a.action AS kind, a.at

@@ -48,9 +48,23 @@ RETURNING id;
 SELECT change_append(%(op)s, %(entries)s::bigint[]) AS seq;
 
 -- name: entry_owners
+-- since: lists_as_banks
+-- Whose entries are, of those in force, and what is said of the bank or item that they are of.
+SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout, f.parked, f.kept_out,
+       b.share, b.seed, b.within, b.test,
+       CASE WHEN b.holder IS NOT NULL
+         THEN ARRAY(SELECT t.platform FROM bank_tries t WHERE t.holder = b.holder) END AS tried_by
+FROM entries e JOIN persons p ON p.id = e.person LEFT JOIN floods f ON f.item = e.item
+LEFT JOIN banks b ON b.holder = e.person
+WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
+
+-- name: entry_owners
 -- since: floods
--- Whose entries are, of those in force.
-SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout, f.parked, f.kept_out
+-- until: lists_as_banks
+-- The same while lists were no banks.
+SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout, f.parked, f.kept_out,
+       NULL::double precision AS share, NULL::bigint AS seed, NULL::jsonb AS within,
+       NULL::boolean AS test, NULL::uuid[] AS tried_by
 FROM entries e JOIN persons p ON p.id = e.person LEFT JOIN floods f ON f.item = e.item
 WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
 
@@ -58,7 +72,8 @@ WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn
 -- until: floods
 -- The same before there was more to it.
 SELECT e.id, e.item, e.person, e.bank, e.source, e.upheld_case, e.layout, NULL::text[] AS parked,
-       NULL::text[] AS kept_out
+       NULL::text[] AS kept_out, NULL::double precision AS share, NULL::bigint AS seed,
+       NULL::jsonb AS within, NULL::boolean AS test, NULL::uuid[] AS tried_by
 FROM entries e JOIN persons p ON p.id = e.person
 WHERE e.id = ANY(%(entries)s::bigint[]) AND e.removed_at IS NULL AND p.withdrawn_at IS NULL;
 

@@ -66,6 +66,6 @@ ORDER BY received_at DESC, id DESC LIMIT %(limit)s;
 
 -- name: screenings_last
 -- A platform's newest answers, with what was near.
-SELECT content_id, verdict, received_at, near FROM screenings
+SELECT id, content_id, verdict, received_at, near FROM screenings
 WHERE platform = %(platform)s AND form <> 'notice' AND verdict <> 'refused'
 ORDER BY received_at DESC, id DESC LIMIT %(limit)s;
