@@ -108,6 +108,6 @@ class PgBanks:
 def _said(bank: Bank) -> dict[str, Any]:
     return {
         "name": bank.name, "keeps": bank.keeps or LONGEST, "owners": bank.owners,
-        "notes": bank.notes, "kind": bank.kind.value, "test": bank.test, "share": bank.share, "seed": bank.seed,
-        "within": Jsonb(dict(bank.within)),
+        "notes": bank.notes, "kind": bank.kind.value, "test": bank.test, "share": bank.share,
+        "seed": bank.seed, "within": Jsonb(dict(bank.within)),
     }  # fmt: skip

@@ -8,18 +8,18 @@ nobody; everything else about banks is the operator's (``consentry banks``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import anyio.to_thread
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from pipeline.domain.bank import Bank, BankKind
+from pipeline.domain.bank import Bank
 from pipeline.domain.ids import PersonId, PlatformId, ScreeningId
 from pipeline.journeys import banks
+from services.api.bank_schemas import BankAnswered, BankAsked, WouldHave
 from services.api.bodies import LARGEST_JSON, receive_json
 from services.api.description import problems
 from services.api.door import Called, Door, door_of
@@ -28,43 +28,6 @@ from services.api.paging import USUAL, Cursor, Limit, Page, Paged
 router = APIRouter(prefix="/v1/banks", tags=["banks"])
 
 Named = Annotated[str, Path(min_length=1, max_length=100, description="The bank's name.")]
-
-
-class BankAnswered(BaseModel):
-    """A bank, as far as it concerns you."""
-
-    bank: str
-    kind: BankKind = Field(
-        description="`partner`: a partner's list, which raises cases. `negative`: known false"
-        " matches, which take cases back."
-    )
-    test: bool = Field(description="The operator only tries it: it counts for nobody.")
-    only_tried: bool = Field(description="You only try it: it does not count for you.")
-    within: dict[str, float] = Field(
-        description="How near an upload must come, by signal, where the list has its own distance."
-    )
-    would_have: int = Field(
-        description="How many of your uploads of the last 90 days a person would have looked at"
-        " while it was only tried."
-    )
-
-
-class BankAsked(BaseModel):
-    """What you say of a bank, for yourself."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    only_tried: bool = Field(
-        description="True: it counts for nothing of yours, and what it would have brought up is"
-        " counted. False: it counts."
-    )
-
-
-class WouldHave(BaseModel):
-    """An upload of yours that a person would have looked at."""
-
-    screening: UUID
-    at: datetime
 
 
 _SHAPE = TypeAdapter(BankAsked)

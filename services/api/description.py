@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from pipeline.domain.happening import CHOSEN, KINDS
+from services.api.bank_schemas import BankAsked
 from services.api.codes import CODES
 from services.api.feedback_schemas import ActionTold, NoticeTold
 from services.api.policy_schemas import PolicyAsked, TryAsked
@@ -106,7 +107,7 @@ REPLAY_BODY = json_body(ReplayEvent, ReplaySince)
 _ASKED: tuple[type[BaseModel], ...] = (
     Problem, HashesAsked, ReferenceAsked, HashBatch, ReferenceBatch, AppealAsked,
     WebhookAsked, RotationAsked, ReplayEvent, ReplaySince, ActionTold, NoticeTold, PolicyAsked,
-    TryAsked,
+    TryAsked, BankAsked,
 )  # fmt: skip
 """What the framework does not see, because it does not read bodies."""
 
