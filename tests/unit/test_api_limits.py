@@ -52,7 +52,8 @@ class Book:
             raise Unavailable("away")
         yield self
 
-    platforms = cases = jobs = registry = probes = property(lambda self: self)
+    platforms = cases = jobs = registry = probes = banks = property(lambda self: self)
+    floods = property(lambda self: Quiet())
 
     def by_key(self, digest: bytes) -> tuple[PlatformId, UUID, int] | None:
         return self.keys.get(digest)
@@ -73,6 +74,16 @@ class Book:
 
     def depth(self) -> list[Any]:
         return []
+
+    def trials_by_bank(self) -> dict[str, int]:
+        return {}
+
+
+class Quiet:
+    """Nothing in quarantine."""
+
+    def waiting(self) -> tuple[int, int]:
+        return 0, 0
 
 
 def book() -> Any:
