@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,29 +49,41 @@ def tell(
     appeal tells of the case that it is about.
     """
     said = kind or case.state.value
-    event = Event(
-        id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
-        platform=platform,
-        case=case.subject,
-        kind=f"case.{said}",
-        body={
-            "type": f"case.{said}",
-            "timestamp": now.isoformat(),
-            "data": {
-                "case": str(case.subject),
-                "decision": said,
-                "ground": case.verdict.ground.value if case.verdict else None,
-                "decided_at": (case.verdict.at if case.verdict else now).isoformat(),
-                "uploads": [
-                    {"content_id": upload.content_id, "screening": str(upload.screening)}
-                    for upload in uploads
-                ],
-                **(more or {}),
-            },
-        },
-    )
+    data = {
+        "case": str(case.subject),
+        "decision": said,
+        "ground": case.verdict.ground.value if case.verdict else None,
+        "decided_at": (case.verdict.at if case.verdict else now).isoformat(),
+        "uploads": named(uploads),
+        **(more or {}),
+    }
+    event = event_of(platform, f"case.{said}", data, now, case.subject)
     announce(unit, event)
     return event.id
+
+
+def named(uploads: Iterable[CaseUpload]) -> list[dict[str, str]]:
+    """Uploads as a platform knows them."""
+    return [
+        {"content_id": upload.content_id, "screening": str(upload.screening)} for upload in uploads
+    ]
+
+
+def event_of(
+    platform: PlatformId,
+    kind: str,
+    data: Mapping[str, Any],
+    now: datetime,
+    case: CaseId | None = None,
+) -> Event:
+    """An event as platforms receive it, under an id of its own; ``announce`` keeps it."""
+    return Event(
+        id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
+        platform=platform,
+        case=case,
+        kind=kind,
+        body={"type": kind, "timestamp": now.isoformat(), "data": dict(data)},
+    )
 
 
 def announce(unit: Unit, event: Event) -> None:

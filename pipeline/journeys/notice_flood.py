@@ -9,7 +9,6 @@ and what a reviewer already holds are never parked. See ``domain.flood`` for wha
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
@@ -19,15 +18,15 @@ from numpy.typing import NDArray
 
 from pipeline.domain.entry import Layout, read_key
 from pipeline.domain.flood import code_of, unrelated
-from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId, ReviewerId, uuid7
+from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId, ReviewerId
 from pipeline.domain.policy import Match
 from pipeline.domain.roles import Role
 from pipeline.domain.signal import Metric, Space, split_all, unpack
 from pipeline.domain.terms import Flood
 from pipeline.errors import Conflict, Denied, NotFound
-from pipeline.journeys.desk import Desk, announce
+from pipeline.journeys.desk import Desk, announce, by_platform, event_of, named
 from pipeline.journeys.withdraw import close_if_empty
-from pipeline.ports import Event, FloodSeen, Unit
+from pipeline.ports import FloodSeen, Unit
 
 _LEAST_SHARE = 0.1
 """A code on which a smaller share of the uploads fell is not what floods."""
@@ -163,21 +162,9 @@ def _to_reviewers(unit: Unit, case: CaseId, now: datetime) -> None:
 def _tell(unit: Unit, case: CaseId, kind: str, now: datetime) -> None:
     found = unit.cases.get(case)
     assert found is not None
-    for platform in dict.fromkeys(upload.platform for upload in found.uploads):
-        uploads = [
-            {"content_id": upload.content_id, "screening": str(upload.screening)}
-            for upload in found.uploads
-            if upload.platform == platform
-        ]
-        data = {"case": str(case), "state": found.state.value, "uploads": uploads}
-        event = Event(
-            id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
-            platform=platform,
-            case=case,
-            kind=kind,
-            body={"type": kind, "timestamp": now.isoformat(), "data": data},
-        )
-        announce(unit, event)
+    for platform, uploads in by_platform(found):
+        data = {"case": str(case), "state": found.state.value, "uploads": named(uploads)}
+        announce(unit, event_of(platform, kind, data, now, case))
 
 
 def _audit(unit: Unit, by: ReviewerId, action: str, item: ItemId, cases: int) -> None:

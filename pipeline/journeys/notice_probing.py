@@ -9,17 +9,16 @@ upload by which it was noticed, not of the account.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.domain.evidence import Hit
-from pipeline.domain.ids import ItemId, PersonId, uuid7
+from pipeline.domain.ids import ItemId, PersonId
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.domain.signal import Metric
-from pipeline.journeys.desk import announce
-from pipeline.ports import Clock, Event, Store, Unit
+from pipeline.journeys.desk import announce, event_of
+from pipeline.ports import Clock, Store, Unit
 
 PROBING = "uploads.probing"
 
@@ -88,13 +87,4 @@ def _tell(
         "uploads": uploads,
         "hours": hours,
     }
-    announce(
-        unit,
-        Event(
-            id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
-            platform=answered.platform,
-            case=None,
-            kind=PROBING,
-            body={"type": PROBING, "timestamp": now.isoformat(), "data": data},
-        ),
-    )
+    announce(unit, event_of(answered.platform, PROBING, data, now))

@@ -9,7 +9,6 @@ behind the job's fence: there is never a second answer.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +24,7 @@ from pipeline.domain.evidence import Hit, gather
 from pipeline.domain.film import FilmCodes, Pruner
 from pipeline.domain.flood import is_put_aside
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import PlatformId, ScreeningId, uuid7
+from pipeline.domain.ids import PlatformId, ScreeningId
 from pipeline.domain.media import Media, Rating
 from pipeline.domain.policy import Clear, Policy
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
@@ -34,7 +33,7 @@ from pipeline.domain.timeline import CERTAIN_SUPPORT
 from pipeline.domain.trial import Nearness, reach
 from pipeline.errors import RefusalReason, Refused, Unavailable
 from pipeline.journeys import keep_place
-from pipeline.journeys.desk import announce
+from pipeline.journeys.desk import announce, event_of
 from pipeline.journeys.keep_place import Place
 from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
 from pipeline.journeys.restore_index import LiveIndexes
@@ -46,7 +45,7 @@ from pipeline.journeys.track_faces import FaceTracks
 from pipeline.journeys.watch import Watch
 from pipeline.media.moments import Sampling
 from pipeline.media.views import USUAL, ViewBudget
-from pipeline.ports import Blobs, Clock, Event, Job, PendingFilm, Store, Unit
+from pipeline.ports import Blobs, Clock, Job, PendingFilm, Store, Unit
 from pipeline.signals import SignalType
 
 LEASE = timedelta(seconds=120)
@@ -470,14 +469,8 @@ class Projector:
 
 def tell_answer(unit: Unit, screening: Screening, kind: str, now: datetime) -> None:
     """Keep an event for the platform, and the jobs that deliver it."""
-    event = Event(
-        id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
-        platform=screening.platform,
-        case=screening.case,
-        kind=kind,
-        body={"type": kind, "timestamp": now.isoformat(), "data": dict(summary(screening))},
-    )
-    announce(unit, event)
+    data = summary(screening)
+    announce(unit, event_of(screening.platform, kind, data, now, screening.case))
 
 
 def apart(

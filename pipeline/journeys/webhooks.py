@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 from pipeline.actions import Action, DeliveryFailed, public_key
 from pipeline.domain import webhook as rules
 from pipeline.domain.happening import TEST
-from pipeline.domain.ids import PlatformId, WebhookId, uuid7
+from pipeline.domain.ids import PlatformId, WebhookId
 from pipeline.domain.webhook import Attempt, PublicKey, SealedSecret, Webhook
 from pipeline.errors import Conflict, Invalid, NotFound
-from pipeline.journeys.desk import DELIVERY_ATTEMPTS, send_to
-from pipeline.ports import Clock, Endpoint, Event, Store, Unit
+from pipeline.journeys.desk import DELIVERY_ATTEMPTS, event_of, send_to
+from pipeline.ports import Clock, Endpoint, Store, Unit
 
 _KEY = "webhook-ed25519"
 
@@ -184,13 +184,7 @@ def try_out(
 ) -> Attempt:
     """Send a test there now, once; what came of it, which is in the log, too."""
     now = clock()
-    event = Event(
-        id=f"evt_{uuid7(now, secrets.token_bytes(10)).hex}",
-        platform=platform,
-        case=None,
-        kind=TEST,
-        body={"type": TEST, "timestamp": now.isoformat(), "data": {"webhook": str(webhook)}},
-    )
+    event = event_of(platform, TEST, {"webhook": str(webhook)}, now)
     with store.transaction() as unit:
         endpoint = endpoint_of(unit, owned(unit, platform, webhook), now)
         unit.events.add(event)
