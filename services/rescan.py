@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -300,7 +301,10 @@ def cluster_status(
     from services.cluster import RayExecutor, guard
     from services.wiring import open_world
 
-    with open_world(Settings().model_copy(update={"log_level": "warning"})) as world:
+    with (
+        open_world(Settings().model_copy(update={"log_level": "warning"})) as world,
+        redirect_stdout(sys.stderr),  # where Ray says what it has to say
+    ):
         guard(world.cluster_token)
         executor = RayExecutor()
         with world.store.transaction() as unit:
@@ -310,7 +314,7 @@ def cluster_status(
             "hands": [asdict(hand) for hand in executor.hands()],
             "work": depth,
         }
-    executor.leave()
+        executor.leave()
     if as_json:
         sys.stdout.write(json.dumps(said, default=str) + "\n")
         return
@@ -367,10 +371,11 @@ def bench_cluster(
     from services.bench import show
     from services.bench.cluster import measure
 
-    report = measure(
-        pictures or (20_000 if check else 2000), check=check,
-        progress=lambda what: err.print(what, style="dim"),
-    )  # fmt: skip
+    with redirect_stdout(sys.stderr):  # where Ray says that a host has died
+        report = measure(
+            pictures or (20_000 if check else 2000), check=check,
+            progress=lambda what: err.print(what, style="dim"),
+        )  # fmt: skip
     show(report.document(), as_json=as_json)
     if check and not all(target.met for target in report.targets):
         raise SystemExit(1)
