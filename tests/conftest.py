@@ -2,8 +2,11 @@
 
 import os
 import sys
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
+import httpx
 import pytest
 
 # As the services do it, before numpy is imported.
@@ -11,6 +14,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Tests import each other's fixtures as ``tests.…``, from whichever folder pytest was started.
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+# Each client reads all certificates of the world anew, for 30 ms of processor time, and the tests
+# make thousands of clients. The certificates are the same ones.
+_contexts = lru_cache(httpx.create_ssl_context)
+httpx.create_ssl_context = _contexts
+import_module("httpx._transports.default").create_ssl_context = _contexts
 
 pytest_plugins = ["tests.postgres", "tests.world"]
 

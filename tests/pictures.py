@@ -211,6 +211,5 @@ def _bilinear(coarse: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     top = np.minimum(y.astype(int), coarse.shape[0] - 2)
     left = np.minimum(x.astype(int), coarse.shape[1] - 2)
     down, across = (y - top)[:, None, None], (x - left)[None, :, None]
-    upper = coarse[top][:, left] * (1 - across) + coarse[top][:, left + 1] * across
-    lower = coarse[top + 1][:, left] * (1 - across) + coarse[top + 1][:, left + 1] * across
-    return upper * (1 - down) + lower * down
+    wide = coarse[:, left] * (1 - across) + coarse[:, left + 1] * across
+    return wide[top] * (1 - down) + wide[top + 1] * down
