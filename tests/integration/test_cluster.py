@@ -1,21 +1,26 @@
-"""Hands on Ray: three hosts, one of them dies, then whoever drives; nothing is lost or doubled."""
+"""Hands on Ray: hosts die, then whoever drives; nothing is lost or doubled, in media or in hashes."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from pipeline.domain.media import Rating
-from pipeline.journeys import sift
+from pipeline.journeys import rescan, sift
 from pipeline.ports import Crew
 from services.bench.cluster import generated
 from services.sources import source_at
 from services.wiring import now
-from tests.world import Town, jpeg
+from tests.world import Town, jpeg, picture
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -27,8 +32,8 @@ HERS = 20
 
 
 @pytest.fixture
-def three_hosts(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """A cluster of three hosts of two cores each, whose environment names the town's database."""
+def cluster(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster of one host of two cores, whose environment names the town's database."""
     monkeypatch.setenv("DATABASE_URL", town.url)
     monkeypatch.setenv("CONSENTRY_HOME", str(town.world.settings.home))
     monkeypatch.setenv("CONSENTRY_DECODERS", "1")
@@ -44,13 +49,18 @@ def three_hosts(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]
         cluster.shutdown()
 
 
-def test_a_host_and_the_driver_die_and_nothing_is_lost_or_doubled(
-    town: Town, three_hosts: object, tmp_path: Path
+def test_hosts_and_drivers_die_and_nothing_is_lost_or_doubled(
+    town: Town, cluster: Any, tmp_path: Path
 ) -> None:
+    """Both stories on one cluster, because it takes ten seconds to start."""
+    hosts = [cluster.add_node(num_cpus=2) for _ in range(2)]
+    old_media_are_read_again(town, cluster, hosts[0], tmp_path)
+    earlier_uploads_are_searched(town, cluster, hosts[1])
+
+
+def old_media_are_read_again(town: Town, cluster: Any, lost: Any, tmp_path: Path) -> None:
     from services.cluster import RayExecutor, wait_for_hands
 
-    cluster = three_hosts
-    hosts = [cluster.add_node(num_cpus=2) for _ in range(2)]  # type: ignore[attr-defined]
     hers, pictures = generated(PICTURES, HERS)
     old = tmp_path / "old"
     old.mkdir()
@@ -63,7 +73,7 @@ def test_a_host_and_the_driver_die_and_nothing_is_lost_or_doubled(
     asked = sift.list_all(town.world.store, asked, source)
     assert asked.listed == PICTURES
 
-    driver = RayExecutor(cluster.address)  # type: ignore[attr-defined]
+    driver = RayExecutor(cluster.address)
     driver.start(Crew(3))  # three of six cores: what a dead host leaves finds room
     wait_for_hands(driver, 3)
 
@@ -74,9 +84,9 @@ def test_a_host_and_the_driver_die_and_nothing_is_lost_or_doubled(
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)
-    cluster.remove_node(hosts[0], allow_graceful=False)  # type: ignore[attr-defined]
+    cluster.remove_node(lost, allow_graceful=False)
     driver.leave()  # the driver is gone; the hands are not its children
-    again = RayExecutor(cluster.address)  # type: ignore[attr-defined]
+    again = RayExecutor(cluster.address)
     again.start(Crew(3))
     while sift.progress_of(town.world.store, asked.id).waiting:
         assert time.monotonic() < until, again.hands()
@@ -93,3 +103,44 @@ def test_a_host_and_the_driver_die_and_nothing_is_lost_or_doubled(
     assert cases == sorted((name, 1) for name in copies), "each once"
     told = town.query("SELECT body->'data'->>'content_id' FROM events")
     assert sorted(one for (one,) in told) == sorted(copies), "the platform was told once of each"
+
+
+def earlier_uploads_are_searched(town: Town, cluster: Any, lost: Any) -> None:
+    """By ``consentry rescan --cluster``, with the hands that are there."""
+    board = town.platform("second board")
+    for number in range(24):
+        body = jpeg(picture(1), 60 + number) if number % 4 else jpeg(picture(100 + number))
+        town.screen(board, body, f"upload {number}")
+    assert rescan.press(town.world.store, now, size=1) == 24
+    town.register(jpeg(picture(1)))
+    environment = {**os.environ, "RAY_ADDRESS": cluster.address}
+    command = [sys.executable, "-m", "services.cli", "rescan", "--cluster", "--json"]
+    with psycopg.connect(town.url) as connection:
+        # Nobody can keep a hit: every hand is held in the middle of a piece.
+        connection.execute("LOCK TABLE consentry.case_hits IN SHARE MODE")
+        driver = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        under_way = "SELECT count(*) FROM jobs WHERE kind = 'rescan' AND state = 'leased'"
+        until = time.monotonic() + 60
+        while town.query(under_way) != [(3,)]:
+            assert time.monotonic() < until
+            assert driver.poll() is None
+            time.sleep(0.02)
+        cluster.remove_node(lost, allow_graceful=False)
+        driver.kill()
+        driver.wait()
+        # All claims run out, which takes 20 s otherwise: even those of hands that are alive.
+        town.query("UPDATE jobs SET lease_until = statement_timestamp() WHERE state = 'leased'")
+    left = town.query("SELECT count(*) FROM sweep_chunks WHERE done_at IS NULL")[0][0]
+    assert left > 12, "they died half-way"
+    again = subprocess.run(
+        command, check=False, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert again.returncode == 0, again.stderr
+    said = json.loads(again.stdout)
+    assert (said["pieces"], said["given_up"], said["uploads"]) == (24, 0, 24)
+    found = town.query(
+        "SELECT content_id, count(*) FROM case_uploads WHERE platform = %s GROUP BY 1", board
+    )
+    assert sorted(found) == sorted((f"upload {n}", 1) for n in range(24) if n % 4)
+    told = town.query("SELECT body->'data'->>'content_id' FROM events WHERE platform = %s", board)
+    assert len(told) == len(set(told)) == 18, "the platform was told once of each"
