@@ -1,4 +1,4 @@
-"""Hands on Ray: hosts die, then whoever drives; nothing is lost or doubled, in media or in hashes."""
+"""Hands on Ray: hosts and drivers die; nothing is lost or doubled, of media or of hashes."""
 
 from __future__ import annotations
 
