@@ -259,8 +259,17 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then files in ``CONSENTRY_SECRETS``."""
         folder = os.environ.get("CONSENTRY_SECRETS")
-        files = SecretsSettingsSource(settings_cls, folder) if folder else file_secret_settings
-        return init_settings, env_settings, files
+        if folder is None or not Path(folder).is_dir():  # ``_there`` refuses one that is not there
+            return init_settings, env_settings, file_secret_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder)
+
+    @field_validator("secrets")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        """Without its secrets a service would start on defaults: another database, other keys."""
+        if value is not None and not value.is_dir():
+            raise ValueError(f"CONSENTRY_SECRETS names {value}, and there is no such folder")
+        return value
 
     @field_validator("signals", "faces", "copies", mode="before")
     @classmethod

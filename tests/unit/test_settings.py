@@ -187,7 +187,17 @@ def test_the_table_is_the_same_on_every_machine(monkeypatch):
     assert str(Path.home()) not in table
 
 
-def test_the_table_shows_variables_that_are_really_read(read):
+def test_a_folder_of_secrets_that_is_not_there_is_refused(read, tmp_path):
+    """A mount that failed must not leave a service on an empty database with new keys."""
+    (tmp_path / "database_url").write_text("postgresql://db/consentry")
+    held = read(CONSENTRY_SECRETS=str(tmp_path)).database_url
+    assert held is not None
+    assert held.get_secret_value() == "postgresql://db/consentry"
+    with pytest.raises(ValidationError, match="there is no such folder"):
+        read(CONSENTRY_SECRETS=str(tmp_path / "nothing"))
+
+
+def test_the_table_shows_variables_that_are_really_read(read, tmp_path):
     names = re.findall(r"^\| `(\w+)`", settings_table(), re.MULTILINE)
     path_like = {"CONSENTRY_HOME", "CONSENTRY_POLICY_FILE"}
     for name in names:
@@ -198,6 +208,7 @@ def test_the_table_shows_variables_that_are_really_read(read):
             "CONSENTRY_SECOND_FACTOR": "optional",
             "CONSENTRY_EXIT_URL": "https://weather.example/",
             "CONSENTRY_VIEW_FAMILIES": "3",
+            "CONSENTRY_SECRETS": str(tmp_path),
         }
         value = words.get(name, "x" if name in path_like else "17")
         changed = read(**{name: value})
