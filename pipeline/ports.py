@@ -1792,14 +1792,14 @@ class Traces(Protocol):
     """What earlier uploads left, by day; see ``domain.trace``."""
 
     def press(self, day: date, size: int, *, whole: bool) -> int:
-        """Press loose rows of a day into a segment of ``size`` rows; how many.
+        """Press loose rows of a day into a segment of about ``size`` codes; how many uploads.
 
         With ``whole`` a segment is made of fewer, too.
         """
         ...
 
     def loose(self, upto: int) -> dict[date, int]:
-        """How many loose rows each day has, counted up to a number."""
+        """About how many codes lie loose of each day, counted up to a number of uploads."""
         ...
 
     def expire(self, before: date) -> int:

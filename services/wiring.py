@@ -195,8 +195,9 @@ class World:
     def sweeper(self, live: LiveIndexes) -> Sweeper:
         """What searches earlier uploads, over this process's indexes."""
         return Sweeper(
-            self.store, live, self.screener(live), self.reach, QuestionFile, scan_chunk, now
-        )
+            self.store, live, self.screener(live), self.reach, QuestionFile, scan_chunk, now,
+            self.projector(live),
+        )  # fmt: skip
 
     def rules(self, platform: PlatformId) -> Policy:
         """What judges a platform's uploads at this moment."""

@@ -1,7 +1,8 @@
 """What a screened upload leaves: its hashes, so that it is found when somebody registers later.
 
 Never a face, never a pixel, never an account. A row is one picture of an upload as it was (of an
-animation, each frame that was looked at). Rows are pressed into segments of a fixed size: the
+animation, each frame that was looked at; of a video, each stretch of moments that look alike, with
+its times in a column of its own). Rows are pressed into segments of a fixed size: the
 screenings and keyed digests of files in one block, the codes of each space in another, because a
 search reads all codes and hardly any owner.
 """
@@ -9,22 +10,30 @@ search reads all codes and hardly any owner.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.film import FilmCodes
 from pipeline.domain.ids import ScreeningId
 from pipeline.domain.media import Turn
-from pipeline.domain.signal import Metric, Signals, Space, pack_all, split_all, unpack
+from pipeline.domain.signal import Metric, Signals, Space, join_all, pack_all, split_all, unpack
 from pipeline.errors import Tampered
 
 SEGMENT = 65_536
 """Rows of a full segment: 2 MiB of PDQ codes."""
 
+MOMENTS = "moments"
+"""The column that says when a video's rows are shown."""
+
 _PRINT = 32
+_FILM = "film|"
+"""Before the space's key, where an upload's codes are a video's."""
+_WHEN = [("stream", "<u2"), ("begin", "<f4"), ("end", "<f4")]
+_STRETCH = np.dtype([*_WHEN, ("quality", "u1"), ("code", "u1", 32)])
 _UPLOAD = 16 + _PRINT
 
 
@@ -34,11 +43,21 @@ class Trace:
 
     digest: bytes = field(repr=False)
     codes: tuple[Signals, ...] = field(repr=False)
+    film: FilmTrace | None = field(default=None, repr=False)
 
     @property
     def telling(self) -> bool:
         """Whether there is anything to find it by."""
-        return any(len(signals) for signals in self.codes)
+        film = self.film is not None and any(map(len, self.film.streams.values()))
+        return film or any(len(signals) for signals in self.codes)
+
+
+@dataclass(frozen=True, slots=True)
+class FilmTrace:
+    """What a video leaves: the stretches of each of its streams, in a space of 32 bytes a code."""
+
+    space: str
+    streams: Mapping[int, FilmCodes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +90,36 @@ class Rows:
         """The keyed digest of the file that a row comes from."""
         return self.uploads[row, 16:].tobytes()
 
+    def film(self, row: int, space: str) -> FilmTrace | None:
+        """All that the upload of a row left, where it is a video; None where it is a picture."""
+        moments, codes = self.columns.get(MOMENTS), self.columns.get(space)
+        if moments is None or codes is None or not moments.quality[row]:
+            return None
+        mine = np.flatnonzero((self.uploads[:, :16] == self.uploads[row, :16]).all(axis=1))
+        when = np.ascontiguousarray(moments.codes[mine]).view(np.dtype(_WHEN))[:, 0]
+        streams = {}
+        for stream in np.unique(when["stream"]):
+            of = when["stream"] == stream
+            rows, times = mine[of], when[of]
+            streams[int(stream)] = FilmCodes(
+                codes.codes[rows], codes.quality[rows], times["begin"].copy(), times["end"].copy()
+            )
+        return FilmTrace(space, streams)
+
 
 def packed(fingerprint: bytes, trace: Trace) -> bytes:
     """What is sealed of one upload until it joins a segment."""
-    return fingerprint + pack_all(signals for signals in trace.codes if len(signals))
+    clear = fingerprint + pack_all(signals for signals in trace.codes if len(signals))
+    if trace.film is None:
+        return clear
+    table = np.empty(sum(map(len, trace.film.streams.values())), _STRETCH)
+    low = 0
+    for stream, codes in trace.film.streams.items():
+        part = table[low : low + len(codes)]
+        part["stream"], part["begin"], part["end"] = stream, codes.begin, codes.end
+        part["quality"], part["code"] = codes.quality, codes.codes
+        low += len(codes)
+    return clear + join_all([(_FILM + trace.film.space, table.tobytes())])
 
 
 def rows_of(loose: Iterable[tuple[ScreeningId, bytes]], stride: int) -> Rows:
@@ -85,11 +130,20 @@ def rows_of(loose: Iterable[tuple[ScreeningId, bytes]], stride: int) -> Rows:
     """
     uploads: list[bytes] = []
     parts: dict[str, list[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]] = defaultdict(list)
+    moments: list[tuple[int, NDArray[np.void]]] = []
     for screening, sealed in loose:
         if len(sealed) < _PRINT:
             raise Tampered("what an upload left ends too early")
         first, count = len(uploads), 0
         for key, codes in split_all(sealed[_PRINT:]):
+            if key.startswith(_FILM):
+                stretches = _stretches(codes)
+                count = len(stretches)
+                parts[key.removeprefix(_FILM)].append(
+                    (first, stretches["quality"], stretches["code"])
+                )
+                moments.append((first, stretches[[name for name, _ in _WHEN]]))
+                continue
             quality, table = _codes(codes, stride)
             if count in (0, len(table)):
                 count = len(table)
@@ -102,6 +156,11 @@ def rows_of(loose: Iterable[tuple[ScreeningId, bytes]], stride: int) -> Rows:
         for at, good, table in found:
             quality[at : at + len(table)], codes_of[at : at + len(table)] = good, table
         columns[key] = Column(quality, codes_of)
+    if moments:
+        shown, when = np.zeros(len(uploads), np.uint8), np.zeros(len(uploads), _WHEN)
+        for at, some in moments:
+            shown[at : at + len(some)], when[at : at + len(some)] = 1, some
+        columns[MOMENTS] = Column(shown, when.view(np.uint8).reshape(len(uploads), -1))
     whose = np.frombuffer(b"".join(uploads), np.uint8).reshape(-1, _UPLOAD)
     return Rows(whose, columns)
 
@@ -146,6 +205,22 @@ def in_all_turns(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     }
     whole = [np.packbits(turned[turn].reshape(-1, 256), axis=1) for turn in Turn]
     return np.stack(whole)
+
+
+def turned(signals: Signals) -> Signals:
+    """Pictures' codes as they were, then as they would be in the seven other ways to lay them."""
+    if signals.space.width != 256 or signals.space.name != "pdq":
+        return signals
+    codes = in_all_turns(signals.codes)
+    views = tuple(replace(view, turn=turn) for turn in Turn for view in signals.views)
+    quality = np.tile(signals.quality, len(Turn))
+    return Signals(signals.space, codes.reshape(-1, codes.shape[-1]), quality, views)
+
+
+def _stretches(sealed: bytes) -> NDArray[np.void]:
+    if len(sealed) % _STRETCH.itemsize:
+        raise Tampered("what a video left does not have the length it was sealed with")
+    return np.frombuffer(sealed, _STRETCH)
 
 
 def _codes(sealed: bytes, stride: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -1,9 +1,9 @@
 """How far a video was looked at, so that another worker can go on from there.
 
 What is kept lies sealed under the upload's own key beside its job: which moments were looked at,
-and which entries in force came near them. No hash of the upload is kept and nothing of its faces,
-which are looked at in one go. It goes with the answer, and whenever somebody withdraws: the work
-then begins anew if it is interrupted.
+and which entries in force came near them; their hashes only where uploads leave theirs for those
+who register later, and nothing of its faces, which are looked at in one go. It goes with the
+answer, and whenever somebody withdraws: the work then begins anew if it is interrupted.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,6 +93,9 @@ def _packed(place: Place, watch: Watch, glimpses: list[Glimpse], rules: str) -> 
         said=np.frombuffer(json.dumps(said).encode(), np.uint8),
         seen=_pairs(place.seen),
         telling=_pairs(watch.telling),
+        shown=_pairs({at: [time for time, *_ in rows] for at, rows in watch.codes.items()}),
+        code=_bytes(code for rows in watch.codes.values() for _, code, _ in rows),
+        quality=_bytes(bytes((worth,)) for rows in watch.codes.values() for *_, worth in rows),
         near=np.array([(one.time, one.stream) for one in glimpses], np.float64).reshape(-1, 2),
         label=np.array([one.label for one in glimpses], np.int64),
         distance=np.array([one.distance for one in glimpses], np.float64),
@@ -106,6 +110,7 @@ def _unpacked(clear: bytes, watch: Watch, rules: str) -> Place | None:
             said: dict[str, Any] = json.loads(kept["said"].tobytes())
             columns = {name: kept[name] for name in ("seen", "telling", "near", "label")}
             columns |= {name: kept[name] for name in ("distance", "view")}
+            columns |= {name: kept[name] for name in ("shown", "code", "quality")}
     except (ValueError, KeyError, OSError, zipfile.BadZipFile):  # another version kept it
         return None
     if said.get("rules") != rules:
@@ -119,6 +124,11 @@ def _unpacked(clear: bytes, watch: Watch, rules: str) -> Place | None:
         )
     for stream, times in _lists(columns["telling"]).items():
         watch.telling[stream] = times
+    codes = columns["code"].reshape(len(columns["shown"]), -1)
+    for (stream, time), code, worth in zip(
+        columns["shown"], codes, columns["quality"], strict=True
+    ):
+        watch.codes[int(stream)].append((float(time), code.tobytes(), int(worth)))
     watch.frames, watch.truncated = int(said["frames"]), bool(said["truncated"])
     watch.too_plain, watch.too_common = int(said["too_plain"]), int(said["too_common"])
     filled = said["filled"]
@@ -132,6 +142,10 @@ def _unpacked(clear: bytes, watch: Watch, rules: str) -> Place | None:
 def _pairs(times: dict[int, list[float]]) -> Any:
     flat = [(stream, time) for stream, listed in times.items() for time in listed]
     return np.array(flat, np.float64).reshape(-1, 2)
+
+
+def _bytes(parts: Iterable[bytes]) -> Any:
+    return np.frombuffer(b"".join(parts), np.uint8)
 
 
 def _lists(pairs: Any) -> dict[int, list[float]]:

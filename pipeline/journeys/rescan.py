@@ -32,7 +32,7 @@ from pipeline.domain.trace import SEGMENT, Rows, in_all_turns
 from pipeline.errors import IndexNotReady, Unavailable
 from pipeline.journeys.hold_job import LEASE, Held, Lost, holding
 from pipeline.journeys.restore_index import LiveIndexes
-from pipeline.journeys.screen_film import tell_answer
+from pipeline.journeys.screen_film import Projector, tell_answer
 from pipeline.journeys.screen_upload import Earlier, Screener
 from pipeline.ports import Clock, Job, Store, Sweep, SweepChunk, SweepProgress, Unit
 
@@ -179,10 +179,11 @@ class Sweeper:
         ask_in: Ask,
         scan: Scan,
         clock: Clock,
+        films: Projector,
     ) -> None:
         """``ask_in`` makes a file of questions, ``scan`` compares a chunk with one."""
         self._store, self._live, self._screener, self._reach = store, live, screener, reach
-        self._ask_in, self._scan, self._clock = ask_in, scan, clock
+        self._ask_in, self._scan, self._clock, self._films = ask_in, scan, clock, films
         self._asking: _Asking | None = None
         self._lock = threading.Lock()
         live.on_removal(self._let_go)
@@ -296,10 +297,13 @@ class Sweeper:
             was = screenings.get(screening)
             if was is None or (sweep.since is not None and was.received_at < sweep.since):
                 continue
-            earlier = Earlier(was, rows.fingerprint(at[0]), self._codes(rows, at))
+            film = rows.film(at[0], self._films.space.key)
+            codes = () if film is not None else self._codes(rows, at)
+            earlier = Earlier(was, rows.fingerprint(at[0]), codes, film)
+            screener = self._screener if film is None else self._films
             held.check()
             with self._store.transaction() as unit:
-                answered = self._screener.screen_again(unit, earlier)
+                answered = screener.screen_again(unit, earlier)
                 if answered is not None:
                     found += 1
                     tell_answer(unit, answered, "screening.completed", self._clock())

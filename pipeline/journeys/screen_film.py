@@ -9,6 +9,7 @@ behind the job's fence: there is never a second answer.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from pipeline.domain.bank import part
 from pipeline.domain.digest import SPACE, Digests, digests
 from pipeline.domain.entry import keyed
@@ -24,12 +27,13 @@ from pipeline.domain.evidence import Hit, gather
 from pipeline.domain.film import FilmCodes, Pruner
 from pipeline.domain.flood import is_put_aside
 from pipeline.domain.generic import GenericBank
-from pipeline.domain.ids import PlatformId, ScreeningId
+from pipeline.domain.ids import PlatformId, ScreeningId, uuid7
 from pipeline.domain.media import Media, Rating
 from pipeline.domain.policy import Clear, Policy
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
-from pipeline.domain.signal import join_all
-from pipeline.domain.timeline import CERTAIN_SUPPORT
+from pipeline.domain.signal import Space, join_all
+from pipeline.domain.timeline import CERTAIN_SUPPORT, Showing
+from pipeline.domain.trace import FilmTrace, Trace
 from pipeline.domain.trial import Nearness, reach
 from pipeline.errors import RefusalReason, Refused, Unavailable
 from pipeline.journeys import keep_place
@@ -37,7 +41,7 @@ from pipeline.journeys.desk import announce, event_of
 from pipeline.journeys.keep_place import Place
 from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
 from pipeline.journeys.restore_index import LiveIndexes
-from pipeline.journeys.screen_upload import Screener, Subject, summary
+from pipeline.journeys.screen_upload import Earlier, Screener, Subject, summary
 from pipeline.journeys.see import Seen
 from pipeline.journeys.see_faces import NOT_LOOKED, UNRATED, FacesSeen, together
 from pipeline.journeys.take_in_film import ATTEMPTS, KIND, digests_of, keep_early, waiting
@@ -102,6 +106,11 @@ class Projector:
         self._signal, self._bank, self._policy, self._read = signal, bank, policy, read
         self._blobs, self._clock = blobs, clock
         self._sampling, self._wide_codes, self._budget = sampling, wide_codes, budget
+
+    @property
+    def space(self) -> Space:
+        """What videos are compared in."""
+        return self._signal.space
 
     def under(self, platform: PlatformId) -> Projector:
         """This projector with the policy that judges a platform's videos now."""
@@ -193,6 +202,11 @@ class Projector:
             bytes=film.size,
             mime=film.mime,
             notes=watch.notes + faces.notes,
+            trace=(
+                Trace(same.sha256, (), watch.left())
+                if self._screener.remembers(film.upload.rating)
+                else None
+            ),
             blocks=False,
             near=Nearness((), reach(self._policy, (self._signal.space.name, SPACE.name))),
         )
@@ -229,6 +243,42 @@ class Projector:
             self._blobs.destroy(film.medium)
         return answered
 
+    def screen_again(self, unit: Unit, earlier: Earlier) -> Screening | None:
+        """Screen an earlier video by what it left; see ``Screener.screen_again``."""
+        began, received, was = time.perf_counter(), self._clock(), earlier.screening
+        mine = self.under(was.platform)
+        assert earlier.film is not None  # else it is a picture, and the screener's
+        watch, sequence = mine.watch(), self._live.applied
+        watch.recall(earlier.film)
+        if not watch.glimpses:
+            return None
+        base = Screening(
+            id=ScreeningId(uuid7(received, secrets.token_bytes(10))),
+            platform=was.platform,
+            upload=replace(was.upload, uploader=None),
+            form=Form.HASHES,
+            verdict=Verdict.CLEAR,
+            policy=mine._policy.version,
+            index_seq=sequence,
+            received_at=received,
+            milliseconds=0.0,
+            notes=("rescan", *watch.notes),
+        )
+        shown = watch.showings(unit)
+        subject = Subject(
+            was.upload, was.form, b"", Seen((), (), ()), mime=was.mime,
+            codes=mine._joined(_within(earlier.film, shown)), fingerprint=earlier.fingerprint,
+            again=True,
+        )  # fmt: skip
+
+        def believed(unit: Unit) -> tuple[Hit, ...]:
+            return tuple(watch.hits(showing) for showing in watch.showings(unit))
+
+        answered = mine._screener.conclude(
+            unit, base, subject, believed, began, truncated=watch.truncated
+        )
+        return None if answered.verdict is Verdict.CLEAR else answered
+
     def begin(self) -> tuple[Watch, Place]:
         """At the beginning of a video."""
         return self.watch(), Place(self._live.applied)
@@ -236,8 +286,9 @@ class Projector:
     def watch(self) -> Watch:
         """Nothing seen yet."""
         return Watch(
-            self._signal, self._bank, self._policy, self._live, self._budget, self._wide_codes
-        )
+            self._signal, self._bank, self._policy, self._live, self._budget, self._wide_codes,
+            remember=self._screener.remembers(Rating.UNKNOWN),
+        )  # fmt: skip
 
     def look(
         self,
@@ -347,11 +398,14 @@ class Projector:
                     last = moment.time
                     pruner.add(moment.time, code.tobytes(), quality)
             frames = telling(pruner.kept(), self._bank)
-        parts = packed_film(FilmSigns(frames or Pruner(0).kept()), self._signal)
-        packed = [(keyed(space, layout), packed) for space, _, packed, layout in parts]
         exact = packed_film(FilmSigns(Pruner(0).kept(), digests=same), self._signal, md5=False)
-        packed += [(keyed(space, layout), packed) for space, _, packed, layout in exact]
-        return join_all(packed)
+        return self._joined(frames) + join_all(
+            (keyed(space, layout), packed) for space, _, packed, layout in exact
+        )
+
+    def _joined(self, frames: FilmCodes | None) -> bytes:
+        parts = packed_film(FilmSigns(frames or Pruner(0).kept()), self._signal)
+        return join_all((keyed(space, layout), packed) for space, _, packed, layout in parts)
 
     def _attempt(
         self, job: Job, pause: Callable[[int], float], stopping: Callable[[], bool]
@@ -471,6 +525,17 @@ def tell_answer(unit: Unit, screening: Screening, kind: str, now: datetime) -> N
     """Keep an event for the platform, and the jobs that deliver it."""
     data = summary(screening)
     announce(unit, event_of(screening.platform, kind, data, now, screening.case))
+
+
+def _within(film: FilmTrace, shown: Sequence[Showing]) -> FilmCodes | None:
+    """What an earlier video left of the stretches that match, of its first stream."""
+    codes = film.streams.get(0)
+    if codes is None:
+        return None
+    keep = np.zeros(len(codes), np.bool_)
+    for begin, end in (stretch.upload for one in shown for stretch in one.stretches):
+        keep |= (codes.end >= begin) & (codes.begin <= end)
+    return codes.only(keep)
 
 
 def apart(

@@ -34,11 +34,11 @@ from pipeline.domain.ids import (
     uuid7,
 )
 from pipeline.domain.likeness import FACES
-from pipeline.domain.media import WHOLE, Media, Rating, Turn, Upload
+from pipeline.domain.media import WHOLE, Media, Rating, Upload
 from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Signals, pack_all
-from pipeline.domain.trace import Trace, in_all_turns
+from pipeline.domain.trace import FilmTrace, Trace, turned
 from pipeline.domain.trial import Nearness, nearness, reach
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.notice_flood import notice_flood, release
@@ -102,11 +102,15 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An upload of which only what it left is there: how it was answered, and its codes."""
+    """An upload of which only what it left is there: how it was answered, and its codes.
+
+    A video has none of its own, but ``film``.
+    """
 
     screening: Screening
     fingerprint: bytes
     codes: tuple[Signals, ...] = field(repr=False)
+    film: FilmTrace | None = field(default=None, repr=False)
 
 
 class Screener:
@@ -159,6 +163,10 @@ class Screener:
     def policy(self) -> Policy:
         """What judges."""
         return self._policy
+
+    def remembers(self, rating: Rating) -> bool:
+        """Whether an upload leaves its hashes; what is ordinary leaves nothing at all."""
+        return self._remember and rating is not Rating.NOT_INTIMATE
 
     def under(self, platform: PlatformId) -> Screener:
         """This screener with the policy that judges a platform's uploads now."""
@@ -282,10 +290,7 @@ class Screener:
             notes=subject.seen.notes + subject.faces.notes + ("truncated",) * truncated,
             trace=(
                 Trace(subject.digest, subject.seen.own)
-                if self._remember
-                and not subject.again
-                # An ordinary photo leaves nothing at all.
-                and subject.upload.rating is not Rating.NOT_INTIMATE
+                if not subject.again and self.remembers(subject.upload.rating)
                 else None
             ),
             blocks=False,
@@ -353,7 +358,7 @@ class Screener:
         mine = self.under(was.platform)
         if mine is not self:
             return mine.screen_again(unit, earlier)
-        asked = tuple(_turned(signals) for signals in earlier.codes)
+        asked = tuple(turned(signals) for signals in earlier.codes)
         seen = Seen(asked, earlier.codes, ("rescan",))
         answer = self._ask(seen)
         subject = Subject(
@@ -645,16 +650,6 @@ def _untold(
     entries = {hit.entry for hit in hits}
     told = unit.cases.entries_of_upload(platform, content_id, fingerprint, entries)
     return without(hits, told)
-
-
-def _turned(signals: Signals) -> Signals:
-    """One picture's code as it was, then as it would be in the seven other ways to lay it."""
-    if signals.space.width != 256 or signals.space.name != "pdq":
-        return signals
-    codes = in_all_turns(signals.codes)
-    views = tuple(replace(view, turn=turn) for turn in Turn for view in signals.views)
-    quality = np.tile(signals.quality, len(Turn))
-    return Signals(signals.space, codes.reshape(-1, codes.shape[-1]), quality, views)
 
 
 def _granted(unit: Unit, screening: Screening, matches: Sequence[Match]) -> tuple[Match, ...]:

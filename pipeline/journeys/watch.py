@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from pipeline.domain.digest import Digests
 from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit, Owner
-from pipeline.domain.film import ALIKE
+from pipeline.domain.film import ALIKE, prune
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import EntryId, ItemId, entry_of, slot_of
-from pipeline.domain.media import Frame, Side, View
+from pipeline.domain.media import WHOLE, Frame, Side, View
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Signals, unpack, unpack_times
 from pipeline.domain.timeline import Length, Showing, Sighting, counts, showings
+from pipeline.domain.trace import FilmTrace, turned
 from pipeline.domain.witness import Witness
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see_bytes import believe_bytes, entries_of, same_bytes
@@ -68,9 +69,15 @@ class Watch:
     live: LiveIndexes
     budget: ViewBudget
     wide_codes: int
+    remember: bool = False
+    """Whether the codes of moments are kept until the end, for what the video leaves."""
     telling: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Times of the moments that say something, a stream."""
     glimpses: list[Glimpse] = field(default_factory=list, repr=False)
+    codes: dict[int, list[tuple[float, bytes, int]]] = field(
+        default_factory=lambda: defaultdict(list), repr=False
+    )
+    """Time, code and quality of the moments that say something, a stream; in no order."""
     frames: int = 0
     too_plain: int = 0
     too_common: int = 0
@@ -91,7 +98,11 @@ class Watch:
             self.too_common += 1
             return False
         self.telling[moment.stream].append(moment.time)
-        if self._ask(whole, moment, wide=True):
+        if self.remember:
+            self.codes[moment.stream].append(
+                (moment.time, whole.codes[0].tobytes(), int(whole.quality[0]))
+            )
+        if self._ask(whole, moment.stream, moment.time, wide=True):
             return True
         if self._asked_in_vain(moment, whole.codes[0]):
             return False
@@ -100,6 +111,23 @@ class Watch:
         if not found:
             self._in_vain[moment.stream] = (moment.time, whole.codes[0])
         return found
+
+    def left(self) -> FilmTrace:
+        """What the video leaves: its moments as they were, each stretch that looks alike once."""
+        least = self.signal.minimum_quality
+        streams = {at: prune(sorted(seen), least) for at, seen in self.codes.items()}
+        return FilmTrace(self.signal.space.key, streams)
+
+    def recall(self, film: FilmTrace) -> None:
+        """Look at an earlier video by what it left: a stretch is its first and its last moment."""
+        for stream, codes in film.streams.items():
+            for at, (begin, end) in enumerate(zip(codes.begin, codes.end, strict=True)):
+                row = slice(at, at + 1)
+                whole = Signals(self.signal.space, codes.codes[row], codes.quality[row], (WHOLE,))
+                for time in sorted({float(begin), float(end)}):
+                    self.frames += 1
+                    self.telling[stream].append(time)
+                    self._ask(turned(whole), stream, time, wide=True)
 
     def same_bytes(self, digests: Digests, unit: Unit) -> tuple[Hit, ...]:
         """Entries of this very file."""
@@ -156,9 +184,9 @@ class Watch:
         keep = (computed.quality >= self.signal.minimum_quality) & ~self._common(
             computed, len(parts)
         )
-        return self._ask(_rows(computed, keep), moment, wide=False)
+        return self._ask(_rows(computed, keep), moment.stream, moment.time, wide=False)
 
-    def _ask(self, signals: Signals, moment: Moment, *, wide: bool) -> bool:
+    def _ask(self, signals: Signals, stream: int, time: float, *, wide: bool) -> bool:
         name = signals.space.name
         near, far = self.policy.radius(name), self.policy.wide(name)
         within = near
@@ -170,9 +198,7 @@ class Watch:
         self.truncated |= hits.truncated or len(self.glimpses) > _MOST_SIGHTINGS
         if len(self.glimpses) <= _MOST_SIGHTINGS:
             self.glimpses += [
-                Glimpse(
-                    moment.time, moment.stream, signals.views[int(query)], int(label), float(bits)
-                )
+                Glimpse(time, stream, signals.views[int(query)], int(label), float(bits))
                 for query, label, bits in zip(hits.query, hits.label, hits.distance, strict=True)
             ]
         return len(hits) > 0

@@ -20,6 +20,8 @@ from pipeline.storage.vault import PgVault, Secrets, sealed_by
 
 _STRIDE = 32
 """Bytes a code of every Hamming signal."""
+_AT_ONCE = 512
+"""Loose rows that are taken at a time: a video's may have hundreds of kilobytes."""
 _LOOSE, _UPLOADS = "traces", "trace_segments.uploads"
 
 
@@ -82,8 +84,17 @@ class PgTraces:
         owner = self._owners().get(day)
         if owner is None:
             return 0
-        taken = self._queries.all("traces_to_press", day=day, limit=size)
-        if not taken or (len(taken) < size and not whole):
+        taken, codes = list[dict[str, Any]](), 0
+        while codes < size:
+            some = self._queries.all(
+                "traces_to_press", day=day, limit=min(_AT_ONCE, size - codes),
+                after=taken[-1]["screening"] if taken else None,
+            )  # fmt: skip
+            taken += some
+            codes += sum(_about(row["sealed"]) for row in some)
+            if not some:
+                break
+        if not taken or (codes < size and not whole):
             return 0
         rows = self._unsealed(owner, taken)
         segment = uuid4()
@@ -97,12 +108,12 @@ class PgTraces:
             uploads=self._vault.seal(owner, _bound(_UPLOADS, segment), rows.uploads.tobytes()),
         )
         for space, column in rows.columns.items():
-            codes = self._vault.seal(owner, _bound(space, segment), column.tobytes())
+            block = self._vault.seal(owner, _bound(space, segment), column.tobytes())
             self._queries.run(
-                "trace_column_add", day=day, segment=segment, space=space, codes=codes
+                "trace_column_add", day=day, segment=segment, space=space, codes=block
             )
         self._queries.run("traces_pressed", day=day, screenings=[row["screening"] for row in taken])
-        return len(rows)
+        return len(taken)
 
     def loose(self, upto: int) -> dict[date, int]:
         """See the port."""
@@ -261,6 +272,14 @@ def _sweep(row: dict[str, Any]) -> Sweep:
         planned=row["planned"],
         closed_at=row["closed_at"],
     )
+
+
+def _about(sealed: bytes) -> int:
+    """How many codes an upload left, about: a picture's few spaces fit in a kilobyte.
+
+    As ``traces_loose`` counts them.
+    """
+    return max(1, (len(sealed) - 1024) // 43)
 
 
 def _bound(what: str, segment: UUID) -> str:

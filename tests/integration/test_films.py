@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.domain.ids import ScreeningId
-from pipeline.domain.media import Upload
+from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import RefusalReason
 from pipeline.journeys.register import Registration, register
@@ -41,10 +41,10 @@ def register_film(town: Town, *bodies: bytes) -> Registration:
     return done
 
 
-def send(town: Town, body: bytes, platform=None, name="film") -> Screening:
+def send(town: Town, body: bytes, platform=None, name="film", rating=Rating.UNKNOWN) -> Screening:
     return accept(
         town.world.store, town.world.blobs, town.clock, platform or town.platform(),
-        Upload(name, "somebody"), [body], "video/mp4",
+        Upload(name, "somebody", rating), [body], "video/mp4",
     )  # fmt: skip
 
 

@@ -122,6 +122,8 @@ def test_the_answer_is_the_same_as_if_nobody_had_been_killed(
     assert made.work(lambda _: 0.0)
     assert sum(map(len, reads[0].seen)) >= 3, "it goes on, and does not begin anew"
     assert found(answer(town, accepted)) == found(answer(town, through))
+    first, second = town.query("SELECT octet_length(sealed) FROM traces")
+    assert first == second, "both left as many moments"
 
 
 def test_a_withdrawal_leaves_no_place_that_names_her(

@@ -10,17 +10,23 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import psutil
-from PIL import ImageOps
+import pytest
+from PIL import Image, ImageOps
 
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Verdict
 from pipeline.journeys import rescan, withdraw
 from services.wiring import alive, now
+from tests.films import OTHERS, SCENES, film, scenes, still
+from tests.integration.test_films import FPS, answer, hers, projector, register_film, send
 from tests.world import Town, jpeg, picture
+
+__all__ = ["hers"]
 
 
 def pause(attempt: int) -> float:
@@ -199,6 +205,8 @@ def test_killing_a_worker_and_the_driver_half_way_loses_and_doubles_nothing(town
     for process in (driver.pid, *(hand.pid for hand in hands)):
         os.kill(process, signal.SIGKILL)
     driver.wait()
+    # Their claims run out, which takes 20 s otherwise.
+    town.query("UPDATE jobs SET lease_until = statement_timestamp() WHERE state = 'leased'")
     assert half < 12, "it was killed half-way"
     again = subprocess.run(
         command, check=False, env=environment, capture_output=True, text=True, timeout=240
@@ -223,3 +231,51 @@ def test_the_worker_asks_presses_and_expires(town: Town) -> None:
     assert by_name["keep_traces"].work() == 0
     assert by_name["advance_rescans"].work() == 0
     assert town.query("SELECT count(*) FROM sweep_chunks") == [(1,)]
+
+
+def test_a_video_from_before_a_registration_is_found_by_its_moments(
+    town: Town, hers: bytes
+) -> None:
+    board = town.platform()
+    longer = film(
+        chain(
+            scenes(OTHERS[:2], seconds=3, fps=FPS, seed=7),
+            scenes(SCENES[:4], fps=FPS),
+            scenes(OTHERS[2:4], seconds=3, fps=FPS, seed=8),
+        ),
+        fps=FPS,
+        crf="32",
+    )
+    town.screen(board, jpeg(picture(1)), "picture")
+    for name, body in (("longer", longer), ("ordinary", longer), ("other", others())):
+        rating = Rating.NOT_INTIMATE if name == "ordinary" else Rating.INTIMATE
+        accepted = send(town, body, board, name, rating)
+        assert projector(town).work(pause)
+        early = answer(town, accepted)
+        assert early is not None
+        assert early.verdict is Verdict.CLEAR
+    assert town.query("SELECT count(*) FROM traces") == [(3,)], "an ordinary one leaves nothing"
+    assert rescan.press(town.world.store, lambda: now() + timedelta(days=2)) == 3
+    assert town.query("SELECT count(*) FROM traces") == [(0,)]
+
+    register_film(town, hers)
+    assert sweep(town) == 1
+    ((content, stretches),) = town.query(
+        "SELECT u.content_id, h.stretches FROM case_hits h JOIN case_uploads u USING (case_id)"
+    )
+    assert content == "longer"
+    assert stretches[0]["upload"] == pytest.approx((6.0, 22.0), abs=1.5)
+    told = town.query(
+        "SELECT body->'data'->>'content_id', body->'data'->'notes' FROM events"
+        " WHERE body->'data'->>'verdict' = 'review'"
+    )
+    assert told == [("longer", ["rescan"])]
+    assert sweep(town, everything=True) == 0, "what has its case gets no second one"
+
+    town.uphold(town.query("SELECT id FROM cases")[0][0], town.reviewer())
+    town.register(jpeg(Image.fromarray(still(SCENES[0]))))
+    assert sweep(town) == 1, "a still of somebody else's, in the same video"
+
+
+def others() -> bytes:
+    return film(scenes(OTHERS[:4], seconds=2, fps=FPS, seed=3), fps=FPS)

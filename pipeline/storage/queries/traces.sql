@@ -17,7 +17,8 @@ VALUES (%(day)s, %(screening)s, %(index_seq)s, %(sealed)s);
 
 -- name: traces_to_press
 -- Loose rows of a day, the oldest first; two pressers never take the same ones.
-SELECT screening, index_seq, sealed FROM traces WHERE day = %(day)s
+SELECT screening, index_seq, sealed FROM traces
+WHERE day = %(day)s AND (%(after)s::uuid IS NULL OR screening > %(after)s::uuid)
 ORDER BY screening LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
 -- name: traces_pressed
@@ -25,9 +26,11 @@ ORDER BY screening LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 DELETE FROM traces WHERE day = %(day)s AND screening = ANY(%(screenings)s::uuid[]);
 
 -- name: traces_loose
--- How many loose rows each day has, counted up to a number.
+-- About how many codes the loose rows of each day have, of so many rows at most: a picture counts
+-- once, a video as often as it has stretches.
 SELECT d.day,
-       (SELECT count(*) FROM (SELECT FROM traces t WHERE t.day = d.day LIMIT %(upto)s) AS part) AS rows
+       (SELECT coalesce(sum(greatest(1, (octet_length(part.sealed) - 1024) / 43)), 0)::bigint
+        FROM (SELECT t.sealed FROM traces t WHERE t.day = d.day LIMIT %(upto)s) AS part) AS rows
 FROM trace_days d ORDER BY d.day;
 
 -- name: traces_read
