@@ -502,7 +502,7 @@ def test_a_picture_of_one_case_is_not_shown_through_another(
 def test_whatever_was_uploaded_is_shown_made_anew_without_its_metadata(
     make_desk: MakeDesk, town: Town, format: str
 ) -> None:
-    body = encode(textured(2600, 1300, seed=4), format)
+    body = encode(textured(2100, 1050, seed=4), format)
     town.register(body)
     case = town.screen(town.platform(), body).case
     assert case is not None
