@@ -7,6 +7,7 @@ send us are: on hosts that are entered for the platform, and on no other (``pipe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,8 +16,10 @@ from pipeline import outside
 from pipeline.errors import Invalid, Misconfigured, RefusalReason, Refused, Unavailable
 from pipeline.journeys.sift import Source
 from pipeline.ports import Reference
+from pipeline.storage.afar import asking
 
 _SECONDS = 30.0
+_STORE = "the source's store"
 
 
 class FolderSource:
@@ -58,12 +61,17 @@ class StoreSource:
             ) from None
         self._files: Any
         self._files, self._root = fsspec.core.url_to_fs(url)
-        self._most = most
+        self._url, self._most = url, most
 
     def references(self) -> Iterator[Reference]:
         """All objects under the prefix, in order of their names."""
         root = self._root.rstrip("/") + "/"
-        for path in sorted(self._files.find(self._root)):
+        found = []
+        with suppress(FileNotFoundError), asking(_STORE):
+            found = sorted(self._files.find(self._root))
+        if not found:
+            raise Invalid(f"there is nothing at {self._url}: see the bucket's name and the prefix")
+        for path in found:
             name = str(path).removeprefix(root)
             yield Reference(name, name)
 
@@ -71,13 +79,12 @@ class StoreSource:
         """An object's bytes."""
         path = str(PurePosixPath(self._root) / place)
         try:
-            if int(self._files.size(path) or 0) > self._most:
-                raise _large(self._most)
-            found: bytes = self._files.cat_file(path)
+            with asking(_STORE):
+                if int(self._files.size(path) or 0) > self._most:
+                    raise _large(self._most)
+                found: bytes = self._files.cat_file(path)
         except FileNotFoundError:
             raise _gone() from None
-        except OSError as error:
-            raise Unavailable("the source's store does not answer now") from error
         return found
 
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
 
 import fsspec
 import pytest
 
+from pipeline.domain.ids import ProcessId
 from pipeline.domain.screening import Verdict
+from pipeline.errors import Invalid, NotFound, Refused, Unavailable
 from pipeline.journeys.share_index import compact
 from pipeline.journeys.withdraw import ask, finish
+from pipeline.ports import Shelved
+from pipeline.storage.depot import StoreDepot
 from pipeline.storage.shelf import FolderShelf
 from services import wiring
+from services.sources import source_at
 from tests.integration.test_shared_index import eventually, shared, words
 from tests.integration.test_sifting import read
 from tests.world import Town, jpeg, picture
@@ -94,3 +104,98 @@ def test_old_media_are_read_again_from_s3(bucket: str, town: Town) -> None:
     done = read(town, board, where)
     assert (done.items, done.found, done.clear) == (3, 1, 2)
     assert town.query("SELECT content_id FROM case_uploads") == [("1.jpg",)]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, str], None]]:
+    """A store that answers everything with one status and one of S3's codes."""
+    answer = [503, "SlowDown"]
+
+    class Failing(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.send_response(int(answer[0]))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(f"<Error><Code>{answer[1]}</Code></Error>".encode())
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+
+        def log_message(self, *_: object) -> None: ...
+
+    def say(status: int, code: str) -> None:
+        answer[:] = [status, code]
+        fsspec.filesystem("s3").clear_instance_cache()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as store:
+        threading.Thread(target=store.serve_forever, args=(0.05,), daemon=True).start()
+        at(monkeypatch, store.server_port)
+        yield say
+        store.shutdown()
+    fsspec.filesystem("s3").clear_instance_cache()
+
+
+def at(environment: pytest.MonkeyPatch, port: int) -> None:
+    environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+    environment.setenv("AWS_ACCESS_KEY_ID", "operator")
+    environment.setenv("AWS_SECRET_ACCESS_KEY", "operator")
+    environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    environment.setenv("AWS_MAX_ATTEMPTS", "1")
+    environment.setattr("s3fs.S3FileSystem.retries", 1)  # five, seconds apart, otherwise
+    fsspec.filesystem("s3").clear_instance_cache()
+
+
+def asked(folder: Path) -> list[Callable[[], object]]:
+    """Everything that a store is asked."""
+    depot, source = StoreDepot("s3://operator/indexes"), source_at("s3://operator/old", 9999, {})
+    name = ProcessId(uuid4())
+    (folder / "0.segment").write_bytes(b"segment")
+    unit = cast(Any, None)  # it is not come to
+    return [
+        lambda: depot.current(unit),
+        lambda: depot.put(Shelved(name, 1, "mark"), folder, bytes(32), b"note"),
+        lambda: depot.get(name, folder, bytes(32)),
+        lambda: depot.destroy(name),
+        lambda: list(source.references()),
+        lambda: source.read("1.jpg"),
+    ]
+
+
+def test_a_store_that_is_down_or_refuses_is_unavailable_with_what_to_do(
+    failing: Callable[[int, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for status, code, said in (
+        (403, "AccessDenied", "refuses these credentials"),
+        (503, "SlowDown", "does not answer"),
+        (500, "InternalError", "does not answer"),
+    ):
+        failing(status, code)
+        for ask_it in asked(tmp_path):
+            with pytest.raises(Unavailable, match=said):
+                ask_it()
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    at(monkeypatch, port)
+    for ask_it in asked(tmp_path):
+        with pytest.raises(Unavailable, match="does not answer"):
+            ask_it()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    fsspec.filesystem("s3").clear_instance_cache()
+    for ask_it in asked(tmp_path):
+        with pytest.raises(Unavailable, match="AWS_ACCESS_KEY_ID"):
+            ask_it()
+
+
+def test_what_is_gone_and_a_bucket_that_is_not_there_are_named(bucket: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="not there any more"):
+        source_at(f"s3://{bucket}/2026", 9999, {}).read("no such.jpg")
+    for where in (f"s3://{bucket}/empty", "s3://no-such-bucket/old"):
+        with pytest.raises(Invalid, match="there is nothing at"):
+            list(source_at(where, 9999, {}).references())
+    depot = StoreDepot("s3://no-such-bucket/indexes")
+    assert depot.current(cast(Any, None)) is None
+    with pytest.raises(NotFound):
+        StoreDepot(f"s3://{bucket}/indexes").get(ProcessId(uuid4()), tmp_path, bytes(32))
