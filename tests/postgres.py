@@ -17,7 +17,6 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pipeline.storage import Database, embedded
 from pipeline.storage.migrate import migrate
 
-
 MEMORY = Path("/dev/shm")
 ROOM = 4 << 30
 """Bytes that must be free there: a server of each of several processes may take one in four."""

@@ -75,8 +75,6 @@ class StoreDepot:
         try:
             with _asking():
                 found = self._files.find(place)
-                if not found:  # a store has no folders: one without files is none
-                    raise FileNotFoundError(place)
                 for path in found:
                     called = str(path).rpartition("/")[2].removesuffix(".sealed")
                     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -87,7 +85,9 @@ class StoreDepot:
                         for clear in open_stream(sealed, key, _KIND, f"{name}/{called}"):
                             out.write(clear)
         except FileNotFoundError:
-            raise NotFound(f"the depot has no segments {name} any more") from None
+            found = []
+        if not found:  # a store has no folders: one without files is none
+            raise NotFound(f"the depot has no segments {name} any more")
 
     def destroy(self, name: ProcessId) -> None:
         """See the port."""
