@@ -1732,7 +1732,8 @@ class Sweep:
     """Earlier uploads against what was registered by some steps of the change log.
 
     ``after`` to ``upto`` are the steps; before the first of all, ``after`` is negative. ``since``
-    leaves older uploads out. ``radii`` are what each signal was compared within.
+    leaves older uploads out. ``radii`` are what each signal was compared within
+    and, by ``list|`` and its holder, a number for what was said of each partner's list.
     """
 
     id: SweepId

@@ -12,20 +12,24 @@ from before the newest change.
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.ids import SLOTS, EntryId, ScreeningId, SweepId, uuid7
+from pipeline.domain.bank import BankKind
+from pipeline.domain.ids import SLOTS, EntryId, PersonId, ScreeningId, SweepId, uuid7
 from pipeline.domain.media import WHOLE
 from pipeline.domain.signal import Signals, Space, unpack
 from pipeline.domain.trace import SEGMENT, Rows, in_all_turns
@@ -43,6 +47,8 @@ OPEN_FOR = timedelta(hours=1)
 WIDE_QUESTIONS = 4096
 """Up to how many codes are asked within the wide radius, which wants a second witness: beyond,
 chance alone puts an upload in a thousand within it, and each is screened again."""
+_LIST = "list|"
+"""Before a list's holder, among a sweep's radii."""
 _BLOCK = 512
 """Candidates whose screenings are read at a time."""
 
@@ -97,23 +103,53 @@ def ask(
     """Have earlier uploads searched for what was registered since the last sweep.
 
     For everything in force where ``everything`` says so, there was no sweep before, or what counts
-    as near has changed. None when there is nothing new to ask for.
+    as near, or of a partner's list, has changed. None when there is nothing new to ask for.
     """
     now = clock()
     radii = {space.key: wide for space, (_, wide) in reach.items()}
     with store.transaction() as unit:
         last, head = unit.sweeps.latest(), unit.registry.head()
-        same = last is not None and dict(last.radii) == radii and not everything
+        lists = _lists(unit)
+        same = last is not None and _same(last.radii, radii, lists) and not everything
         after = last.upto if last is not None and same else -1
         if after >= 0 and not unit.sweeps.anything_new(after, head, list(radii)):
             return None
         sweep = Sweep(
-            SweepId(uuid7(now, secrets.token_bytes(10))), now, by, after, head, since, radii
-        )
+            SweepId(uuid7(now, secrets.token_bytes(10))), now, by, after, head, since,
+            {**radii, **lists},
+        )  # fmt: skip
         unit.sweeps.add(sweep)
         unit.sweeps.plan(sweep.id, KIND, ATTEMPTS)
         unit.audit.append(by, "rescan.asked", f"rescan:{sweep.id}", {"after": after, "upto": head})
     return sweep
+
+
+def _lists(unit: Unit) -> dict[str, float]:
+    """What is said of each partner's list, as a number: what changed may find other uploads."""
+    tries: dict[PersonId, list[str]] = defaultdict(list)
+    for platform in unit.platforms.all():
+        for holder in unit.banks.tried_by(platform["id"]):
+            tries[holder].append(str(platform["id"]))
+    return {
+        f"{_LIST}{bank.holder}": float(
+            crc32(
+                json.dumps(
+                    [bank.test, bank.share, bank.seed, dict(bank.within), tries[bank.holder]],
+                    sort_keys=True,
+                ).encode()
+            )
+        )
+        for bank in unit.banks.all()
+        if bank.kind is BankKind.PARTNER
+    }
+
+
+def _same(
+    asked: Mapping[str, float], radii: Mapping[str, float], lists: Mapping[str, float]
+) -> bool:
+    """Whether what counts is as it was; a list that is new has new entries, which are asked."""
+    near = {key: within for key, within in asked.items() if not key.startswith(_LIST)}
+    return near == radii and all(asked.get(key, said) == said for key, said in lists.items())
 
 
 def advance(store: Store, clock: Clock) -> int:

@@ -41,7 +41,7 @@ from pipeline.journeys.withdraw import finish
 from services.api.pulse import Pulses
 from services.cli import app
 from services.wiring import alive
-from services.worker import read_lists
+from services.worker import duties, read_lists
 from tests.partners import Partner, StopNcii
 from tests.world import Town, jpeg, picture
 
@@ -110,6 +110,37 @@ def test_what_a_partner_adds_is_found_and_what_it_withdraws_is_not(
     partner.put(hash_of(town, 2), "Deleted", 201)
     assert read(town, followed).withdrawn == 2
     assert [verdict(town, seed, "again") for seed in (1, 2, 3)] == ["clear", "clear", "review"]
+
+
+def test_a_list_s_entries_and_what_is_said_of_it_ask_for_earlier_uploads(
+    town: Town, followed: Lists, partner: StopNcii
+) -> None:
+    rescans = next(duty for duty in duties(town.world) if duty.name == "rescan")
+    sweeper = town.world.sweeper(town.live)
+
+    def found() -> list[tuple[Any, ...]]:
+        while sweeper.work(lambda _: 0.0):
+            pass
+        return town.query("SELECT content_id FROM case_uploads ORDER BY 1")
+
+    board = town.platform()
+    for seed in (1, 2):
+        assert town.screen(board, body_of(seed), f"early {seed}").verdict == "clear"
+    assert rescans.work() == 1, "there was none before"
+    assert found() == []
+    partner.put(hash_of(town, 1), "Active", 101)
+    read(town, followed)
+    assert (rescans.work(), rescans.work()) == (1, 0)
+    assert found() == [("early 1",)]
+    set_bank(town.world.store, "stopncii", Changes(test=True))
+    partner.put(hash_of(town, 2), "Active", 102)
+    read(town, followed)
+    assert rescans.work() == 1
+    assert found() == [("early 1",)], "the list is only tried"
+    set_bank(town.world.store, "stopncii", Changes(test=False))
+    assert (rescans.work(), rescans.work()) == (1, 0)
+    assert found() == [("early 1",), ("early 2",)], "and counts now"
+    sweeper.close()
 
 
 def test_reading_again_changes_nothing(town: Town, followed: Lists, partner: StopNcii) -> None:
