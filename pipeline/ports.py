@@ -2165,6 +2165,10 @@ class Flooded:
 class Floods(Protocol):
     """Entries that matched many unrelated uploads; deleted with the item and with the person."""
 
+    def understood(self) -> bool:
+        """Whether every process at work knows parked cases: one of the version before does not."""
+        ...
+
     def seen(self, item: ItemId, since: datetime) -> list[FloodSeen]:
         """Uploads that fell loosely on an item, one of each content; one asker at a time."""
         ...

@@ -4,7 +4,8 @@ Nothing is lost meanwhile: each upload is answered ``review`` as before, with th
 ``quarantine``, and has its case, which waits outside the reviewers' queues (``State.PARKED``) with
 its deadline running. A lead, who sees how many uploads and how far off, but no picture and no name,
 lets the cases go to the reviewers or keeps the entry's offending codes out. Close copies, notices,
-and what a reviewer already holds are never parked. See ``domain.flood`` for what is counted.
+and what a reviewer already holds are never parked. Nor is anything while a process of a version is
+at work that could not read a parked case. See ``domain.flood`` for what is counted.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def _floods(unit: Unit, limit: Flood, item: ItemId, person: PersonId, now: datet
         return False
     uploads = unrelated(_picture(unit, one) for one in seen)
     if uploads < limit.uploads:  # one picture, again and again: that is what a person must see
+        return False
+    if not unit.floods.understood():  # in a rolling upgrade reviewers see these cases meanwhile
         return False
     hit = Counter(code for one in seen for code in one.hit)
     codes = [code for code, many in hit.items() if many >= max(2, _LEAST_SHARE * len(seen))]

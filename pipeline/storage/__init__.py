@@ -142,13 +142,25 @@ class Database:
             min_size=1,
             max_size=size,
             timeout=wait,
-            kwargs={"row_factory": dict_row, "autocommit": True},
+            kwargs={
+                "row_factory": dict_row,
+                "autocommit": True,
+                "application_name": self.called(),
+            },
             configure=_prepare,
             check=_check_when_idle,
             reconnect_timeout=1.0,
             open=True,
             name="consentry",
         )
+
+    @staticmethod
+    def called() -> str:
+        """What this process is called at the server: by the schema that it knows.
+
+        So that others see whether all of them know what they would write (``flood_understood``).
+        """
+        return f"consentry {len(migrations())}"
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Iterator[Connection]:
@@ -186,8 +198,9 @@ class Database:
         """A connection of its own, outside the pool, in autocommit; for LISTEN."""
         try:
             connection = psycopg.connect(
-                self.url, autocommit=True, row_factory=dict_row, connect_timeout=5
-            )
+                self.url, autocommit=True, row_factory=dict_row, connect_timeout=5,
+                application_name=self.called(),
+            )  # fmt: skip
             _prepare(connection)
         except psycopg.OperationalError as error:
             raise Unavailable("the database does not answer") from error

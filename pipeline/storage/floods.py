@@ -18,6 +18,10 @@ class PgFloods:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
+    def understood(self) -> bool:
+        """See the port."""
+        return bool(self._queries.value("flood_understood"))
+
     def seen(self, item: ItemId, since: datetime) -> list[FloodSeen]:
         """See the port."""
         self._queries.one("flood_lock", item=item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
@@ -84,6 +85,16 @@ class Flooded:
 @pytest.fixture
 def flooded(town: Town) -> Flooded:
     return Flooded(town)
+
+
+def test_nothing_is_parked_while_a_process_of_the_version_before_is_at_work(town: Town) -> None:
+    flooded = Flooded(town)
+    with psycopg.connect(town.url):  # it does not say what it knows
+        flooded.flood()
+        assert flooded.states() == ["open"] * LIMIT
+    with psycopg.connect(town.url, application_name="consentry 26"):
+        flooded.flood(1)
+    assert set(flooded.states()) == {"parked"}, "with the next upload, once it is gone"
 
 
 def test_a_flood_parks_its_cases_and_each_upload_still_has_a_named_answer(flooded: Flooded) -> None:

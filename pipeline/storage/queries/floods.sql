@@ -2,6 +2,19 @@
 -- One upload at a time is counted for an item.
 SELECT pg_advisory_xact_lock(hashtextextended(%(item)s::text, 44));
 
+-- name: flood_understood
+-- since: floods
+-- Whether all who are connected as this deployment know what a parked case is (migration 26): those of
+-- the version before don't say what they know, and could not read one.
+SELECT NOT EXISTS (
+  SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.usename = session_user
+    AND coalesce(substring(a.application_name FROM '^consentry ([0-9]+)$')::integer, 0) < 26);
+
+-- name: flood_understood
+-- until: floods
+-- Nobody can park yet.
+SELECT false;
+
 -- name: flood_seen
 -- since: floods
 -- Uploads that fell loosely on an item since, one of each content, the newest first. What a person
