@@ -15,10 +15,11 @@ from pipeline.domain.media import Frame
 from pipeline.domain.signal import Space
 from pipeline.packs import Face, Faces, Looks
 from pipeline.packs._align import chip, places
+from pipeline.packs._card import batch_for, free_bytes, inside
 from pipeline.packs._found import FaceDetector, Floats, Found, Pixels
 from pipeline.packs._manifest import NOT_CALIBRATED, Manifest, Recogniser
 from pipeline.packs._passes import Passes
-from pipeline.packs._runtime import Network
+from pipeline.packs._runtime import Network, on_card
 
 MAX_FACES = 32
 SMALLEST_FACE = 40
@@ -57,6 +58,9 @@ class PackModel:
         self._embedder = embedder
         self._max_faces = max_faces
         self._batch = manifest.recogniser.max_batch
+        if on_card():
+            each = inside(manifest.recogniser.input_size)
+            self._batch = batch_for(free_bytes(), each, self._batch)
         self._flip = manifest.recogniser.flip_average
         self._places = places(manifest.recogniser.template, manifest.recogniser.input_size)
         looking = manifest.detector

@@ -79,5 +79,10 @@ def providers(available: Sequence[str] | None = None) -> list[str]:
     return [name for name in wanted if name in there]
 
 
+def on_card() -> bool:
+    """Whether networks run on a graphics card here."""
+    return "CUDAExecutionProvider" in providers()
+
+
 def _first_line(wrong: Exception) -> str:
     return (str(wrong).splitlines() or [type(wrong).__name__])[0]
