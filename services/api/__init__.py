@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -97,8 +99,17 @@ def serve(world: World, host: str, port: int) -> None:
             server_header=False,
             access_log=False,
             log_level="warning",
+            http=_http(),
             timeout_graceful_shutdown=_GRACE,
         )
+
+
+def _http() -> type[asyncio.Protocol] | Literal["h11"]:
+    try:
+        from services.api.wire import Bounded
+    except ImportError:  # an environment older than this lock, or a system without a wheel
+        return "h11"
+    return Bounded
 
 
 def _version() -> str:

@@ -401,6 +401,8 @@ def targets_of(mine: dict[str, Any]) -> list[dict[str, Any]]:
 # The fuzz
 
 DID = ("histories", "searches", "hits", "added", "removed", "compactions", "mapped", "radii")
+RADII = 32
+"""Radii that the ring answers exactly: 0 to 31 bits."""
 CODE_PATHS: dict[str, dict[str, str]] = {
     "this CPU's": {},
     "avx512": {"NUMBA_CPU_NAME": "icelake-server", "NUMBA_CPU_FEATURES": AVX512},
@@ -447,15 +449,20 @@ def fuzz(seconds: float, seed: int, progress: Progress = lambda _: None) -> dict
     hamming.compiles()  # compiling is not what the seconds are for
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        history(np.random.default_rng([seed, done["histories"]]), done)
+        number = done["histories"]
+        # Each takes its turn: drawn alone, some of the 32 would be missed in a short run.
+        history(np.random.default_rng([seed, number]), done, number % RADII)
         done["histories"] += 1
         if done["histories"] % 50 == 0:
             progress(f"{done}")
     return done
 
 
-def history(rng: np.random.Generator, done: dict[str, int]) -> None:
-    """One index from empty to some hundreds of codes and back, compared at every search."""
+def history(rng: np.random.Generator, done: dict[str, int], own: int) -> None:
+    """One index from empty to some hundreds of codes and back, compared at every search.
+
+    ``own`` is a radius that is surely asked, with codes exactly at its edge, beside those drawn.
+    """
     build = functools.partial(
         hamming.build,
         SPACE,
@@ -471,9 +478,12 @@ def history(rng: np.random.Generator, done: dict[str, int]) -> None:
     oracle = hamming.build(SPACE, method="faiss", max_hits=1_000_000)
     centres = random_codes(rng, 3)
     known: list[int] = []
-    for _ in range(int(rng.integers(5, 40))):
-        radius = int(rng.choice([int(rng.integers(0, 32)), 31, int(rng.integers(32, 65))]))
+    steps = int(rng.integers(5, 40))
+    for step in range(steps):
+        radius = int(rng.choice([own, int(rng.integers(0, 32)), 31, int(rng.integers(32, 65))]))
         act = rng.choice(["add", "add", "remove", "compact", "search", "search", "map"])
+        if step >= steps - 2:
+            radius, act = own, "add" if step == steps - 2 else "search"
         if act == "add":
             count = int(rng.choice([1, 5, 40, 300]))
             codes = random_codes(rng, count)
@@ -553,7 +563,7 @@ def main(arguments: Sequence[str]) -> None:
         sys.stderr.write(f"{line}\n")
 
     done: dict[str, Any] = dict(fuzz(seconds, seed, progress))
-    done["radii"] = f"{(done['radii'] & 0xFFFFFFFF).bit_count()} of 32 up to 31"
+    done["radii"] = f"{(done['radii'] & (1 << RADII) - 1).bit_count()} of {RADII} up to 31"
     sys.stdout.write(json.dumps({"unit": vector_unit(), **done}) + "\n")
 
 

@@ -79,6 +79,7 @@ def serve(world: World, host: str, port: int) -> None:
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=5,
+        http="h11",  # it bounds what it holds of a request's head
     )
 
 
