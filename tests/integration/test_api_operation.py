@@ -138,7 +138,7 @@ def test_figures_count_answers_by_route_and_verdict_and_name_nobody(program: Pro
     case = program.screen(HERS, "post-of-somebody", uploader="somebody").json()["case"]
     program.screen(b"<svg/>")
     program.client.get(f"/v1/cases/{case}")
-    program.client.request("BREW", "/no/such/place")
+    program.client.request("PROPFIND", "/no/such/place")
     text = program.client.get("/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
 
