@@ -7,12 +7,12 @@ that is killed takes it along, so that its claim ends and another takes the job 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 from pipeline.errors import Unavailable
-from pipeline.ports import Job, Store
+from pipeline.ports import Clock, Job, Store
 
 LEASE = timedelta(seconds=20)
 
@@ -59,3 +59,39 @@ def holding(store: Store, jobs: list[Job], lease: timedelta = LEASE) -> Iterator
     finally:
         over.set()
         thread.join()
+
+
+def take_up(
+    store: Store,
+    clock: Clock,
+    kind: str,
+    pause: Callable[[int], float],
+    do: Callable[[Job, Held], None],
+) -> bool:
+    """Take up one job of a kind, if one waits, and do it; whether there was one.
+
+    One that fails is taken up again ``pause(attempt)`` seconds later while it has attempts left.
+    """
+    with store.transaction() as unit:
+        jobs = unit.jobs.claim(kind, 1, LEASE)
+    for job in jobs:
+        try:
+            with holding(store, [job]) as held:
+                do(job, held)
+        except Lost:
+            continue
+        except Unavailable as error:
+            failed(store, clock, job, str(error), pause)
+        except Exception as error:
+            # The type alone: a message could carry what was being looked at.
+            failed(store, clock, job, type(error).__name__, pause)
+            raise
+    return bool(jobs)
+
+
+def failed(store: Store, clock: Clock, job: Job, error: str, pause: Callable[[int], float]) -> None:
+    """Give a job back that did not succeed, for later or, after its last attempt, for good."""
+    last = job.attempts >= job.max_attempts
+    again = None if last else clock() + timedelta(seconds=pause(job.attempts))
+    with store.transaction() as unit:
+        unit.jobs.failed(job, error, again)

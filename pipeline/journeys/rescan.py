@@ -33,8 +33,7 @@ from pipeline.domain.ids import SLOTS, EntryId, PersonId, ScreeningId, SweepId, 
 from pipeline.domain.media import WHOLE
 from pipeline.domain.signal import Signals, Space, unpack
 from pipeline.domain.trace import SEGMENT, Rows, in_all_turns
-from pipeline.errors import IndexNotReady, Unavailable
-from pipeline.journeys.hold_job import LEASE, Held, Lost, holding
+from pipeline.journeys.hold_job import Held, Lost, take_up
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_film import Projector, tell_answer
 from pipeline.journeys.screen_upload import Earlier, Screener
@@ -228,28 +227,11 @@ class Sweeper:
         """Search one piece, if one waits; whether there was one."""
         if not self._live.ready:
             return False
-        with self._store.transaction() as unit:
-            jobs = unit.jobs.claim(KIND, 1, LEASE)
-        for job in jobs:
-            self._attempt(job, pause)
-        return bool(jobs)
+        return take_up(self._store, self._clock, KIND, pause, self._search)
 
     def close(self) -> None:
         """Let go of all questions."""
         self._let_go(None)
-
-    def _attempt(self, job: Job, pause: Callable[[int], float]) -> None:
-        try:
-            with holding(self._store, [job]) as held:
-                self._search(job, held)
-        except Lost:
-            return
-        except (Unavailable, IndexNotReady) as error:
-            self._failed(job, str(error), pause)
-        except Exception as error:
-            # The type alone: a message could carry what was being looked at.
-            self._failed(job, type(error).__name__, pause)
-            raise
 
     def _search(self, job: Job, held: Held) -> None:
         began = time.thread_time()
@@ -379,12 +361,6 @@ class Sweeper:
             for file in self._asking.files.values():
                 file.close()
             self._asking = None
-
-    def _failed(self, job: Job, error: str, pause: Callable[[int], float]) -> None:
-        last = job.attempts >= job.max_attempts
-        again = None if last else self._clock() + timedelta(seconds=pause(job.attempts))
-        with self._store.transaction() as unit:
-            unit.jobs.failed(job, error, again)
 
 
 def _blocks(near: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -38,6 +38,7 @@ from pipeline.domain.trial import Nearness, reach
 from pipeline.errors import RefusalReason, Refused, Unavailable
 from pipeline.journeys import keep_place
 from pipeline.journeys.desk import announce, event_of
+from pipeline.journeys.hold_job import Lost, failed
 from pipeline.journeys.keep_place import Place
 from pipeline.journeys.register_film import Films, FilmSigns, hashed, packed_film, telling
 from pipeline.journeys.restore_index import LiveIndexes
@@ -65,10 +66,6 @@ _CHUNK = 1 << 20
 
 class Stopped(Exception):
     """This process is told to end; another one goes on from the place that was kept."""
-
-
-class Lost(Exception):
-    """Somebody else has taken up the job; nothing of this attempt may be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,10 +431,10 @@ class Projector:
             with self._store.transaction() as unit:
                 unit.jobs.hand_back(job)
         except Unavailable as error:
-            self._failed(job, str(error), pause)
+            failed(self._store, self._clock, job, str(error), pause)
         except Exception as error:
             # The type alone: a message could carry what was being looked at.
-            self._failed(job, type(error).__name__, pause)
+            failed(self._store, self._clock, job, type(error).__name__, pause)
             raise
 
     @property
@@ -495,12 +492,6 @@ class Projector:
             tell_answer(unit, screening, "screening.completed", self._clock())
 
         self.screen(film, file, progress, certain, end, same, begun)
-
-    def _failed(self, job: Job, error: str, pause: Callable[[int], float]) -> None:
-        last = job.attempts >= job.max_attempts
-        again = None if last else self._clock() + timedelta(seconds=pause(job.attempts))
-        with self._store.transaction() as unit:
-            unit.jobs.failed(job, error, again)
 
     def _refused(self, film: PendingFilm, refused: Refused, began: float) -> Screening:
         return Screening(

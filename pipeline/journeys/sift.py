@@ -14,15 +14,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from pipeline.domain.ids import PlatformId, SiftId, uuid7
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening
-from pipeline.errors import IndexNotReady, Invalid, Refused, Unavailable
-from pipeline.journeys.hold_job import LEASE, Held, Lost, holding
+from pipeline.errors import Invalid, Refused
+from pipeline.journeys.hold_job import Held, Lost, take_up
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.screen_film import tell_answer
 from pipeline.journeys.screen_upload import Screener, Subject
@@ -133,21 +132,7 @@ class Sifter:
         """Read one batch, if one waits; whether there was one."""
         if not self._live.ready:
             return False
-        with self._store.transaction() as unit:
-            jobs = unit.jobs.claim(KIND, 1, LEASE)
-        for job in jobs:
-            try:
-                with holding(self._store, [job]) as held:
-                    self._read(job, held)
-            except Lost:
-                continue
-            except (Unavailable, IndexNotReady) as error:
-                self._failed(job, str(error), pause)
-            except Exception as error:
-                # The type alone: a message could carry what was being looked at.
-                self._failed(job, type(error).__name__, pause)
-                raise
-        return bool(jobs)
+        return take_up(self._store, self._clock, KIND, pause, self._read)
 
     def _read(self, job: Job, held: Held) -> None:
         began = time.process_time()
@@ -182,14 +167,6 @@ class Sifter:
 
     def _tell(self, unit: Unit, answered: Screening) -> None:
         tell_answer(unit, answered, "screening.completed", self._clock())
-
-    def _failed(self, job: Job, error: str, pause: Callable[[int], float]) -> None:
-        last = job.attempts >= job.max_attempts
-        again: datetime | None = None
-        if not last:
-            again = self._clock() + timedelta(seconds=pause(job.attempts))
-        with self._store.transaction() as unit:
-            unit.jobs.failed(job, error, again)
 
 
 def _fetched(sift: Sift, source: Source, references: Sequence[Reference]) -> tuple[list[Item], int]:
