@@ -8,7 +8,8 @@ given out only when it is on record.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pipeline.domain.screening import Screening
 from pipeline.errors import Unavailable
@@ -21,7 +22,8 @@ MOST = 256
 @dataclass(slots=True, eq=False)
 class _Waiting:
     screening: Screening
-    woken: threading.Event = field(default_factory=threading.Event)
+    woken: threading.Event
+    """That of all who came together."""
     done: bool = False
     error: Exception | None = None
 
@@ -37,17 +39,25 @@ class Ledger:
 
     def add(self, screening: Screening) -> None:
         """Return when the answer is on record; raises ``Unavailable`` when it cannot be."""
-        mine = _Waiting(screening)
+        (error,) = self.add_all((screening,))
+        if error is not None:
+            raise error
+
+    def add_all(self, screenings: Sequence[Screening]) -> list[Exception | None]:
+        """Return when all are on record, or cannot be: what keeps each of them from it, if any."""
+        if not screenings:
+            return []
+        woken = threading.Event()
+        mine = [_Waiting(screening, woken) for screening in screenings]
         with self._lock:
-            self._line.append(mine)
+            self._line += mine
             first = not self._writing
             self._writing = True
         if not first:
-            mine.woken.wait()
-        if not mine.done:  # it is our turn to write
+            woken.wait()
+        while not mine[-1].done:  # it is our turn to write: ours stand at the head of the line
             self._write()
-        if mine.error is not None:
-            raise mine.error
+        return [one.error for one in mine]
 
     def _write(self) -> None:
         """Write those who wait, and hand over to the first of those who came meanwhile."""

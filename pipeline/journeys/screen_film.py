@@ -167,7 +167,8 @@ class Projector:
         worker saw. The file's blob is discarded unless a case now holds it. Raises ``Unavailable``
         when no answer can be given now.
         """
-        if self._policy is not self._screener.under(film.platform).policy:
+        # What was begun was begun under this policy; another's radii would see other things.
+        if begun is None and self._policy is not self._screener.under(film.platform).policy:
             return self.under(film.platform).screen(film, file, progress, certain, end, same)
         began = time.perf_counter()
         if same is None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,26 @@ class Subject:
     """Labels of the entries of these very bytes."""
     again: bool = False
     """Whether we, not the platform, ask: only what its cases do not rest on yet is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """An upload that a platform hashed itself, as it asks for it."""
+
+    platform: PlatformId
+    upload: Upload
+    hashes: Sequence[Hashed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """What a look at the indexes says of an upload, before the database is asked."""
+
+    base: Screening
+    near: bool
+    """Whether it is near to anything at all."""
+    truncated: bool
+    believed: Callable[[Unit], tuple[Hit, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +258,40 @@ class Screener:
         if mine is not self:
             return mine.screen_hashes(platform, upload, hashes)
         began, received = time.perf_counter(), self._clock()
+        return self._screen(platform, self._by_value(upload, hashes), received, began)
+
+    def screen_many(
+        self, asked: Sequence[Lookup]
+    ) -> list[Screening | Exception | Callable[[], Screening]]:
+        """Screen what platforms hashed themselves, and record together what is near to nothing.
+
+        Each has an outcome of its own, in order: its answer, what went wrong with it, or what
+        remains to be called for it, because it is near to something and takes its time.
+        """
+        outcomes: list[Screening | Exception | Callable[[], Screening]] = []
+        clear: dict[int, Screening] = {}
+        for number, one in enumerate(asked):
+            began, received = time.perf_counter(), self._clock()
+            mine = self.under(one.platform)
+            try:
+                subject = mine._by_value(one.upload, one.hashes)
+                glance = mine._glance(one.platform, subject, received)
+            except Exception as error:  # the others must be answered
+                outcomes.append(error)
+                continue
+            if glance.near:
+                outcomes.append(partial(self.screen_hashes, one.platform, one.upload, one.hashes))
+                continue
+            clear[number] = replace(glance.base, milliseconds=_since(began))
+            outcomes.append(clear[number])
+        with stage("record"):
+            errors = self._ledger.add_all(tuple(clear.values()))
+        for number, wrong in zip(clear, errors, strict=True):
+            if wrong is not None:
+                outcomes[number] = wrong
+        return outcomes
+
+    def _by_value(self, upload: Upload, hashes: Sequence[Hashed]) -> Subject:
         known = {signal.space.name: signal for signal in self._eye.signals}
         asked, notes, digest = [], [], hashlib.sha256()
         for hashed in sorted(hashes, key=lambda hashed: (hashed.signal, hashed.code)):
@@ -259,8 +314,7 @@ class Screener:
                 )
             )
         own = tuple(asked)
-        subject = Subject(upload, Form.HASHES, digest.digest(), Seen(own, own, tuple(notes)))
-        return self._screen(platform, subject, received, began)
+        return Subject(upload, Form.HASHES, digest.digest(), Seen(own, own, tuple(notes)))
 
     def _screen(
         self,
@@ -270,6 +324,19 @@ class Screener:
         began: float,
         end: Callable[[Unit, Screening], None] = lambda _unit, _screening: None,
     ) -> Screening:
+        glance = self._glance(platform, subject, received)
+        if not glance.near:
+            with stage("record"):
+                return glance.base if subject.again else self._recorded(glance.base, began)
+        with stage("record"), self._store.transaction() as unit:
+            answered = self.conclude(
+                unit, glance.base, subject, glance.believed, began, truncated=glance.truncated
+            )
+            if answered.verdict is not Verdict.CLEAR:
+                end(unit, answered)
+            return answered
+
+    def _glance(self, platform: PlatformId, subject: Subject, received: datetime) -> _Glance:
         asked = subject.asked or self._ask(subject.seen)
         sequence, found = asked.sequence, asked.found
         alike = self._faces.search(self._live, subject.faces)
@@ -308,14 +375,8 @@ class Screener:
                 *self._copies.believe(copies, owners),
             )
 
-        if not (found.entries or alike.batches or copies.batches or subject.same):
-            with stage("record"):
-                return base if subject.again else self._recorded(base, began)
-        with stage("record"), self._store.transaction() as unit:
-            answered = self.conclude(unit, base, subject, believed, began, truncated=truncated)
-            if answered.verdict is not Verdict.CLEAR:
-                end(unit, answered)
-            return answered
+        near = found.entries or alike.batches or copies.batches or subject.same
+        return _Glance(base, bool(near), truncated, believed)
 
     def look(self, upload: Upload, body: bytes) -> Subject:
         """All that is computed of a file, from its pixels alone. Raises ``Refused``."""

@@ -29,6 +29,7 @@ from services.api import (
 )
 from services.api.door import Door, Limits
 from services.api.edge import Edge
+from services.api.express import Express
 from services.traces import Traced, Traces, traces
 from services.wiring import World
 
@@ -52,8 +53,10 @@ def create_app(
         redirect_slashes=False,
     )
     door = app.state.door = Door(world, live, limits or Limits.of(world))
+    app.add_middleware(Express, door=door)
     app.add_middleware(Edge, metrics=door.metrics)
     if tracing is not None:
+        door.together = False
         app.add_middleware(Traced, traces=tracing)
     problems.install(app)
     for part in (

@@ -24,6 +24,7 @@ from services.api.arriving import SLACK, Arrival
 from services.api.auth import Caller, Keys, Pace
 from services.api.bodies import Budget, Patience
 from services.api.line import Line, cores
+from services.api.lookups import Lookups
 from services.api.metrics import Metrics
 from services.api.paging import Cursors
 from services.api.problems import Declined
@@ -70,6 +71,9 @@ class Door:
         self.line = Line(limits.workers, limits.waiting)
         # Hashes cost little but the wait for the database, which many can share.
         self.quick = Line(QUICK_WORKERS, 4 * limits.waiting)
+        self.lookups = Lookups(self.screener.screen_many, self.quick)
+        self.together = True
+        """Whether look-ups go together; alone each has its stages under its own request."""
         self.budget = Budget(limits.bytes)
         self.replay = Replay(Idempotency(world.database), world.secrets)
         self.cursors = Cursors(world.secrets)
@@ -124,6 +128,11 @@ class Door:
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="ApiKey", description="A platform's key, csk_..."
 )
+
+
+async def called(request: Request) -> Caller:
+    """Who asks, where the framework does not find it out."""
+    return await caller(request, await _bearer(request))
 
 
 def door_of(request: Request) -> Door:

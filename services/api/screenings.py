@@ -17,7 +17,7 @@ from pipeline.domain.ids import ScreeningId
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import NotFound
-from pipeline.journeys.screen_upload import Hashed, summary
+from pipeline.journeys.screen_upload import Hashed, Lookup, summary
 from pipeline.journeys.take_in_film import Taken, early_of, waiting
 from services.api.bodies import LARGEST_JSON, receive, receive_form, receive_json
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
@@ -143,6 +143,10 @@ async def screen_hashes(
             Hashed(hashed.signal, bytes.fromhex(hashed.hash), hashed.quality)
             for hashed in asked.hashes
         ]
+        if idempotency_key is None and door.together:
+            lookup = Lookup(caller.platform, upload, hashes)
+            found = ScreeningAnswered.model_validate(summary(await door.lookups.screen(lookup)))
+            return said(door, found, replayed=False)
 
         def work() -> tuple[ScreeningAnswered, bool]:
             return door.replay.once(
@@ -224,6 +228,11 @@ async def answered(
 ) -> Response:
     """What ``work`` answers, as a response: 202 for a video that is still to be looked at."""
     found, replayed = await (line or door.line).run(work)
+    return said(door, found, replayed=replayed)
+
+
+def said(door: Door, found: ScreeningAnswered, *, replayed: bool) -> Response:
+    """An answer as a response, counted unless it was given before."""
     headers = {"idempotency-replayed": "true"} if replayed else {}
     # The line that tells of this request names the screening too.
     structlog.contextvars.bind_contextvars(screening=str(found.screening))
@@ -238,7 +247,8 @@ async def answered(
 def _json(
     answered: ScreeningAnswered, headers: dict[str, Any] | None = None, status: int = 200
 ) -> Response:
-    return JSONResponse(answered.model_dump(mode="json"), status, headers=headers)
+    body = answered.model_dump_json().encode()
+    return Response(body, status, headers=headers, media_type="application/json")
 
 
 def described_upload(upload: Upload) -> Iterable[bytes]:

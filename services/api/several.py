@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
@@ -18,13 +18,12 @@ from pipeline.domain.ids import PlatformId
 from pipeline.domain.media import Upload
 from pipeline.domain.screening import Screening
 from pipeline.errors import ConsentryError
-from pipeline.journeys.screen_upload import Hashed
+from pipeline.journeys.screen_upload import Hashed, Lookup, summary
 from pipeline.journeys.take_in_film import Taken, take_in
 from services.api.arriving import fetched
 from services.api.bodies import LARGEST_JSON, receive_json
 from services.api.description import ACCEPTED, BATCH_BODY, REFERENCE_BODY, REPLAYED, problems
 from services.api.door import Called, Door, door_of
-from services.api.line import Line
 from services.api.problems import Declined, described, of_error, unexpected
 from services.api.schemas import (
     BatchAnswered,
@@ -42,8 +41,8 @@ router = APIRouter(prefix="/v1", tags=["screenings"])
 
 _LARGEST_BATCH = 16 << 20
 _SECONDS = 30.0
-_AT_ONCE = 8
-"""Hashes of one batch that are asked at once, by half of the threads for look-ups by value."""
+_AT_ONCE = 16
+"""Hashes of one batch that are asked at once: few enough to leave others room in the line."""
 _FILM_SECONDS = 300.0
 """How long a file may be on its way whose first bytes may be a video's."""
 
@@ -111,9 +110,12 @@ async def screen_batch(
         async def one_after_the_other() -> None:
             for number in numbers:
                 key = f"{idempotency_key}#{number}" if idempotency_key else None
-                work = _work(door, caller.platform, uploads[number], key)
-                content_id = uploads[number].content_id
-                results[number] = await _result(request, door, line, content_id, work)
+                one = uploads[number]
+                if isinstance(one, HashesAsked) and key is None and door.together:
+                    answer = _looked_up(door, caller.platform, one)
+                else:
+                    answer = line.run(_work(door, caller.platform, one, key))
+                results[number] = await _result(request, door, one.content_id, answer)
 
         # Answers to hashes are recorded together when several wait at once.
         by_value = isinstance(asked, HashBatch)
@@ -135,8 +137,7 @@ def _work(
 ) -> Callable[[], tuple[ScreeningAnswered, bool]]:
     if isinstance(asked, ReferenceAsked):
         return lambda: _fetched(door, platform, asked, key)
-    upload = Upload(asked.content_id, asked.uploader, asked.rating)
-    hashes = [Hashed(one.signal, bytes.fromhex(one.hash), one.quality) for one in asked.hashes]
+    upload, hashes = _by_value(asked)
     return lambda: door.replay.once(
         platform,
         key,
@@ -145,16 +146,27 @@ def _work(
     )
 
 
+async def _looked_up(
+    door: Door, platform: PlatformId, asked: HashesAsked
+) -> tuple[ScreeningAnswered, bool]:
+    screening = await door.lookups.screen(Lookup(platform, *_by_value(asked)))
+    return ScreeningAnswered.model_validate(summary(screening)), False
+
+
+def _by_value(asked: HashesAsked) -> tuple[Upload, list[Hashed]]:
+    hashes = [Hashed(one.signal, bytes.fromhex(one.hash), one.quality) for one in asked.hashes]
+    return Upload(asked.content_id, asked.uploader, asked.rating), hashes
+
+
 async def _result(
     request: Request,
     door: Door,
-    line: Line,
     content_id: str,
-    work: Callable[[], tuple[ScreeningAnswered, bool]],
+    answer: Awaitable[tuple[ScreeningAnswered, bool]],
 ) -> ResultAnswered:
     """One upload's answer; what is wrong with it stops no other."""
     try:
-        found, replayed = await line.run(work)
+        found, replayed = await answer
     except Declined as declined:
         problem = declined
     except ConsentryError as error:
