@@ -190,7 +190,8 @@ class World:
             return source_at(sift.source, self.settings.max_bytes, hosts)
 
         screener = self.screener(live, remember=False)
-        return Sifter(self.store, live, screener, source_of, now)
+        films = self.projector(live)
+        return Sifter(self.store, live, screener, source_of, now, films)
 
     def sweeper(self, live: LiveIndexes) -> Sweeper:
         """What searches earlier uploads, over this process's indexes."""

@@ -9,6 +9,7 @@ behind the job's fence: there is never a second answer.
 
 from __future__ import annotations
 
+import io
 import secrets
 import time
 from collections import defaultdict
@@ -28,7 +29,7 @@ from pipeline.domain.film import FilmCodes, Pruner
 from pipeline.domain.flood import is_put_aside
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import PlatformId, ScreeningId, uuid7
-from pipeline.domain.media import Media, Rating
+from pipeline.domain.media import Media, Rating, Upload
 from pipeline.domain.policy import Clear, Policy
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Space, join_all
@@ -48,7 +49,7 @@ from pipeline.journeys.see_faces import NOT_LOOKED, UNRATED, FacesSeen, together
 from pipeline.journeys.take_in_film import ATTEMPTS, KIND, digests_of, keep_early, waiting
 from pipeline.journeys.track_faces import FaceTracks
 from pipeline.journeys.watch import Watch
-from pipeline.media.moments import Sampling
+from pipeline.media.moments import Sampling, film_mime
 from pipeline.media.views import USUAL, ViewBudget
 from pipeline.ports import Blobs, Clock, Job, PendingFilm, Store, Unit
 from pipeline.signals import SignalType
@@ -178,7 +179,9 @@ class Projector:
         try:
             self.look(watch, file, progress, certain, place)
             codes = self._codes(watch, file, same)
-            faces = self._faces(film, file, lambda: progress(Step(1.0, watch.frames)))
+            faces = self._faces(
+                film.upload, film.mime, file, lambda: progress(Step(1.0, watch.frames))
+            )
         except Refused as refused:
             answered = self._refused(film, refused, began)
             with self._store.transaction() as unit:
@@ -277,6 +280,57 @@ class Projector:
         )
         return None if answered.verdict is Verdict.CLEAR else answered
 
+    def screen_old(
+        self,
+        platform: PlatformId,
+        upload: Upload,
+        body: bytes,
+        end: Callable[[Unit, Screening], None],
+        progress: Callable[[], None] = lambda: None,
+    ) -> Screening | None:
+        """Screen a video that a platform has had for long; see ``Screener.screen_old``.
+
+        Raises ``Refused``.
+        """
+        began, received, mine = time.perf_counter(), self._clock(), self.under(platform)
+        file, same, mime = io.BytesIO(body), digests((body,)), film_mime(body[:_CHUNK])
+        watch, place = mine.begin()
+        mine.look(watch, file, lambda _: progress(), place=place)
+        seen = mine._faces(upload, mime, file, progress)
+        alike = mine._screener.faces.search(self._live, seen)
+        base = Screening(
+            id=ScreeningId(uuid7(received, secrets.token_bytes(10))),
+            platform=platform,
+            upload=replace(upload, uploader=None),
+            form=Form.FILE,
+            verdict=Verdict.CLEAR,
+            policy=mine._policy.version,
+            index_seq=place.sequence,
+            received_at=received,
+            milliseconds=0.0,
+            bytes=len(body),
+            mime=mime,
+            notes=watch.notes + seen.notes,
+        )
+        subject = Subject(
+            upload, Form.FILE, same.sha256, Seen((), (), ()), body, mime,
+            codes=mine._codes(watch, file, same), again=True,
+        )  # fmt: skip
+
+        def believed(unit: Unit) -> tuple[Hit, ...]:
+            known = unit.registry
+            faces = mine._screener.faces.believe(alike, known.owners(alike.entries))
+            return mine._believed(unit, watch, same) + faces
+
+        with self._store.transaction() as unit:
+            answered = mine._screener.conclude(
+                unit, base, subject, believed, began, truncated=watch.truncated or alike.truncated
+            )
+            if answered.verdict is Verdict.CLEAR:
+                return None
+            end(unit, answered)
+            return answered
+
     def begin(self) -> tuple[Watch, Place]:
         """At the beginning of a video."""
         return self.watch(), Place(self._live.applied)
@@ -311,13 +365,15 @@ class Projector:
                     certain(matches)
         self._look_again(watch, file)
 
-    def _faces(self, film: PendingFilm, file: BinaryIO, progress: Callable[[], None]) -> FacesSeen:
+    def _faces(
+        self, upload: Upload, mime: str | None, file: BinaryIO, progress: Callable[[], None]
+    ) -> FacesSeen:
         """Whoever is in the picture, where faces can matter; a look of its own, in colour.
 
         Where the platform gives no rating, the gates are asked about one moment after another
         until one is intimate.
         """
-        eye, rating = self._screener.faces, film.upload.rating
+        eye, rating = self._screener.faces, upload.rating
         if not eye.packs:
             return NOT_LOOKED
         sampling = replace(self._sampling, colour=_FACES_SIDE)
@@ -325,8 +381,8 @@ class Projector:
             for moment in self._read(file, sampling):
                 progress()
                 shown = moment.frame
-                media = Media((shown,), film.mime or "video/mp4", shown.width, shown.height)
-                rating = eye.rate(film.upload, media).rating
+                media = Media((shown,), mime or "video/mp4", shown.width, shown.height)
+                rating = eye.rate(upload, media).rating
                 if rating is not Rating.NOT_INTIMATE:
                     break
         if rating is Rating.NOT_INTIMATE:

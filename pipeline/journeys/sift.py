@@ -23,8 +23,9 @@ from pipeline.domain.screening import Screening
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.hold_job import Held, Lost, take_up
 from pipeline.journeys.restore_index import LiveIndexes
-from pipeline.journeys.screen_film import tell_answer
+from pipeline.journeys.screen_film import Projector, tell_answer
 from pipeline.journeys.screen_upload import Screener, Subject
+from pipeline.media.moments import film_mime
 from pipeline.ports import Clock, Job, Reference, Sift, SiftProgress, Store, Unit
 
 KIND = "sift"
@@ -124,8 +125,9 @@ class Sifter:
         screener: Screener,
         source_of: Callable[[Sift], Source],
         clock: Clock,
+        films: Projector,
     ) -> None:
-        self._store, self._live, self._screener = store, live, screener
+        self._store, self._live, self._screener, self._films = store, live, screener, films
         self._source_of, self._clock = source_of, clock
 
     def work(self, pause: Callable[[int], float]) -> bool:
@@ -148,7 +150,16 @@ class Sifter:
         items, refused = _fetched(sift, source, references)
         held.check()
         clear = found = 0
-        for seen in screen_batch(items, self._screener.look):
+        pictures = []
+        for item in items:
+            if film_mime(item.body) is None:
+                pictures.append(item)
+                continue
+            answered = self._old_film(sift, item, held)
+            refused += isinstance(answered, Refused)
+            found += isinstance(answered, Screening)
+            clear += answered is None
+        for seen in screen_batch(pictures, self._screener.look):
             held.check()
             if isinstance(seen, Refused):
                 refused += 1
@@ -164,6 +175,15 @@ class Sifter:
                 sift.id, number, self._clock(), clear=clear, refused=refused, found=found,
                 seconds=seconds,
             )  # fmt: skip
+
+    def _old_film(self, sift: Sift, film: Item, held: Held) -> Screening | Refused | None:
+        held.check()
+        try:
+            return self._films.screen_old(
+                sift.platform, film.upload, film.body, self._tell, held.check
+            )
+        except Refused as refused:
+            return refused
 
     def _tell(self, unit: Unit, answered: Screening) -> None:
         tell_answer(unit, answered, "screening.completed", self._clock())

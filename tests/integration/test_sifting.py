@@ -16,7 +16,11 @@ from pipeline.journeys import sift
 from pipeline.ports import Reference
 from services.sources import ListSource, source_at
 from services.wiring import now
+from tests.films import OTHERS, SCENES, film, scenes
+from tests.integration.test_films import FPS, hers, register_film
 from tests.world import Town, jpeg, picture
+
+__all__ = ["hers"]
 
 
 def pause(attempt: int) -> float:
@@ -138,3 +142,24 @@ def test_a_folder_gives_nothing_from_outside_of_it_and_nothing_too_large(tmp_pat
     for place in ("../out", "big", "gone"):
         with pytest.raises(Refused):
             source.read(place)
+
+
+def test_videos_are_read_again_and_those_of_strangers_leave_nothing(
+    town: Town, hers: bytes, tmp_path: Path
+) -> None:
+    board, old = town.platform(), tmp_path / "old"
+    old.mkdir()
+    (old / "hers.mp4").write_bytes(film(scenes(SCENES[:4], fps=FPS), fps=FPS, crf="32"))
+    (old / "other.mp4").write_bytes(film(scenes(OTHERS[:3], 2, FPS, seed=3), fps=FPS))
+    (old / "broken.mp4").write_bytes(hers[:200])
+    register_film(town, hers)
+    done = read(town, board, str(old))
+    assert (done.items, done.clear, done.refused, done.found) == (3, 1, 1, 1)
+    assert town.query("SELECT content_id FROM case_uploads") == [("hers.mp4",)]
+    (stretches,) = town.query("SELECT stretches FROM case_hits WHERE signal = 'pdq'")
+    assert stretches[0][0]["upload"] == pytest.approx((0.0, 16.0), abs=1.0)
+    kept = everything(town.url)
+    assert "hers.mp4" in kept
+    assert "other.mp4" not in kept
+    assert town.query("SELECT count(*) FROM traces") == [(0,)]
+    assert read(town, board, str(old)).found == 0, "what has its case gets no second one"
