@@ -31,7 +31,7 @@ export function referenceGrid(luma, stride, crop) {
     return grid;
   }
   const narrow = new Float32Array(64 * height);
-  const strip = new Float32Array(ROWS * width);
+  const strip = rowsOf(ROWS, width);
   const finish = (first, count) => boxAcross(strip, columns, narrow, first, count, width);
   boxDown(luma, from, stride, width, height, strip, finish);
   boxColumns(narrow, 64, height);
@@ -62,12 +62,14 @@ export function referenceDct(grid, basis) {
 }
 
 // Both boxes of the first blur. Rows of means come out in `strip`, ROWS at a time: `finish(y, n)`
-// is called with the first one's number and how many there are.
+// is called with the first one's number and how many there are. Every row is an array of its own,
+// every inner loop a function of its own: engines make faster code of them.
 function boxDown(luma, from, stride, width, height, strip, finish) {
   const box = windowOf(height);
   const ahead = aheadOf(box);
-  const kept = new Float32Array((box + ROWS) * width); // rows by their numbers, in a ring
   const places = box + ROWS;
+  const kept = rowsOf(places, width); // by their numbers, in a ring
+  const source = rowsOf(ROWS, width);
   const sum = new Float32Array(width);
   let size = 0, read = 0, made = 0, ready = 0;
   for (let line = -ahead; line < height; line++) {
@@ -75,28 +77,24 @@ function boxDown(luma, from, stride, width, height, strip, finish) {
     const leave = enter - box;
     if (enter < height && enter >= read) {
       const count = Math.min(ROWS, height - read);
-      boxRows(luma, from + read * stride, stride, kept, read, places, width, count);
+      for (let row = 0; row < count; row++) {
+        const start = from + (read + row) * stride;
+        source[row].set(luma.subarray(start, start + width));
+      }
+      // Where fewer than four are left, what is made of the others lies where nothing is needed.
+      boxRows(...source, kept[read % places], kept[(read + 1) % places], kept[(read + 2) % places],
+        kept[(read + 3) % places], width);
       read += count;
     }
-    const arriving = enter < height ? (enter % places) * width : -1;
-    const leaving = leave >= 0 ? (leave % places) * width : -1;
-    size += (arriving >= 0 ? 1 : 0) - (leaving >= 0 ? 1 : 0);
-    if (arriving >= 0 && leaving >= 0) {
-      const share = 1 / size;
-      const target = ready * width;
-      for (let x = 0; x < width; x++) {
-        const total = f(f(sum[x] + kept[arriving + x]) - kept[leaving + x]);
-        sum[x] = total;
-        strip[target + x] = total * share;
-      }
+    const arriving = enter < height ? kept[enter % places] : null;
+    const leaving = leave >= 0 ? kept[leave % places] : null;
+    size += (arriving ? 1 : 0) - (leaving ? 1 : 0);
+    if (arriving && leaving && line >= 0) {
+      slide(sum, arriving, leaving, strip[ready], 1 / size, width);
     } else {
-      if (arriving >= 0) for (let x = 0; x < width; x++) sum[x] += kept[arriving + x];
-      if (leaving >= 0) for (let x = 0; x < width; x++) sum[x] -= kept[leaving + x];
-      if (line >= 0) {
-        const share = 1 / size;
-        const target = ready * width;
-        for (let x = 0; x < width; x++) strip[target + x] = sum[x] * share;
-      }
+      if (arriving) for (let x = 0; x < width; x++) sum[x] += arriving[x];
+      if (leaving) for (let x = 0; x < width; x++) sum[x] -= leaving[x];
+      if (line >= 0) for (let x = 0; x < width; x++) strip[ready][x] = sum[x] * (1 / size);
     }
     if (line < 0) continue;
     ready++;
@@ -108,103 +106,105 @@ function boxDown(luma, from, stride, width, height, strip, finish) {
   }
 }
 
+function rowsOf(count, width) {
+  return Array.from({ length: count }, () => new Float32Array(width));
+}
+
+function slide(sum, arriving, leaving, target, share, width) {
+  for (let x = 0; x < width; x++) {
+    const total = f(f(sum[x] + arriving[x]) - leaving[x]);
+    sum[x] = total;
+    target[x] = total * share;
+  }
+}
+
 function aheadOf(box) {
   return Math.floor((box + 2) / 2) - 1;
 }
 
 // Means over a box around each pixel of a row by one running sum, narrower at the ends. Four rows
 // go side by side: each sum waits for itself, so that four take as long as one.
-function boxRows(source, from, stride, target, row, places, width, count) {
+function boxRows(ia, ib, ic, id, oa, ob, oc, od, width) {
   const box = windowOf(width);
   const ahead = aheadOf(box);
-  // Where fewer than four are left, the last is done again; it comes out the same.
-  const last = count - 1;
-  const ia = from, ib = from + Math.min(1, last) * stride;
-  const ic = from + Math.min(2, last) * stride, id = from + Math.min(3, last) * stride;
-  const oa = (row % places) * width, ob = ((row + Math.min(1, last)) % places) * width;
-  const oc = ((row + Math.min(2, last)) % places) * width;
-  const od = ((row + Math.min(3, last)) % places) * width;
   let a = 0, b = 0, c = 0, d = 0, enter = 0;
   for (; enter < box; enter++) {
-    a = f(a + source[ia + enter]);
-    b = f(b + source[ib + enter]);
-    c = f(c + source[ic + enter]);
-    d = f(d + source[id + enter]);
+    a = f(a + ia[enter]);
+    b = f(b + ib[enter]);
+    c = f(c + ic[enter]);
+    d = f(d + id[enter]);
     const at = enter - ahead;
     if (at < 0) continue;
     const share = 1 / (enter + 1);
-    target[oa + at] = a * share;
-    target[ob + at] = b * share;
-    target[oc + at] = c * share;
-    target[od + at] = d * share;
+    oa[at] = a * share;
+    ob[at] = b * share;
+    oc[at] = c * share;
+    od[at] = d * share;
   }
   const share = 1 / box;
   for (; enter < width; enter++) {
     const leave = enter - box;
     const at = enter - ahead;
-    a = f(f(a + source[ia + enter]) - source[ia + leave]);
-    b = f(f(b + source[ib + enter]) - source[ib + leave]);
-    c = f(f(c + source[ic + enter]) - source[ic + leave]);
-    d = f(f(d + source[id + enter]) - source[id + leave]);
-    target[oa + at] = a * share;
-    target[ob + at] = b * share;
-    target[oc + at] = c * share;
-    target[od + at] = d * share;
+    a = f(f(a + ia[enter]) - ia[leave]);
+    b = f(f(b + ib[enter]) - ib[leave]);
+    c = f(f(c + ic[enter]) - ic[leave]);
+    d = f(f(d + id[enter]) - id[leave]);
+    oa[at] = a * share;
+    ob[at] = b * share;
+    oc[at] = c * share;
+    od[at] = d * share;
   }
   for (; enter < width + ahead; enter++) {
     const leave = enter - box;
     const at = enter - ahead;
-    a = f(a - source[ia + leave]);
-    b = f(b - source[ib + leave]);
-    c = f(c - source[ic + leave]);
-    d = f(d - source[id + leave]);
+    a = f(a - ia[leave]);
+    b = f(b - ib[leave]);
+    c = f(c - ic[leave]);
+    d = f(d - id[leave]);
     const less = 1 / (width - leave - 1);
-    target[oa + at] = a * less;
-    target[ob + at] = b * less;
-    target[oc + at] = c * less;
-    target[od + at] = d * less;
+    oa[at] = a * less;
+    ob[at] = b * less;
+    oc[at] = c * less;
+    od[at] = d * less;
   }
 }
 
 // The same of a strip's rows, written down at 64 columns alone: narrow[y * 64 + k].
-function boxAcross(strip, columns, narrow, first, count, width) {
+function boxAcross([ia, ib, ic, id], columns, narrow, first, count, width) {
   const box = windowOf(width);
   const ahead = aheadOf(box);
   const last = count - 1;
-  const ib = Math.min(1, last) * width, ic = Math.min(2, last) * width;
-  const id = Math.min(3, last) * width;
-  const oa = first * 64, ob = (first + Math.min(1, last)) * 64;
-  const oc = (first + Math.min(2, last)) * 64, od = (first + Math.min(3, last)) * 64;
+  const oa = first * 64, ob = (first + 1) * 64, oc = (first + 2) * 64, od = (first + 3) * 64;
   let a = 0, b = 0, c = 0, d = 0, enter = 0;
   for (let k = 0; k < 64; k++) {
     const until = columns[k] + ahead;
     const filling = Math.min(until + 1, box, width);
     for (; enter < filling; enter++) {
-      a = f(a + strip[enter]);
-      b = f(b + strip[ib + enter]);
-      c = f(c + strip[ic + enter]);
-      d = f(d + strip[id + enter]);
+      a = f(a + ia[enter]);
+      b = f(b + ib[enter]);
+      c = f(c + ic[enter]);
+      d = f(d + id[enter]);
     }
     const full = Math.min(until + 1, width);
     for (; enter < full; enter++) {
       const leave = enter - box;
-      a = f(f(a + strip[enter]) - strip[leave]);
-      b = f(f(b + strip[ib + enter]) - strip[ib + leave]);
-      c = f(f(c + strip[ic + enter]) - strip[ic + leave]);
-      d = f(f(d + strip[id + enter]) - strip[id + leave]);
+      a = f(f(a + ia[enter]) - ia[leave]);
+      b = f(f(b + ib[enter]) - ib[leave]);
+      c = f(f(c + ic[enter]) - ic[leave]);
+      d = f(f(d + id[enter]) - id[leave]);
     }
     for (; enter <= until; enter++) {
       const leave = enter - box;
-      a = f(a - strip[leave]);
-      b = f(b - strip[ib + leave]);
-      c = f(c - strip[ic + leave]);
-      d = f(d - strip[id + leave]);
+      a = f(a - ia[leave]);
+      b = f(b - ib[leave]);
+      c = f(c - ic[leave]);
+      d = f(d - id[leave]);
     }
     const share = 1 / (Math.min(enter, width) - Math.max(enter - box, 0));
     narrow[oa + k] = a * share;
-    narrow[ob + k] = b * share;
-    narrow[oc + k] = c * share;
-    narrow[od + k] = d * share;
+    if (last > 0) narrow[ob + k] = b * share;
+    if (last > 1) narrow[oc + k] = c * share;
+    if (last > 2) narrow[od + k] = d * share;
   }
 }
 
@@ -212,7 +212,7 @@ function boxAcross(strip, columns, narrow, first, count, width) {
 function boxColumns(plane, width, height) {
   const box = windowOf(height);
   const ahead = aheadOf(box);
-  const kept = Array.from({ length: box + 1 }, () => new Float32Array(width));
+  const kept = rowsOf(box + 1, width);
   const sum = new Float32Array(width);
   let size = 0;
   for (let line = -ahead; line < height; line++) {
