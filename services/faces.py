@@ -29,6 +29,9 @@ err = Console(stderr=True, width=None if sys.stderr.isatty() else 240)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Case = Annotated[str, typer.Argument(help="The case number.")]
+Verifier = Annotated[
+    str, typer.Option("--as", help="The login of the verifier who says so; it stays on record.")
+]
 LEAST = 2
 """A helpline may go on with two good photos; three find more, and people are asked for three."""
 
@@ -106,9 +109,8 @@ def enrol(
 
 def verify(
     case: Case,
-    login: Annotated[
-        str | None, typer.Option("--as", help="The verifier's login, for the record.")
-    ] = None,
+    reason: Annotated[str, typer.Option(help="How you made sure, in a sentence.")],
+    login: Verifier,
     as_json: Json = False,
 ) -> None:
     """Approve a waiting enrolment: somebody has made sure that the face is hers. Audited."""
@@ -117,25 +119,28 @@ def verify(
     with _world() as world, world.live("cli") as live:
         by = _verifier(world, login)
         found = _waiting(world, case)
-        done = enrol_face.approve(world.office(live), found.id, by=by)
+        done = enrol_face.approve(world.office(live), found.id, reason, by=by)
     _say(done, case, as_json=as_json)
 
 
 def refuse(
     case: Case,
     reason: Annotated[str, typer.Option(help="Why, in a sentence.")],
-    login: Annotated[
-        str | None, typer.Option("--as", help="The verifier's login, for the record.")
-    ] = None,
+    login: Verifier,
+    not_hers: Annotated[
+        bool, typer.Option("--not-hers", help="It is somebody else's face, not only unproven.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Refuse a waiting enrolment: its templates are destroyed. Audited."""
+    from pipeline.domain.case import Ground
     from pipeline.journeys import enrol_face
 
+    ground = Ground.NOT_OWN_FACE if not_hers else Ground.UNPROVEN
     with _world() as world, world.live("cli") as live:
         by = _verifier(world, login)
         found = _waiting(world, case)
-        done = enrol_face.refuse(world.office(live), found.id, reason, by=by)
+        done = enrol_face.refuse(world.office(live), found.id, reason, by=by, ground=ground)
     _say(done, case, as_json=as_json)
 
 
@@ -273,13 +278,13 @@ def _waiting(world: Any, case: str) -> Enrolment:
     raise NotFound("nothing waits for a verifier under this case number")
 
 
-def _verifier(world: Any, login: str | None) -> ReviewerId | None:
-    if login is None:
-        return None
+def _verifier(world: Any, login: str) -> ReviewerId:
     with world.store.transaction() as unit:
         found = unit.reviewers.by_login(login)
     if found is None or found[0].role != "verifier":
-        raise Denied(f"{login} is no verifier; add one with: consentry reviewers add --role")
+        raise Denied(
+            f"{login} is no verifier; add one with: consentry reviewers add LOGIN --role verifier"
+        )
     reviewer: ReviewerId = found[0].id
     return reviewer
 
@@ -314,7 +319,7 @@ def _explain(state: EnrolmentState) -> None:
     out.print(
         {
             EnrolmentState.PENDING: "pending: it counts once a verifier has approved it"
-            " (consentry verify CASE)",
+            " (at the console, or consentry verify CASE)",
             EnrolmentState.APPROVED: "approved: her face is recognised from now on",
             EnrolmentState.FROZEN: "[yellow]frozen[/]: somebody else has enrolled what looks like"
             " the same face; neither counts until a verifier has looked at both",

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline import plugins
-from pipeline.domain.enrolment import FACE_TEXT
-from pipeline.domain.ids import PersonId
+from pipeline.domain.enrolment import FACE_TEXT, Enrolment
+from pipeline.domain.ids import EnrolmentId, PersonId, ReviewerId
 from pipeline.domain.likeness import Likeness
 from pipeline.domain.media import Frame, Rating
 from pipeline.domain.signal import Metric, Space
@@ -82,9 +82,26 @@ def office(town: Town) -> enrol_face.Office:
 def enrol(town: Town, *photos: bytes) -> enrol_face.Submitted:
     """Enrol somebody new, with a verifier's approval."""
     asked = ask(town, *photos)
-    enrol_face.approve(office(town), asked.enrolment)
+    approve(town, asked.enrolment)
     town.live.catch_up()
     return asked
+
+
+def approve(town: Town, enrolment: EnrolmentId) -> Enrolment:
+    """A verifier's yes to an enrolment that waits."""
+    return enrol_face.approve(office(town), enrolment, "Seen by video.", by=verifier(town))
+
+
+def refuse(town: Town, enrolment: EnrolmentId, reason: str) -> Enrolment:
+    """A verifier's no."""
+    return enrol_face.refuse(office(town), enrolment, reason, by=verifier(town))
+
+
+def verifier(town: Town) -> ReviewerId:
+    """A town's own verifier."""
+    with town.world.store.transaction() as unit:
+        found = unit.reviewers.by_login("vera")
+    return found[0].id if found else town.reviewer("vera", "verifier")
 
 
 def person_of(town: Town, case_number: str | None) -> PersonId:

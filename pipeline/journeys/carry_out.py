@@ -103,7 +103,14 @@ def verify(
     if to is State.ESCALATED:
         unit.cases.exclude(case.id, verdict.reviewer)
         return escalate(unit, desk, case, token, verdict, wordless)
-    said = case.uphold if to is State.UPHELD else case.dismiss
+    return say_whose(unit, case, token, verdict, wordless=wordless)
+
+
+def say_whose(
+    unit: Unit, case: Case, token: UUID, verdict: Verdict, *, wordless: bool = False
+) -> Case:
+    """A verifier's yes or no to an enrolment's case, and all that follows from it."""
+    said = case.uphold if verdict.state is State.UPHELD else case.dismiss
     decided, _ = said(token, verdict.ground, verdict.reason, verdict.at, wordless=wordless)
     unit.cases.save(decided)
     carry_out_word(unit, decided)

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pipeline.domain import photos as quality
 from pipeline.domain import voucher as vouchers
+from pipeline.domain.case import Ground, State, Verdict
 from pipeline.domain.consent import Consent, ConsentState, Purpose
 from pipeline.domain.enrolment import (
     FACE_TEXT,
@@ -45,6 +46,7 @@ from pipeline.domain.signal import Signals, pack_all, unpack
 from pipeline.domain.voucher import Voucher
 from pipeline.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Refused
 from pipeline.journeys.answer_again import Answer, answered, answered_in, keep
+from pipeline.journeys.carry_out import say_whose
 from pipeline.journeys.desk import locked
 from pipeline.journeys.register import join
 from pipeline.journeys.restore_index import LiveIndexes
@@ -217,18 +219,12 @@ def _submitted(answer: Answer) -> Submitted:
     return Submitted(enrolment, state, outcomes, **told)
 
 
-def approve(
-    office: Office,
-    enrolment: EnrolmentId,
-    *,
-    by: ReviewerId | None = None,
-    actor: str = "operator:cli",
-) -> Enrolment:
+def approve(office: Office, enrolment: EnrolmentId, reason: str, *, by: ReviewerId) -> Enrolment:
     """A verifier has made sure that the face is the person's own; from now on it counts.
 
     If somebody else has enrolled the same face meanwhile, both are frozen instead. Approving a
     frozen one says that the verifier has looked: it counts again, and the other one stays frozen
-    until somebody decides about it, too.
+    until somebody decides about it, too. Raises ``LeaseLost`` while another verifier is at it.
     """
     now = office.clock()
     with office.store.transaction() as unit:
@@ -239,12 +235,7 @@ def approve(
             rival = _rival(office, unit, found, _batches(office, unit, found))
             if rival is not None:
                 return freeze_both(unit, found, rival, now)
-        done, closed = enforce(unit, found, now, by)
-        keep_asking(unit, (found.person,), now)
-        unit.audit.append(_actor(by, actor), "enrolment.approved", f"enrolment:{enrolment}", {})
-    for medium in closed:
-        office.blobs.destroy(medium)
-    return done
+        return _say(unit, found, Verdict(State.UPHELD, Ground.OWN_FACE, reason, by, now))
 
 
 def refuse(
@@ -252,24 +243,16 @@ def refuse(
     enrolment: EnrolmentId,
     reason: str,
     *,
-    by: ReviewerId | None = None,
-    actor: str = "operator:cli",
+    by: ReviewerId,
+    ground: Ground = Ground.UNPROVEN,
 ) -> Enrolment:
     """It is not the person's own face, or nobody could make sure: its templates are destroyed."""
-    if not reason.strip():
-        raise Invalid("a refusal needs a reason in words; write one sentence")
     now = office.clock()
     with office.store.transaction() as unit:
         unit.enrolments.alone()
         found = _held(unit, enrolment)
-        closed = end(unit, found, EnrolmentState.REFUSED, now, by, reason.strip())
-        keep_asking(unit, (found.person,), now)
-        unit.audit.append(_actor(by, actor), "enrolment.refused", f"enrolment:{enrolment}", {})
-        done = unit.enrolments.get(enrolment)
-        assert done is not None
-    for medium in closed:
-        office.blobs.destroy(medium)
-    return done
+        found.to(EnrolmentState.REFUSED)
+        return _say(unit, found, Verdict(State.DISMISSED, ground, reason, by, now))
 
 
 def look_again(office: Office, case: CaseId, token: UUID) -> None:
@@ -522,5 +505,18 @@ def _held(unit: Unit, enrolment: EnrolmentId) -> Enrolment:
     return found
 
 
-def _actor(by: ReviewerId | None, actor: str) -> str:
-    return f"reviewer:{by}" if by is not None else actor
+def _say(unit: Unit, found: Enrolment, verdict: Verdict) -> Enrolment:
+    """A verifier's word that was not given at the console decides the enrolment's case as one."""
+    if not verdict.reason.strip():
+        raise Invalid("a verifier's word needs a reason; write in a sentence how you made sure")
+    keep_asking(unit, (found.person,), verdict.at)
+    waits = _held(unit, found.id)
+    if waits.case is None:
+        raise Conflict("this enrolment waits for nobody's word")
+    if unit.cases.excluded(waits.case, verdict.reviewer):
+        raise Denied("this enrolment is for another verifier; leave it to them")
+    token = uuid4()
+    say_whose(
+        unit, locked(unit, waits.case).claim(verdict.reviewer, token, verdict.at), token, verdict
+    )
+    return _held(unit, found.id)

@@ -31,11 +31,15 @@ def test_a_helpline_enrols_and_a_verifier_approves(
     assert asked["state"] == "pending"
     assert len(asked["pin"]) == 8
     assert [one["problem"] for one in asked["photos"]] == [None, None]
-    done = said("verify", asked["case"], "--json")
+    shell("reviewers", "add", "vera", "--role", "verifier", CONSENTRY_PASSWORD="a long password")
+    word = ("--as", "vera", "--reason", "Seen by video with her passport.")
+    nobody = shell("verify", asked["case"], "--as", "otto", *word[2:], status=1)
+    assert "otto is no verifier" in nobody.stderr
+    done = said("verify", asked["case"], *word, "--json")
     assert done["state"] == "approved"
     found = said("screen", PORTRAITS / "obama3.jpg", "--rating", "intimate", "--json")
     assert found["verdict"] == "review"
-    again = shell("verify", asked["case"], status=1, CONSENTRY_FACES=PACK)
+    again = shell("verify", asked["case"], *word, status=1, CONSENTRY_FACES=PACK)
     assert "nothing waits for a verifier" in again.stderr
     few = shell("enrol", "--new", *photos[:2], status=1, CONSENTRY_FACES=PACK)
     assert "2 good photos are needed, 1" in few.stderr

@@ -15,11 +15,12 @@ from pipeline.domain import voucher as vouchers
 from pipeline.domain.enrolment import Enrolment, EnrolmentState
 from pipeline.domain.ids import EnrolmentId
 from pipeline.domain.media import WHOLE, Frame
+from pipeline.domain.roles import Role
 from pipeline.domain.screening import Verdict
 from pipeline.domain.signal import pack_all
 from pipeline.domain.voucher import Voucher
-from pipeline.errors import Denied, IllegalTransition, Invalid, NotFound
-from pipeline.journeys import enrol_face
+from pipeline.errors import Denied, IllegalTransition, Invalid, LeaseLost, NotFound
+from pipeline.journeys import enrol_face, review
 from pipeline.journeys.see_faces import signals_of
 from pipeline.journeys.verify_face import SEALED
 from pipeline.journeys.withdraw import ask as leave
@@ -29,6 +30,7 @@ from pipeline.storage.vault import new_signing_key, public_key_of, signature_by
 from services.wiring import alive
 from tests.faces import (
     Drawn,
+    approve,
     ask,
     drawn,
     drawn_town,  # noqa: F401
@@ -36,7 +38,9 @@ from tests.faces import (
     make_drawn_town,  # noqa: F401
     office,
     person_of,
+    refuse,
     three,
+    verifier,
 )
 from tests.world import Town, jpeg, picture
 
@@ -107,25 +111,51 @@ def test_templates_count_only_once_a_verifier_has_approved(drawn_town: Town) -> 
     assert asked.state is EnrolmentState.PENDING
     assert _answer(town, HER) is Verdict.CLEAR
     assert town.query("SELECT count(*) FROM entries") == [(0,)]
-    ada = town.reviewer("vera", "reviewer")
-    done = enrol_face.approve(office(town), asked.enrolment, by=ada)
+    vera = verifier(town)
+    done = approve(town, asked.enrolment)
     assert done.state is EnrolmentState.APPROVED
     assert _answer(town, HER) is Verdict.REVIEW
     assert _answer(town, HIM) is Verdict.CLEAR
-    assert town.query("SELECT sealed IS NULL, decided_by FROM enrolments") == [(True, ada)]
+    assert town.query("SELECT sealed IS NULL, decided_by FROM enrolments") == [(True, vera)]
     (actor,) = town.query("SELECT actor FROM audit_log WHERE action = 'enrolment.approved'")
-    assert actor == (f"reviewer:{ada}",)
+    assert actor == (f"reviewer:{vera}",)
+    assert town.query("SELECT kind, state, decided_by, ground, reason FROM cases LIMIT 1") == [
+        ("enrolment", "upheld", vera, "own_face", "Seen by video.")
+    ]
+    said = town.query("SELECT actor FROM audit_log WHERE action = 'case.upheld'")
+    assert said == [(f"reviewer:{vera}",)]
     with pytest.raises(IllegalTransition):
-        enrol_face.approve(office(town), asked.enrolment)
+        approve(town, asked.enrolment)
+
+
+def test_nobody_decides_an_enrolment_that_another_verifier_holds_or_that_is_not_for_them(
+    drawn_town: Town,  # noqa: F811
+) -> None:
+    town = drawn_town
+    asked = ask(town, *three(HER))
+    ((case,),) = town.query("SELECT id FROM cases")
+    other, desk = town.reviewer("vito", "verifier"), town.world.desk
+    claim = review.claim(desk, case, other, role=Role.VERIFIER)
+    with pytest.raises(LeaseLost, match="another reviewer"):
+        approve(town, asked.enrolment)
+    review.release(desk, case, claim.token)
+    with town.world.store.transaction() as unit:
+        unit.cases.exclude(case, verifier(town))
+    with pytest.raises(Denied, match="another verifier"):
+        refuse(town, asked.enrolment, "Nobody could make sure.")
+    assert town.query("SELECT state FROM cases") == [("open",)]
 
 
 def test_a_refused_enrolment_leaves_no_templates(drawn_town: Town) -> None:  # noqa: F811
     asked = ask(drawn_town, *three(HER))
     with pytest.raises(Invalid, match="reason"):
-        enrol_face.refuse(office(drawn_town), asked.enrolment, " ")
-    enrol_face.refuse(office(drawn_town), asked.enrolment, "Nobody could make sure.")
+        refuse(drawn_town, asked.enrolment, " ")
+    refuse(drawn_town, asked.enrolment, "Nobody could make sure.")
     assert drawn_town.query("SELECT state, sealed FROM enrolments") == [("refused", None)]
     assert drawn_town.query("SELECT state FROM consents") == [("withdrawn",)]
+    assert drawn_town.query("SELECT state, ground, reason FROM cases") == [
+        ("dismissed", "unproven", "Nobody could make sure.")
+    ]
 
 
 def test_a_face_that_somebody_else_enrolled_freezes_both_until_a_person_has_looked(
@@ -143,8 +173,8 @@ def test_a_face_that_somebody_else_enrolled_freezes_both_until_a_person_has_look
     assert waiting == {hers.enrolment, follower.enrolment}
     assert _answer(town, HER, 10) is Verdict.CLEAR, "neither counts"
 
-    enrol_face.approve(office(town), hers.enrolment)
-    enrol_face.refuse(office(town), follower.enrolment, "It is not her.")
+    approve(town, hers.enrolment)
+    refuse(town, follower.enrolment, "It is not her.")
     assert _answer(town, HER, 11) is Verdict.REVIEW
     assert town.query("SELECT count(*) FROM enrolments WHERE sealed IS NOT NULL") == [(0,)]
 
@@ -162,7 +192,7 @@ def test_a_duplicate_is_seen_at_approval_when_another_process_was_quicker(
     here, there = make_drawn_town("here"), make_drawn_town("there")
     hers = ask(here, *three(HER))
     follower = ask(there, *three(HIM))
-    enrol_face.approve(office(there), hers.enrolment)
+    approve(there, hers.enrolment)
     # The follower's templates become hers, as if both had been asked for at the same moment.
     with there.world.store.transaction() as unit:
         row = unit.enrolments.get(follower.enrolment)
@@ -177,7 +207,7 @@ def test_a_duplicate_is_seen_at_approval_when_another_process_was_quicker(
         for one in enrol_face.of_person(there.world.store, row.person)
         if one.id != follower.enrolment
     ]
-    done = enrol_face.approve(office(here), late.id)
+    done = approve(here, late.id)
     assert done.state is EnrolmentState.FROZEN
     assert _now(here, hers).state is EnrolmentState.FROZEN
 
@@ -191,10 +221,10 @@ def test_when_one_of_two_frozen_leaves_the_other_still_waits_for_a_person(
     _leave(town, follower)
     assert _now(town, hers).state is EnrolmentState.FROZEN
     assert _now(town, hers).rival is None
-    assert enrol_face.approve(office(town), hers.enrolment).state is EnrolmentState.APPROVED
+    assert approve(town, hers.enrolment).state is EnrolmentState.APPROVED
     assert _answer(town, HER) is Verdict.REVIEW
     with pytest.raises(NotFound):
-        enrol_face.approve(office(town), follower.enrolment)
+        approve(town, follower.enrolment)
 
 
 @pytest.mark.parametrize("approved", [True, False])
@@ -211,7 +241,8 @@ def test_leaving_destroys_templates_in_force_and_those_that_wait(
     assert town.query("SELECT count(*) FROM vault_keys WHERE kind = 'person'") == [(0,)]
     assert _answer(town, HER, 10) is Verdict.CLEAR
     if case:
-        assert town.query("SELECT DISTINCT state FROM cases") == [("withdrawn",)]
+        of_face = "SELECT DISTINCT state FROM cases WHERE kind = 'face'"
+        assert town.query(of_face) == [("withdrawn",)]
 
 
 def test_a_further_enrolment_takes_the_place_of_the_earlier_one(drawn_town: Town) -> None:  # noqa: F811
@@ -221,7 +252,7 @@ def test_a_further_enrolment_takes_the_place_of_the_earlier_one(drawn_town: Town
     second = ask(town, drawn(HER, 4), drawn(HER, 5), person=person)
     assert second.state is EnrolmentState.PENDING, "her own earlier face is no duplicate"
     assert _answer(town, HER, 9) is Verdict.REVIEW, "the earlier one counts until then"
-    enrol_face.approve(office(town), second.enrolment)
+    approve(town, second.enrolment)
     assert _now(town, first).state is EnrolmentState.REPLACED
     assert _answer(town, HER, 10) is Verdict.REVIEW
     assert town.query("SELECT count(*), sum(slots) FROM entries") == [(1, 2)]
@@ -306,5 +337,5 @@ def test_a_case_waits_while_the_face_it_rests_on_is_frozen(drawn_town: Town) -> 
     assert town.query("SELECT state FROM cases WHERE kind = 'face'") == [("open",)]
     with town.world.store.transaction() as unit:
         assert close_if_empty(unit, case, town.clock(), "test") is None
-    enrol_face.refuse(office(town), his.enrolment, "Nobody could make sure.")
+    refuse(town, his.enrolment, "Nobody could make sure.")
     assert town.query("SELECT state FROM cases WHERE kind = 'face'") == [("withdrawn",)]
