@@ -18,11 +18,15 @@ from pipeline.domain.case import CaseKind, Ground, State
 from pipeline.domain.ids import CaseId
 from pipeline.domain.roles import Role
 from pipeline.journeys import review
+from pipeline.journeys.banks import Changes, add_bank, set_bank
+from pipeline.journeys.sync_exchange import add_exchange
 from pipeline.journeys.verify_face import ask_about_all
 from services.accounts import add_reviewer
+from services.wiring import now
 from tests.integration.test_console_browser import (
     NARROW,
     PASSWORD,
+    WIDE,
     Site,
     Visit,
     at_work,
@@ -33,6 +37,7 @@ from tests.integration.test_console_browser import (
     start,
     visit,
 )
+from tests.pictures import encode
 
 __all__ = ["chromium", "make_case", "site", "visit"]
 
@@ -371,3 +376,65 @@ def test_deciding_is_not_leaving_and_a_page_beside_it_keeps_the_case(
     expect(beside.get_by_text("Your decision is recorded")).to_be_visible()
     assert site.town.query("SELECT state FROM cases") == [("dismissed",)]
     assert not any(url.endswith("/leave") for url in asked)
+
+
+def test_a_lead_reads_many_banks_and_floods_and_the_count_is_of_what_still_waits(
+    visit: Callable[..., Visit], make_case: Callable[..., CaseId], site: Site
+) -> None:
+    world, town = site.world, site.town
+    rocket = pytest.importorskip("skimage.data").rocket
+    add_reviewer(world, "lead", PASSWORD, role=Role.LEAD.value)
+    make_case("coffee")
+    board = make_case("rocket")
+    note = "Pictures of a shop that half of our users seem to have in their kitchens; see the wiki."
+    for number in range(2):
+        add_bank(world.store, now, world.pins, f"memes-{number}", timedelta(days=30), "Lea", note)
+    lists = world.lists()
+    for name, test in (("StopNCII", False), ("NCMEC, hashes of known victims", True)):
+        add_exchange(lists, world.pins, name, "ndjson", {"source": "/nowhere"}, test=test)
+    near = Changes(share=0.25, within={"pdq": 12.0, "bytes": 0.0}, keeps=timedelta(days=400))
+    set_bank(world.store, "StopNCII", near)
+    ((screening,),) = town.query("SELECT screening FROM case_uploads WHERE case_id = %s", board)
+    town.query(
+        "INSERT INTO bank_trials (holder, screening, platform, at) SELECT b.holder, %s, p.id, now()"
+        " FROM banks b, platforms p WHERE b.test LIMIT 1",
+        screening,
+    )
+    for kept in (False, False, True):
+        town.query(
+            "INSERT INTO floods (item, person, parked, kept_out, uploads, accounts, since,"
+            " decided_at) SELECT e.item, e.person, %s, %s, 43, 17, now() - interval '3 hours', %s"
+            " FROM entries e WHERE e.item NOT IN (SELECT item FROM floods) LIMIT 1",
+            [] if kept else ["pdq/0"], ["pdq/0"] if kept else [], now() if kept else None,
+        )  # fmt: skip
+        make_case("cat" if not kept else "astronaut")
+    for platform in ("Gallery of friends", "Videos for all"):
+        site.town.screen(town.platform(platform), encode(rocket()), platform)
+    town.query(
+        "UPDATE cases SET deadline = now() + interval '50 minutes', lease_reviewer = r.id,"
+        " lease_until = now() + interval '9 minutes', lease_token = gen_random_uuid(),"
+        " priority = 2, queue = 'pictures, German' FROM reviewers r WHERE r.login = 'lead'"
+        " AND cases.id = %s",
+        board,
+    )
+    lead = visit("lead")
+    page = lead.page
+    for path in ("/lead/banks", "/lead/floods", "/cases"):
+        page.goto(site.url + path)
+        accessible(page)
+        shot(page, f"lead{path.replace('/', '-')}-full")
+        page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        shot(page, f"lead{path.replace('/', '-')}-full-narrow")
+        page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    for left in ("2 entries wait", "1 entry waits", "Nothing waits"):
+        page.goto(f"{site.url}/lead/floods")
+        expect(page.locator("main > .lead")).to_contain_text(left)
+        if left == "Nothing waits":
+            break
+        page.get_by_role("button", name="Keep these codes out").first.click()
+        expect(page.get_by_role("status")).to_contain_text("Kept out")
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.goto(f"{site.url}/cases")
+    assert page.locator(".scroll").evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    assert lead.complaints == []
