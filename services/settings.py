@@ -108,6 +108,14 @@ class Settings(BaseSettings):
     max_faces: int = Field(
         default=32, gt=0, description="Faces looked at in one picture, the largest first."
     )
+    faces_wait_ms: float = Field(
+        default=5.0,
+        ge=0,
+        le=1000,
+        description="Where a graphics card runs the face networks: how many milliseconds at most a"
+        " face waits for those of other uploads, to go in one batch with them; 0 for never. On a"
+        " processor nothing waits, because batches gain nothing there.",
+    )
     gates_file: Path | None = Field(
         default=None,
         description="A JSON object of gates and their settings, asked in order where a platform"
@@ -316,6 +324,7 @@ DANGERS: Mapping[str, str] = {
     "faces": "A pack that was not calibrated on your people errs by group; check its licence.",
     "copies": "A pack that was not calibrated errs; check its licence.",
     "max_faces": "Fewer miss faces in crowds; the answer says when the bound bit.",
+    "faces_wait_ms": "Longer fills batches, and each upload with faces waits as long.",
     "gates_file": "Too calm, a gate hides faces; too nervous, it asks about holidays.",
     "face_text": "Must name the text that people really saw.",
     "vouchers_file": "Whoever is in it can have a face enrolled without your looking.",

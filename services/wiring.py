@@ -482,8 +482,9 @@ class _Generic(Mapping[str, GenericBank]):
 
 def _models(settings: Settings) -> tuple[FaceModel, ...]:
     home, most = settings.home / "packs", settings.max_faces
+    wait = settings.faces_wait_ms / 1e3
     return tuple(
-        cast(FaceModel, plugins.build("packs", name, home, max_faces=most))
+        cast(FaceModel, plugins.build("packs", name, home, max_faces=most, wait=wait))
         for name in settings.faces
     )
 

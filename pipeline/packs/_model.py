@@ -20,6 +20,7 @@ from pipeline.packs._found import FaceDetector, Floats, Found, Pixels
 from pipeline.packs._manifest import NOT_CALIBRATED, Manifest, Recogniser
 from pipeline.packs._passes import Passes
 from pipeline.packs._runtime import Network, on_card
+from pipeline.packs._together import Together
 
 MAX_FACES = 32
 SMALLEST_FACE = 40
@@ -41,7 +42,8 @@ class PackModel:
 
     At most ``max_faces`` of a frame get a template, the largest and most confident; the others are
     counted in ``Faces.left_out``. ``smallest`` is the shortest face searched for, in the frame's
-    pixels; None searches only the picture as the detector's first pass sees it.
+    pixels; None searches only the picture as the detector's first pass sees it. ``wait`` is how
+    many seconds at most a face waits on a card for those of other threads (``Together``).
     """
 
     def __init__(
@@ -52,15 +54,18 @@ class PackModel:
         *,
         max_faces: int = MAX_FACES,
         smallest: int | None = SMALLEST_FACE,
+        wait: float = 0.0,
     ) -> None:
         self.manifest = manifest
         self._detector = detector
-        self._embedder = embedder
+        self._embedder: Embedder = embedder
         self._max_faces = max_faces
         self._batch = manifest.recogniser.max_batch
         if on_card():
             each = inside(manifest.recogniser.input_size)
             self._batch = batch_for(free_bytes(), each, self._batch)
+            if wait > 0:
+                self._embedder = Together(embedder, self._batch, wait)
         self._flip = manifest.recogniser.flip_average
         self._places = places(manifest.recogniser.template, manifest.recogniser.input_size)
         looking = manifest.detector

@@ -20,7 +20,9 @@ def detector(files: Mapping[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def model(manifest: Manifest, folder: Path, *, max_faces: int, smallest: int | None) -> PackModel:
+def model(
+    manifest: Manifest, folder: Path, *, max_faces: int, smallest: int | None, wait: float
+) -> PackModel:
     """The model of a pack's folder."""
     return PackModel(
         manifest,
@@ -28,4 +30,5 @@ def model(manifest: Manifest, folder: Path, *, max_faces: int, smallest: int | N
         OnnxEmbedder(folder, manifest.recogniser),
         max_faces=max_faces,
         smallest=smallest,
+        wait=wait,
     )

@@ -65,7 +65,11 @@ def make(given: str | Path | None, progress: Progress) -> Made:
 
 
 def build(
-    home: Path, *, max_faces: int = MAX_FACES, smallest: int | None = SMALLEST_FACE
+    home: Path,
+    *,
+    max_faces: int = MAX_FACES,
+    smallest: int | None = SMALLEST_FACE,
+    wait: float = 0.0,
 ) -> FaceModel:
     """The installed pack's model; see ``PackModel`` for the options."""
     manifest, folder = opened("insightface", home)
@@ -75,6 +79,7 @@ def build(
         ArcFaceEmbedder(_loaded(folder / RECOGNISER)),
         max_faces=max_faces,
         smallest=smallest,
+        wait=wait,
     )
 
 

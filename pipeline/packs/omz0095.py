@@ -24,8 +24,12 @@ def make(given: str | Path | None, progress: Progress) -> Made:
 
 
 def build(
-    home: Path, *, max_faces: int = MAX_FACES, smallest: int | None = SMALLEST_FACE
+    home: Path,
+    *,
+    max_faces: int = MAX_FACES,
+    smallest: int | None = SMALLEST_FACE,
+    wait: float = 0.0,
 ) -> FaceModel:
     """The installed pack's model; see ``PackModel`` for the options."""
     manifest, folder = opened("omz0095", home)
-    return _mtcnn_pack.model(manifest, folder, max_faces=max_faces, smallest=smallest)
+    return _mtcnn_pack.model(manifest, folder, max_faces=max_faces, smallest=smallest, wait=wait)
