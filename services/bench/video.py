@@ -22,6 +22,7 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -265,12 +266,16 @@ def _false_hits(
     return hits, count
 
 
+_REMEMBERS = SimpleNamespace(remembers=lambda _: True)
+"""All that is asked of a screener here: the codes of moments are kept, as they are usually."""
+
+
 def _projector(
     shelf: Shelf, signal: SignalType, bank: GenericBank, sampling: Sampling
 ) -> Projector:
     world = cast(Any, shelf)
     return Projector(
-        world, world, cast(Any, None), signal, bank, policies.DEFAULT, read_video,
+        world, world, cast(Any, _REMEMBERS), signal, bank, policies.DEFAULT, read_video,
         cast(Any, None), lambda: _NOW, sampling, 2_000_000,
     )  # fmt: skip
 
