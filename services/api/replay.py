@@ -47,6 +47,13 @@ class Replay:
         )
         return ScreeningAnswered.model_validate(said), replayed
 
+    def bind(self, platform: PlatformId, key: str, request: Iterable[bytes]) -> None:
+        """Say what request a key is of, where its parts are answered one by one.
+
+        Raises ``IdempotencyMismatch`` when it came with another one.
+        """
+        self.document(platform, key, lambda: request, dict)
+
     def document(
         self,
         platform: PlatformId,

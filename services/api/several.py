@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -80,7 +81,7 @@ async def screen_reference(
 @router.post(
     "/screenings:batch",
     response_model=BatchAnswered,
-    responses=problems(401, 408, 413, 415, 422, 429, 500, 503),
+    responses=problems(401, 408, 409, 413, 415, 422, 429, 500, 503),
     openapi_extra={"requestBody": BATCH_BODY},
     summary="Screen many uploads",
 )
@@ -91,7 +92,8 @@ async def screen_batch(
 
     Each upload has a result of its own: an answer, or a problem that says whether to send it
     again. With an idempotency key the same batch can be sent again whole: what was answered keeps
-    its answer, what failed is tried anew. Each upload counts as one request.
+    its answer, what failed is tried anew; another batch with the key is refused whole. Each upload
+    counts as one request.
     """
     door = door_of(request)
     door.line.check()
@@ -104,6 +106,12 @@ async def screen_batch(
             uploads = [*asked.references]
             share.grow(door.largest)  # they are fetched one after the other
         request.state.headers = door.pace.spend(caller, len(uploads) - 1)
+        if idempotency_key:
+            parts = [one.model_dump_json().encode() for one in uploads]
+            await anyio.to_thread.run_sync(
+                lambda: door.replay.bind(caller.platform, idempotency_key, [b"batch", *parts]),
+                limiter=door.questions,
+            )
         results: list[ResultAnswered | None] = [None] * len(uploads)
         numbers = iter(range(len(uploads)))
 

@@ -190,6 +190,20 @@ def test_a_batch_sent_again_keeps_its_answers_and_tries_anew_what_failed(
     assert [one.path for one in host.asked] == ["/1.jpg", "/none.jpg", "/none.jpg"]
 
 
+def test_another_batch_with_a_key_is_refused_whole(program: Program) -> None:  # noqa: F811
+    one, two, three = (hashed(code, f"post-{n}") for n, code in enumerate(strangers(3)))
+    headers = {"Idempotency-Key": "batch-1"}
+    batch = "/v1/screenings:batch"
+    assert program.client.post(batch, json={"hashes": [one, two]}, headers=headers).is_success
+    for other in ([one, two, three], [one], [two, one]):
+        refused = program.client.post(batch, json={"hashes": other}, headers=headers)
+        assert (refused.status_code, code_of(refused)) == (422, "idempotency_mismatch")
+    single = program.client.post("/v1/screenings/hashes", json=one, headers=headers)
+    assert (single.status_code, code_of(single)) == (422, "idempotency_mismatch")
+    assert program.client.post(batch, json={"hashes": [one, two]}, headers=headers).is_success
+    assert program.town.query("SELECT count(*) FROM screenings") == [(2,)]
+
+
 @pytest.mark.parametrize(
     "asked",
     [

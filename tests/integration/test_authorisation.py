@@ -232,7 +232,7 @@ TWICE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 ELSEWHERE = {
     "POST /v1/screenings/references": "test_api_several has a host to fetch from",
-    "POST /v1/screenings:batch": "each upload of a batch has a key of its own: test_api_several",
+    "POST /v1/screenings:batch": "what failed of it is tried anew: test_api_several",
     "POST /v1/webhooks/{webhook}:test": "has no body that could be another",
     "POST /m/lookup": "test_hma_words sends a picture that can be looked up",
     "POST /h/hash": "makes nothing, and what it answers is kept nowhere",
