@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from pipeline.domain import voucher as vouchers
 from pipeline.domain.enrolment import Enrolment, EnrolmentState
@@ -27,6 +30,7 @@ from pipeline.journeys.withdraw import ask as leave
 from pipeline.journeys.withdraw import close_if_empty, finish
 from pipeline.packs import Face
 from pipeline.storage.vault import new_signing_key, public_key_of, signature_by
+from services.cli import app
 from services.wiring import alive
 from tests.faces import (
     Drawn,
@@ -339,3 +343,29 @@ def test_a_case_waits_while_the_face_it_rests_on_is_frozen(drawn_town: Town) -> 
         assert close_if_empty(unit, case, town.clock(), "test") is None
     refuse(town, his.enrolment, "Nobody could make sure.")
     assert town.query("SELECT state FROM cases WHERE kind = 'face'") == [("withdrawn",)]
+
+
+def test_a_verifier_decides_at_the_command_line_in_their_own_name(
+    drawn_town: Town,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    town = drawn_town
+    monkeypatch.setattr("services.faces._world", lambda: nullcontext(town.world))
+    vera, word = verifier(town), ("--as", "vera", "--reason", "Seen by video.")
+
+    def run(*words: str | None) -> Result:
+        return CliRunner().invoke(app, [one or "" for one in words])
+
+    hers, his = ask(town, *three(HER)), ask(town, *three(HIM))
+    assert run("verify", hers.case_number, "--reason", "Seen by video.").exit_code == 2
+    town.reviewer("otto", "reviewer")
+    nobody = run("verify", hers.case_number, "--as", "otto", "--reason", "Seen by video.")
+    assert isinstance(nobody.exception, Denied)
+    done = run("verify", hers.case_number, *word, "--json")
+    assert json.loads(done.output)["state"] == "approved"
+    done = run("refuse", his.case_number, *word, "--not-hers", "--json")
+    assert json.loads(done.output)["state"] == "refused"
+    assert town.query("SELECT state, ground, reason, decided_by FROM cases ORDER BY state") == [
+        ("dismissed", "not_own_face", "Seen by video.", vera),
+        ("upheld", "own_face", "Seen by video.", vera),
+    ]
