@@ -47,6 +47,16 @@ def in_a_chat(picture, share=0.8):
     return screen
 
 
+def on_gravel(picture, share=0.6):
+    """Where every pixel is an edge, and the border no stronger than what is beside it."""
+    height, width = picture.shape[:2]
+    ground = np.repeat(skimage_data.gravel()[..., None], 3, axis=2)
+    ground = np.ascontiguousarray(cv2.resize(ground, (width, height)))
+    small = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    ground[90 : 90 + small.shape[0], 140 : 140 + small.shape[1]] = small
+    return ground
+
+
 def turned(picture, degrees=10):
     height, width = picture.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
@@ -78,6 +88,7 @@ def test_the_first_view_is_the_frame_itself():
         lambda p: framed(framed(p, 30, 110, 30, 30, (250, 250, 250)), 20, 20, 20, 20, (90, 60, 30)),
         lambda p: collage(p, photograph("chelsea")),
         in_a_chat,
+        on_gravel,
         turned,
         lambda p: np.ascontiguousarray(framed(p, 40, 10, 0, 0, (255, 255, 255))[:, ::-1]),
     ],
@@ -89,6 +100,7 @@ def test_the_first_view_is_the_frame_itself():
         "two frames",
         "collage",
         "in a chat",
+        "on gravel",
         "turned",
         "mirrored",
     ],
