@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -175,17 +176,68 @@ class _Hurry(httpcore.SyncBackend):
         return _Hurried(super().connect_tcp(*where, **how), deadline)
 
 
-class Bounded(httpx.HTTPTransport):
+class Bounded(httpx.BaseTransport):
     """Sends each request over a connection of its own, which lasts for ``seconds`` at most."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._pool.close()
-        self._pool = httpcore.ConnectionPool(
+        self._connections = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
             max_keepalive_connections=0,
             network_backend=_Hurry(seconds),
         )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send; what goes wrong is raised as httpx's own transport would."""
+        url = request.url
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx():
+            came = self._connections.handle_request(asked)
+        return httpx.Response(
+            came.status, headers=came.headers, stream=_Coming(came), extensions=came.extensions
+        )
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._connections.close()
+
+
+class _Coming(httpx.SyncByteStream):
+    """An answer's body on its way."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    try:
+        yield
+    except (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        # Both libraries have the same names for these.
+        kind: type[httpx.TransportError] = getattr(
+            httpx, type(error).__name__, httpx.TransportError
+        )
+        raise kind(str(error)) from error
 
 
 def client(
