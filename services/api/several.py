@@ -90,6 +90,9 @@ async def screen_batch(
 ) -> Response:
     """Up to 1,000 uploads by their hashes, or up to 100 by address, answered in order.
 
+    Files at addresses are fetched one after the other, each for 30 seconds at most, so that a slow
+    host keeps nobody else waiting: give the request time, or ask for fewer at once.
+
     Each upload has a result of its own: an answer, or a problem that says whether to send it
     again. With an idempotency key the same batch can be sent again whole: what was answered keeps
     its answer, what failed is tried anew; another batch with the key is refused whole. Each upload
