@@ -6,6 +6,7 @@ lines beside it. The difference alone says nothing: gravel and grass differ ever
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,48 +16,95 @@ from numpy.typing import NDArray
 
 from pipeline.media._trims import Rect
 
-Sums = NDArray[np.float32]
-Grid = NDArray[np.floating]
+Grid = NDArray[np.float32]
 Places = NDArray[np.int64]
 
-_CAP = 48
-"""Grey levels above which a jump counts no more: one black letter is not a border."""
+_CAP = 80
+"""Grey levels above which a jump counts no more: a black letter is not a border."""
+_ALONG = 4
+"""Pixels along a line that count as one: it is long, and where it ends need not be exact."""
 _BESIDE, _OWN = 13, 3
-"""Lines around one that it is compared with, and how many in the middle of these are its own."""
-_SHARE = 0.25
-"""A border's jumps exceed those beside it by this share at least, or count against it."""
+"""Lines that a line is compared with, and how many of these in the middle are its own."""
 _LEVEL = 2.0
-"""Grey levels that a line's best stretch must rise by on average, or it would run on for ever."""
-_COARSE = 8
-"""Pixels between the places where a line's best stretch may start and end."""
-_MOST_LINES = 16
+"""Grey levels that a stretch of a line must jump by more than the lines beside it."""
+_EVEN = 0.5
+"""The same for each quarter of a side: it is a border all along, not only for a part."""
+_MOST_LINES = 12
 _LEAST_SIDE = 0.15
-_LEAST = 2.0
-"""Grey levels by which each side of a rectangle must stand out on average."""
-_LEAST_QUARTER = 0.5
-"""The same of each quarter of each side: a side that is only half there is another thing's."""
-_ENOUGH = 16.0
-"""Grey levels above which a side is no better for standing out more."""
-_MISSING, _BEYOND, _LOOSE = 0.35, 0.5, 0.85
-"""A side is worth less by the last for each end whose last tenth stands out by less than the first
-of the side's mean, or that runs on behind its corner at more than the second of it.
-"""
-_LOOKED_AT, _MOST_WORTH = 400, 24
-"""Rectangles whose corners are looked at, and how many of these are worth telling apart."""
 _RIM = 0.8
 """What a side is worth that is only the picture's own rim: every rectangle that reaches it has it.
 """
+_TIP = 0.1
+"""The share of a side that is looked at before and behind each of its corners."""
+_SHORT, _LONG, _ODD_CORNER = 0.35, 0.5, 0.85
+"""A side ends at its corners. One that is weaker than so much of its mean before a corner, or
+stronger than so much behind it, belongs to another rectangle; what each such corner is worth.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Sides of rectangles on parallel lines: ``sums`` at ``at``, from ``low`` to ``high``."""
+
+    sums: Grid
+    at: Places
+    low: Places
+    high: Places
+
+    def of(self, chosen: NDArray[np.intp]) -> _Sides:
+        """Some of them."""
+        return _Sides(self.sums, self.at[chosen], self.low[chosen], self.high[chosen])
+
+    @property
+    def rim(self) -> NDArray[np.bool_]:
+        """Which of them are the picture's own rim, whose jumps are not known."""
+        return np.asarray((self.at == 0) | (self.at == len(self.sums) - 1))
+
+    def mean(self) -> Grid:
+        """By how much they jump more than what is beside them."""
+        return self._between(self.low, self.high)
+
+    def weakest_quarter(self) -> Grid:
+        """The same of the quarter where it is least."""
+        cuts = [self.low + (self.high - self.low) * part // 4 for part in range(5)]
+        parts = [self._between(a, b) for a, b in pairwise(cuts)]
+        return np.asarray(np.minimum.reduce(parts))
+
+    def odd_corners(self) -> NDArray[np.int64]:
+        """At how many of their two ends they stop too early or go on."""
+        tip = np.maximum(6, ((self.high - self.low) * _TIP).astype(np.int64))
+        mean = self.mean()
+        short = [(self.low, self.low + tip), (self.high - tip, self.high)]
+        over = [(self.low - tip, self.low), (self.high, self.high + tip)]
+        odd = [self._between(*ends) < _SHORT * mean for ends in short]
+        odd += [self._between(*ends) > _LONG * mean for ends in over]
+        return np.where(self.rim, 0, np.sum(odd, axis=0, dtype=np.int64))
+
+    def _between(self, low: Places, high: Places) -> Grid:
+        last = self.sums.shape[1] - 1
+        low = np.clip((low + _ALONG // 2) // _ALONG, 0, last)
+        high = np.clip((high + _ALONG // 2) // _ALONG, 0, last)
+        risen = self.sums[self.at, high] - self.sums[self.at, low]
+        return np.asarray(risen / np.maximum(1, high - low), np.float32)
 
 
 def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     """The best-supported rectangles, each overlapping the others by less than three quarters."""
     height, width = grey.shape
-    level = _sums(grey)
-    upright = _sums(np.ascontiguousarray(grey.T))
-    rows = _lines(level, max(24, int(width * 0.16)))
-    columns = _lines(upright, max(24, int(height * 0.16)))
+    level, upright = _sums(grey), _sums(np.ascontiguousarray(grey.T))
+    top, bottom = _pairs(_lines(level, width), height)
+    left, right = _pairs(_lines(upright, height), width)
     kept: list[Rect] = []
-    for rect in _supported(level, upright, rows, columns):
+    if not len(top) or not len(left):
+        return kept
+    down, across = (found.ravel() for found in np.indices((len(top), len(left))))
+    sides = [
+        _Sides(level, top[down], left[across], right[across]),
+        _Sides(level, bottom[down], left[across], right[across]),
+        _Sides(upright, left[across], top[down], bottom[down]),
+        _Sides(upright, right[across], top[down], bottom[down]),
+    ]
+    for rect in _best(sides):
         if all(overlap(rect, other) < 0.75 for other in kept):
             kept.append(rect)
         if len(kept) == most:
@@ -64,128 +112,73 @@ def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     return kept
 
 
-def _sums(grey: NDArray[np.uint8]) -> Sums:
-    """How much more each pixel differs from the one above than pixels beside that line do.
+def _best(sides: list[_Sides]) -> list[Rect]:
+    """Rectangles with all four sides supported, best first. Large ones are preferred a little."""
+    for measure, least in ((_Sides.mean, _LEVEL), (_Sides.weakest_quarter, _EVEN)):
+        # Few are left for what costs more.
+        weakest = _least(sides, measure)
+        chosen = np.flatnonzero((weakest > least) & np.isfinite(weakest))
+        sides = [side.of(chosen) for side in sides]
+    above, _, leftmost, _ = sides
+    height, width = len(above.sums) - 1, len(leftmost.sums) - 1
+    wide, tall = above.high - above.low, leftmost.high - leftmost.low
+    share = wide * tall / (width * height)
+    rims = sum(side.rim.astype(np.int64) for side in sides)
+    odd = sum(side.odd_corners() for side in sides)
+    support = np.sqrt(np.minimum(_least(sides, _Sides.mean), 16.0))
+    score = support * share**0.25 * _RIM**rims * _ODD_CORNER**odd * (share < 0.97)
+    order = np.argsort(-score, kind="stable")[:24]
+    found = zip(above.low, leftmost.low, above.high, leftmost.high, strict=True)
+    rects = [tuple(int(value) for value in rect) for rect in found]
+    return [rects[at] for at in order.tolist() if score[at] > 0]
 
-    Summed along lines, so that any stretch is a difference of two: (height + 1, width + 1). Line 0
-    and the last are the picture's own rim, of which nothing is known.
+
+def _least(sides: list[_Sides], measure: Callable[[_Sides], Grid]) -> Grid:
+    """What the weakest side of each rectangle measures; the rim is as good as need be."""
+    return np.asarray(
+        np.minimum.reduce([np.where(side.rim, np.inf, measure(side)) for side in sides])
+    )
+
+
+def _sums(grey: NDArray[np.uint8]) -> Grid:
+    """How much more pixels differ from those above than pixels beside that line do.
+
+    Summed along lines, so that any stretch is a difference of two, in steps of ``_ALONG`` pixels:
+    (height + 1, width / 4 + 1). Line 0 and the last are the picture's own rim.
     """
     height, width = grey.shape
-    found = np.zeros((height + 1, width + 1), np.float32)
-    if height < 2:
-        return found
-    jumps = np.minimum(cv2.absdiff(grey[1:], grey[:-1]), _CAP).astype(np.float32)
+    steps = width // _ALONG
+    jumps = np.minimum(cv2.absdiff(grey[1:], grey[:-1]), _CAP)[:, : steps * _ALONG]
+    means = cv2.resize(jumps.astype(np.float32), (steps, height - 1), interpolation=cv2.INTER_AREA)
     around, own = (
-        cv2.boxFilter(jumps, -1, (1, lines), normalize=False, borderType=cv2.BORDER_REFLECT)
+        cv2.boxFilter(means, -1, (1, lines), normalize=False, borderType=cv2.BORDER_REFLECT)
         for lines in (_BESIDE, _OWN)
     )
-    beside = (around - own) * np.float32((1 + _SHARE) / (_BESIDE - _OWN))
-    excess = np.minimum(jumps - beside, np.float32(_CAP / 2))
-    np.cumsum(excess, axis=1, out=found[1:-1, 1:])
+    more = means - (around - own) * np.float32(1 / (_BESIDE - _OWN))
+    found = np.zeros((height + 1, steps + 1), np.float32)
+    np.cumsum(np.minimum(more, _CAP / 2), axis=1, out=found[1:-1, 1:])
     return found
 
 
-def _lines(sums: Sums, least: int) -> Places:
-    """Where the lines with the best stretches are, one of several neighbours, and the rim."""
-    columns = np.arange(0, sums.shape[1], _COARSE)
-    risen = sums[:, columns] - columns.astype(np.float32) * _LEVEL
+def _lines(sums: Grid, across: int) -> Places:
+    """Where the lines with the best stretch are, one of several neighbours, and the rim."""
+    risen = sums - np.arange(sums.shape[1], dtype=np.float32) * _LEVEL
     # The best stretch of a line ends where it has risen most above what came before.
     best = (risen - np.minimum.accumulate(risen, axis=1)).max(1)
     best[[0, -1]] = 0
     kept: list[int] = []
-    for at in np.argsort(-best, kind="stable")[: 4 * _MOST_LINES].tolist():
-        if best[at] < least or len(kept) == _MOST_LINES:
+    for at in np.argsort(-best, kind="stable")[:64].tolist():
+        if best[at] * _ALONG < max(24.0, across * 0.16) or len(kept) == _MOST_LINES:
             break
         if all(abs(at - other) > 3 for other in kept):
             kept.append(at)
     return np.array(sorted({0, len(sums) - 1, *kept}), np.int64)
 
 
-def _supported(level: Sums, upright: Sums, rows: Places, columns: Places) -> list[Rect]:
-    """Rectangles all of whose sides stand out, best first. Large ones are preferred a little."""
-    height, width = len(level) - 1, len(upright) - 1
-    top, bottom = _pairs(rows, height * _LEAST_SIDE)
-    left, right = _pairs(columns, width * _LEAST_SIDE)
-    if not len(top) or not len(left):
-        return []
-    # (row pairs, column pairs)
-    sides = _sides(level, upright, top[:, None], bottom[:, None], left[None], right[None])
-    whole = np.minimum.reduce([side.stands_out(side.low, side.high) for side in sides])
-    at_rim = sum(side.rim.astype(np.int64) for side in sides)
-    share = (bottom - top)[:, None] * (right - left)[None] / (width * height)
-    worth = np.sqrt(np.clip(whole, 0, _ENOUGH)) * share**0.25 * _RIM**at_rim
-    worth[(whole <= _LEAST) | (share >= 0.97) | (at_rim == 4)] = 0
-    best = np.argsort(-worth, axis=None, kind="stable")[:_LOOKED_AT]
-    worth = worth.ravel()[best]
-    down, across = np.unravel_index(best[worth > 0], share.shape)
-    worth = worth[worth > 0]
-    top, bottom, left, right = top[down], bottom[down], left[across], right[across]
-    for side in _sides(level, upright, top, bottom, left, right):
-        cuts = [side.low + (side.high - side.low) * part // 4 for part in range(5)]
-        for start, stop in pairwise(cuts):
-            worth[side.stands_out(start, stop) <= _LEAST_QUARTER] = 0
-        worth *= _LOOSE ** side.loose_ends()
-    order = np.argsort(-worth, kind="stable")
-    corners = np.stack([left, top, right, bottom], axis=1)[order[worth[order] > 0]]
-    return [(int(x), int(y), int(far), int(low)) for x, y, far, low in corners[:_MOST_WORTH]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """Sides of rectangles: on the lines ``at`` of ``sums`` from ``low`` to ``high``."""
-
-    sums: Sums
-    at: Places
-    low: Places
-    high: Places
-
-    @property
-    def rim(self) -> NDArray[np.bool_]:
-        """Which are the picture's own rim, of which nothing is known."""
-        return np.asarray((self.at == 0) | (self.at == len(self.sums) - 1))
-
-    def stands_out(self, low: Places, high: Places) -> Grid:
-        """By how many grey levels the lines stand out between two places; infinite at the rim."""
-        return np.asarray(np.where(self.rim, np.inf, _mean(self.sums, self.at, low, high)))
-
-    def loose_ends(self) -> NDArray[np.int64]:
-        """How many of four ends are amiss: missing before a corner, or running on behind it."""
-        tip = np.maximum(6, (self.high - self.low) // 10)
-        usual = _mean(self.sums, self.at, self.low, self.high)
-
-        def tips(low: Places, high: Places) -> Grid:
-            far = self.sums.shape[1] - 1
-            return _mean(self.sums, self.at, np.clip(low, 0, far), np.clip(high, 0, far))
-
-        amiss = [
-            tips(self.low, self.low + tip) < _MISSING * usual,
-            tips(self.high - tip, self.high) < _MISSING * usual,
-            tips(self.low - tip, self.low) > _BEYOND * usual,
-            tips(self.high, self.high + tip) > _BEYOND * usual,
-        ]
-        return np.asarray(np.where(self.rim, 0, np.stack(amiss).sum(0)), np.int64)
-
-
-def _sides(
-    level: Sums, upright: Sums, top: Places, bottom: Places, left: Places, right: Places
-) -> tuple[_Side, ...]:
-    return (
-        _Side(level, top, left, right),
-        _Side(level, bottom, left, right),
-        _Side(upright, left, top, bottom),
-        _Side(upright, right, top, bottom),
-    )
-
-
-def _mean(sums: Sums, at: Places, low: Places, high: Places) -> Grid:
-    """By how many grey levels a stretch of a line stands out on average."""
-    return np.asarray((sums[at, high] - sums[at, low]) / np.maximum(1, high - low))
-
-
-def _pairs(places: Places, least: float) -> tuple[Places, Places]:
-    """All pairs of lines that lie at least ``least`` apart, the lower first."""
-    first, second = np.nonzero(places[None] - places[:, None] >= least)
-    return places[first], places[second]
+def _pairs(lines: Places, size: int) -> tuple[Places, Places]:
+    """All pairs of lines that lie far enough apart, the lower one first."""
+    first, second = np.nonzero(lines[None] - lines[:, None] >= size * _LEAST_SIDE)
+    return lines[first], lines[second]
 
 
 def overlap(first: Rect, second: Rect) -> float:
