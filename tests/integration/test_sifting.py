@@ -16,11 +16,12 @@ from pipeline.journeys import sift
 from pipeline.ports import Reference
 from services.sources import ListSource, source_at
 from services.wiring import now
+from tests.faces import drawn, drawn_town, enrol, make_drawn_town, three
 from tests.films import OTHERS, SCENES, film, scenes
 from tests.integration.test_films import FPS, hers, register_film
 from tests.world import Town, jpeg, picture
 
-__all__ = ["hers"]
+__all__ = ["drawn_town", "hers", "make_drawn_town"]
 
 
 def pause(attempt: int) -> float:
@@ -89,6 +90,29 @@ def test_a_folder_is_read_again_and_strangers_leave_nothing_in_any_table(
     again = read(town, board, str(old))
     assert (again.items, again.found) == (7, 0), "what has its case gets no second one"
     assert town.query("SELECT count(*) FROM case_uploads") == [(1,)]
+
+
+def test_a_face_is_found_in_old_media_and_nothing_is_kept_of_anybody_elses(
+    drawn_town: Town, tmp_path: Path
+) -> None:
+    """A face leaves no trace when it is screened, so only reading again can find it."""
+    town = drawn_town
+    board = town.platform()
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "hers.png").write_bytes(drawn(7, 9))
+    for stranger in (90, 91, 92):
+        (old / f"stranger-{stranger}.png").write_bytes(drawn(stranger, 1))
+    before = read(town, board, str(old))
+    assert (before.clear, before.found) == (4, 0), "nobody has enrolled yet"
+    enrol(town, *three(7))
+    done = read(town, board, str(old))
+    assert (done.items, done.clear, done.refused, done.found) == (4, 3, 0, 1)
+    assert town.query(
+        "SELECT u.content_id, c.kind FROM case_uploads u JOIN cases c ON c.id = u.case_id"
+    ) == [("hers.png", "face")]
+    assert "stranger-" not in everything(town.url)
+    assert town.query("SELECT count(*) FROM traces") == [(0,)]
 
 
 def test_a_listing_that_was_ended_half_way_goes_on_where_it_was(
