@@ -97,8 +97,11 @@ def grey(rgb: RGB) -> RGB:
     return np.asarray(Image.fromarray(rgb).convert("L").convert("RGB"))
 
 
-def oriented(rgb: RGB, orientation: int, format: str = "JPEG") -> bytes:
-    """A file whose stored pixels are laid so that its EXIF orientation brings ``rgb`` back."""
+def oriented(rgb: RGB, orientation: int, format: str = "JPEG", **more: Any) -> bytes:
+    """A file whose stored pixels are laid so that its EXIF orientation brings ``rgb`` back.
+
+    ``more`` are further options of its format.
+    """
     stored = {
         1: lambda a: a,
         2: np.fliplr,
@@ -112,7 +115,7 @@ def oriented(rgb: RGB, orientation: int, format: str = "JPEG") -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"quality": 95, "subsampling": 0} if format == "JPEG" else {"lossless": True}
-    return encode(np.ascontiguousarray(stored), format, exif=exif.tobytes(), **options)
+    return encode(np.ascontiguousarray(stored), format, exif=exif.tobytes(), **options, **more)
 
 
 def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
@@ -146,25 +149,56 @@ def many_scans(count: int, width: int = 64, height: int = 64) -> bytes:
     return plain[:last] + scan * count + b"\xff\xd9"
 
 
+DISPLAY_P3 = (
+    (0.51512, 0.24120, -0.00105),
+    (0.29198, 0.69225, 0.04189),
+    (0.15710, 0.06657, 0.78407),
+)
+ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+"""Colorants of two colour spaces under D50."""
+
+
 def display_p3() -> bytes:
     """An ICC profile with Display P3's primaries and a gamma of 2.2, written by hand."""
-    columns = {
-        b"rXYZ": (0.51512, 0.24120, -0.00105),
-        b"gXYZ": (0.29198, 0.69225, 0.04189),
-        b"bXYZ": (0.15710, 0.06657, 0.78407),
-        b"wtpt": (0.96420, 1.0, 0.82491),
-    }
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + bytes(2)
+    return matrix_profile(DISPLAY_P3, gamma_curve(2.2))
+
+
+def matrix_profile(
+    colorants: tuple[tuple[float, ...], ...], *curves: bytes, text: bytes = b"CC0\0"
+) -> bytes:
+    """An ICC profile of three colorants under D50, with one curve for all or one for each.
+
+    ``text`` is its copyright, by which it may be made as long as one likes.
+    """
+    columns = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants, strict=True))
+    columns[b"wtpt"] = (0.96420, 1.0, 0.82491)
     tags = {name: b"XYZ " + bytes(4) + _fixed(xyz) for name, xyz in columns.items()}
-    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    each = curves if len(curves) == 3 else curves * 3
+    tags |= dict(zip((b"rTRC", b"gTRC", b"bTRC"), each, strict=True))
     tags[b"desc"] = b"desc" + bytes(4) + struct.pack(">I", 3) + b"P3\0" + bytes(79)
-    tags[b"cprt"] = b"text" + bytes(4) + b"CC0\0"
+    tags[b"cprt"] = b"text" + bytes(4) + text
     return _profile(b"RGB ", tags)
+
+
+def gamma_curve(gamma: float) -> bytes:
+    """A profile's curve of one exponent, kept in 256ths."""
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+
+
+def sampled_curve(values: NDArray[Any]) -> bytes:
+    """A profile's curve by equally spaced values of 0 to 1."""
+    entries = np.rint(values * 65535).astype(">u2").tobytes()
+    return b"curv" + bytes(4) + struct.pack(">I", len(values)) + entries
+
+
+def parametric_curve(kind: int, *numbers: float) -> bytes:
+    """A profile's curve by one of ICC's five formulas: 0 for an exponent, 3 for sRGB's."""
+    return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _fixed(numbers)
 
 
 def grey_gamma(gamma: float = 1.0) -> bytes:
     """An ICC profile for grey pictures with one exponent."""
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    curve = gamma_curve(gamma)
     white = b"XYZ " + bytes(4) + _fixed((0.96420, 1.0, 0.82491))
     desc = b"desc" + bytes(4) + struct.pack(">I", 2) + b"G\0" + bytes(79)
     tags = {b"kTRC": curve, b"wtpt": white, b"desc": desc, b"cprt": b"text" + bytes(4) + b"CC0\0"}

@@ -19,6 +19,7 @@ from fastapi import Response
 WORKER_MODULES = (
     "problems",
     "formats",
+    "colours",
     "crops",
     "grids",
     "reference",

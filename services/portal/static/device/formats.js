@@ -42,10 +42,11 @@ function brandsOf(bytes) {
 }
 
 // What a picture's own header says: {width, height} as stored (0 where it is not found), `profile`
-// whether it carries colours of its own, `turn` its EXIF orientation, `turnAt` where a WebP keeps
-// that, `ended` whether a JPEG's end was found.
+// whether it carries colours of its own, `icc` that profile's bytes where they are found whole (in a
+// PNG compressed), `grey` whether it has one channel of colour (undefined where it does not tell),
+// `turn` its EXIF orientation, `turnAt` where a WebP keeps that, `ended` whether a JPEG's end was found.
 export function headerOf(bytes, kind) {
-  const header = { width: 0, height: 0, profile: false, turn: 1, ended: true };
+  const header = { width: 0, height: 0, profile: false, icc: null, turn: 1, ended: true };
   return Object.assign(header, (READERS[kind] ?? (() => ({})))(bytes));
 }
 
@@ -60,6 +61,7 @@ const READERS = {
 
 function jpegHeader(bytes) {
   const header = { ended: false };
+  const parts = [];
   for (let at = 2; at + 4 <= bytes.length;) {
     if (bytes[at] !== 0xff || [0, 0xff].includes(bytes[at + 1])
       || (bytes[at + 1] >= 0xd0 && bytes[at + 1] <= 0xd7)) {
@@ -70,11 +72,16 @@ function jpegHeader(bytes) {
     const marker = bytes[at + 1];
     const length = big(bytes, at + 2, 2);
     if (marker === 0xd9) break;
+    if (marker === 0xda && header.icc === undefined) header.icc = joined(parts);
     if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
       header.height ??= big(bytes, at + 5, 2);
       header.width ??= big(bytes, at + 7, 2);
+      header.grey ??= bytes[at + 9] === 1;
     }
-    if (marker === 0xe2 && text(bytes, at + 4, 11) === "ICC_PROFILE") header.profile = true;
+    if (marker === 0xe2 && text(bytes, at + 4, 11) === "ICC_PROFILE") {
+      header.profile = true;
+      parts.push(bytes.subarray(at + 16, at + 2 + length));
+    }
     if (marker === 0xe1 && text(bytes, at + 4, 4) === "Exif") {
       header.turn ??= turnOf(bytes.subarray(at + 10, at + 2 + length));
     }
@@ -83,6 +90,19 @@ function jpegHeader(bytes) {
   }
   header.ended = endsJpeg(bytes);
   return header;
+}
+
+// A profile of its parts, each after its number from 1 and how many there are; null where one lacks.
+function joined(parts) {
+  const inOrder = [...parts].sort((one, other) => one[0] - other[0]);
+  if (!inOrder.every((part, at) => part[0] === at + 1 && part[1] === parts.length)) return null;
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length - 2, 0));
+  let to = 0;
+  for (const part of inOrder) {
+    whole.set(part.subarray(2), to);
+    to += part.length - 2;
+  }
+  return whole;
 }
 
 // Whether the last picture data is followed by the end marker; bytes after it do not matter.
@@ -96,17 +116,23 @@ function endsJpeg(bytes) {
 
 function pngHeader(bytes) {
   const header = { width: big(bytes, 16, 4), height: big(bytes, 20, 4) };
+  header.grey = [0, 4].includes(bytes[25]);
   for (let at = 8; at + 12 <= bytes.length; at += 12 + big(bytes, at, 4)) {
     const name = text(bytes, at + 4, 4);
-    if (name === "iCCP") header.profile = true;
-    if (name === "eXIf") header.turn = turnOf(bytes.subarray(at + 8, at + 8 + big(bytes, at, 4)));
+    const body = bytes.subarray(at + 8, at + 8 + big(bytes, at, 4));
+    if (name === "iCCP") {
+      header.icc = header.profile ? null : body.subarray(body.indexOf(0) + 2);
+      header.profile = true;
+    }
+    if (name === "tRNS" && header.grey) header.grey = undefined; // the server may see colours in it
+    if (name === "eXIf") header.turn = turnOf(body);
     if (name === "IEND") break;
   }
   return header;
 }
 
 function webpHeader(bytes) {
-  const header = {};
+  const header = { grey: false };
   for (let at = 12; at + 8 <= bytes.length;) {
     const name = text(bytes, at, 4);
     const size = little(bytes, at + 4, 4);
@@ -123,6 +149,7 @@ function webpHeader(bytes) {
       header.height ??= ((packed >>> 14) & 0x3fff) + 1;
     } else if (name === "ICCP") {
       header.profile = true;
+      header.icc = bytes.subarray(body, body + size);
     } else if (name === "EXIF") {
       const from = text(bytes, body, 4) === "Exif" ? 6 : 0;
       header.turn = turnOf(bytes.subarray(body + from, body + size));
@@ -137,7 +164,13 @@ function avifHeader(bytes) {
   const head = text(bytes, 0, Math.min(bytes.length, 65536));
   const size = head.indexOf("ispe");
   const found = size < 0 ? {} : { width: big(bytes, size + 8, 4), height: big(bytes, size + 12, 4) };
-  return { ...found, profile: head.includes("colrprof") || head.includes("colrrICC") };
+  const at = head.indexOf("colrprof");
+  const one = at > 0 && !head.includes("colrprof", at + 1) && !head.includes("colrrICC");
+  return {
+    ...found,
+    profile: head.includes("colrprof") || head.includes("colrrICC"),
+    icc: one ? bytes.subarray(at + 8, at - 4 + big(bytes, at - 4, 4)) : null,
+  };
 }
 
 // The EXIF orientation, 1 to 8; 1 where there is none or where it cannot be read.

@@ -7,6 +7,7 @@
 // are read in strips: of a 48 megapixel photo only the browser's own decoded copy is held, and
 // one luma plane of at most 16 million numbers.
 
+import { coloursOf } from "./colours.js";
 import { MIME, headerOf, kindOf } from "./formats.js";
 import { grey } from "./pdq.js";
 import { Problem } from "./problems.js";
@@ -15,15 +16,28 @@ import { hashedSize, shrinker } from "./shrink.js";
 const MOST_BYTES = 64 * 1024 * 1024;
 const MOST_PIXELS = 100_000_000;
 const LONGEST_SIDE = 30_000;
+const MOST_PROFILE = 1024 * 1024; // of a PNG; its decoder on the server unpacks no more
 const STRIP_PIXELS = 1 << 18;
 
 // By how many degrees to the right a picture is turned, by its EXIF orientation; the others mirror it.
 const ROTATIONS = { 1: 0, 3: 180, 6: 90, 8: 270 };
 
+// A PNG whose profile has red, green and blue in each other's places and no gamma: whoever heeds it
+// sees other pixels. tests/integration/test_device_hashing.py looks at what is in it.
+const PROFILED =
+  "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAECAIAAAA8r+mnAAAAzmlDQ1BJQ0MgUHJvZmlsZQAAeJxjYGC8wwAETA4MDLl5"
+  + "JUVB7k4KEZFRCgxIIDG5uIABL/h2jYERRF/Wxa8OK+AsAloIpD8AsUg6mM3IAmInQdgSIHZ5SUEJkK0DYheFBDkD2UAX"
+  + "M/ClQ9gBIHYShJ0AYqekFicD2SB3xyUXFIH0XgCyeRB+89rPwLDRnIGBaydCTMOCgUGQm4HhBJJY830GBtv9////340Q"
+  + "Q/g3ubSoDOoPRpAQIT7EXWDAHGBMRmgRACWpFSUg2tnZgAEAHIo3d55hEN8AAABDSURBVHjaY2b4+Piqn7uDpaGWsqwo"
+  + "HzvDj4+vHt8J9XNjXDm79+rVq9euXr0KpaCYMdjFDJkPl2b88+4BpvKrV68CALEtQ97JX9BWAAAAAElFTkSuQmCC";
+
+const SEE_THROUGH = ["RGBA", "BGRA"]; // a frame's formats with opacity
+
 const UNREADABLE = { heif: "heic", tiff: "tiff", jpeg2000: "jpeg2000", jpegxl: "jpegxl" };
 
-// The ways of reading pixels that give back what was put in, best first, and whether the quick one does
-// too: {ways, quick}. Raises Problem where none does. `without` leaves one out, for tests.
+// The ways of reading pixels that give back what was put in, best first, whether the quick one does
+// too, and whether they all leave a profile's colours as they are stored when they are asked to:
+// {ways, quick, stored}. Raises Problem where none does. `without` leaves one out, for tests.
 export async function openEye(without = "") {
   const ways = [];
   let changed = false;
@@ -34,11 +48,15 @@ export async function openEye(without = "") {
   }
   if (!ways.length) throw new Problem(changed ? "pixels_changed" : "old_browser");
   const quick = ways[0] === canvasPicture && await tried(quickPicture) === "works";
-  return { ways, quick };
+  let stored = true;
+  for (const way of [...ways, ...(quick ? [quickPicture] : [])]) {
+    stored &&= await tried(way, PROFILED) === "works";
+  }
+  return { ways, quick, stored };
 }
 
 // Canonical luma of a picture file, by an eye's ways: {luma, width, height}. Raises Problem.
-export async function lumaOf({ ways, quick }, file) {
+export async function lumaOf({ ways, quick, stored }, file) {
   if (file.size === 0) throw new Problem("empty");
   if (file.size > MOST_BYTES) throw new Problem("too_large");
   const bytes = new Uint8Array(await file.arrayBuffer());
@@ -47,7 +65,12 @@ export async function lumaOf({ ways, quick }, file) {
   const header = headerOf(bytes, kind);
   withinLimits(header.width, header.height);
   if (!header.ended) throw new Problem("cut_short");
-  const plain = quick && kind === "jpeg" && !header.profile && header.turn in ROTATIONS;
+  // Where it is known what a profile does to colours it is done here, as browsers round differently.
+  const icc = stored ? await unpacked(header.icc, kind) : null;
+  const colours = icc && coloursOf(icc, header.grey);
+  header.turnColours = colours?.turn ?? null;
+  header.convert = header.profile && !colours;
+  const plain = quick && kind === "jpeg" && !header.convert && header.turn in ROTATIONS;
   let found = await readBy(plain ? quickPicture : ways[0], bytes, kind, header);
   // A canvas keeps colours multiplied by their opacity, and rounds; the decoder does not. Of AVIF it
   // gives other colours, though, so that there is no way to the pixels that the server sees.
@@ -61,9 +84,32 @@ async function readBy(way, bytes, kind, header) {
   try {
     withinLimits(picture.width, picture.height);
     if (!isWhole(picture, header)) throw new Problem("no_memory");
-    return upright(await planeOf(picture), picture.turn);
+    return upright(await planeOf(picture, header.turnColours), picture.turn);
   } finally {
     picture.close();
+  }
+}
+
+// A profile's own bytes; null where they are not to be had.
+async function unpacked(icc, kind) {
+  if (!icc || kind !== "png") return icc;
+  try {
+    const stream = new Blob([icc]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const parts = [];
+    let length = 0;
+    for (const reader = stream.getReader(); ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      length += value.length;
+      if (length > MOST_PROFILE) {
+        await reader.cancel();
+        return null;
+      }
+    }
+    return new Uint8Array(await new Blob(parts).arrayBuffer());
+  } catch {
+    return null; // broken, or a browser without DecompressionStream
   }
 }
 
@@ -113,7 +159,7 @@ async function canvasPicture(bytes, kind, header) {
   };
 }
 
-// The same of an opaque picture without a profile by way of a VideoFrame: one copy where a canvas
+// The same of an opaque picture that the browser need not convert by way of a VideoFrame: one copy where a canvas
 // makes two, and every strip in the same place. The frame has pixels as they are stored, and says
 // by how much they are to be turned; where it does not say what the file says, a canvas reads it.
 async function quickPicture(bytes, kind, header) {
@@ -146,7 +192,7 @@ async function bitmapOf(bytes, kind, header) {
   const parts = ours
     ? [bytes.subarray(0, header.turnAt), "none", bytes.subarray(header.turnAt + 4)] : [bytes];
   const bitmap = await createImageBitmap(new Blob(parts, { type: MIME[kind] ?? "" }), {
-    colorSpaceConversion: header.profile ? "default" : "none",
+    colorSpaceConversion: header.convert ? "default" : "none",
   });
   return { bitmap, turn: ours ? header.turn : 1 }; // of other kinds the browser has applied it
 }
@@ -157,7 +203,7 @@ async function framePicture(bytes, kind, header) {
   const decoder = new ImageDecoder({
     data: bytes,
     type: MIME[kind] ?? "",
-    colorSpaceConversion: header.profile ? "default" : "none",
+    colorSpaceConversion: header.convert ? "default" : "none",
     premultiplyAlpha: "none",
     preferAnimation: false,
   });
@@ -170,7 +216,13 @@ async function framePicture(bytes, kind, header) {
     async read(top, count) {
       const rect = { x: image.visibleRect.x, y: image.visibleRect.y + top, width, height: count };
       const strip = new Uint8ClampedArray(width * count * 4);
-      await image.copyTo(strip, { rect, format: "RGBA", colorSpace: "srgb" });
+      if (header.convert || !SEE_THROUGH.includes(image.format)) {
+        await image.copyTo(strip, { rect, format: "RGBA", colorSpace: "srgb" });
+        return strip;
+      }
+      // Asked for another order than its own Chromium multiplies by opacity and back, and rounds.
+      await image.copyTo(strip, { rect });
+      if (image.format === "BGRA") swap(strip);
       return strip;
     },
     close() {
@@ -180,8 +232,18 @@ async function framePicture(bytes, kind, header) {
   };
 }
 
-// Luma of a picture as it is stored; `clear` says whether any of it was transparent.
-async function planeOf(picture) {
+// Blue, green, red to red, green, blue.
+function swap(strip) {
+  for (let at = 0; at < strip.length; at += 4) {
+    const blue = strip[at];
+    strip[at] = strip[at + 2];
+    strip[at + 2] = blue;
+  }
+}
+
+// Luma of a picture as it is stored, its strips' colours turned by `turnColours` where that is given;
+// `clear` says whether any of it was transparent.
+async function planeOf(picture, turnColours) {
   const { width, height } = picture;
   const [newWidth, newHeight] = hashedSize(width, height);
   const plane = new Float32Array(newWidth * newHeight);
@@ -197,6 +259,7 @@ async function planeOf(picture) {
   for (let top = 0; top < height; top += rows) {
     const count = Math.min(rows, height - top);
     const strip = await picture.read(top, count);
+    turnColours?.(strip);
     // Nearly every strip is opaque: its greys are made in the same walk that finds that out.
     const target = smaller ? null : plane.subarray(top * width, (top + count) * width);
     if (smaller ? !isOpaque(strip) : !greys(strip, target)) {
@@ -269,14 +332,17 @@ function upright(found, turn) {
   return { luma: turned, width: newWidth, height: newHeight, clear };
 }
 
-// Whether a way reads a picture whose pixels are known: "works", "changed", or null.
-async function tried(way) {
-  const width = 64, height = 48;
+// Whether a way reads a picture whose pixels are known: "works", "changed", or null. `png` is one of
+// 8 times 4 of the same pixels; without it they are put into a BMP.
+async function tried(way, png = "") {
+  const [width, height] = png ? [8, 4] : [64, 48];
   const known = Uint8Array.from({ length: width * height * 3 }, (_, at) =>
     (at * 2654435761) >>> 21 & 255);
   try {
-    const header = { profile: false, turn: 1 };
-    const picture = await way(bitmapFile(known, width, height), "bmp", header);
+    const header = { convert: false, turn: 1 };
+    const picture = png
+      ? await way(Uint8Array.from(atob(png), (byte) => byte.charCodeAt(0)), "png", header)
+      : await way(bitmapFile(known, width, height), "bmp", header);
     const seen = await picture.read(0, height);
     picture.close();
     if (picture.width !== width || picture.height !== height) return "changed";
