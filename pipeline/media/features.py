@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -134,7 +134,9 @@ def check(
         return alignment
     parts = cut(frame, alignment.placement, [regions[slot] for slot in slots])
     nearest, slot = min(zip(distances(parts, slots), slots, strict=True))
-    return Alignment(alignment.placement, alignment.inliers, alignment.hull, slot, nearest)
+    left, top, right, bottom = regions[slot]
+    share = (right - left) * (bottom - top)
+    return replace(alignment, slot=slot, distance=nearest, share=share)
 
 
 def _grey(frame: Frame) -> NDArray[np.uint8]:

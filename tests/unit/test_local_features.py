@@ -84,6 +84,8 @@ def test_copies_beyond_the_reach_of_hashes_are_found(alter):
     found = checked(np.ascontiguousarray(alter(picture)), picture)
     assert found is not None
     assert found.distance is not None
+    left, top, right, bottom = REGIONS[found.slot]
+    assert found.share == pytest.approx((right - left) * (bottom - top))
     assert Acceptance().believes(found)
 
 

@@ -37,8 +37,8 @@ def view_of(left, top, right, bottom, turn=Turn.NONE):
     return View("part", ((left, top), (right, top), (right, bottom), (left, bottom)), turn)
 
 
-def make_alignment(inliers=30, hull=0.3, distance=20):
-    return Alignment(np.eye(3), inliers, hull, 0, distance)
+def make_alignment(inliers=30, hull=0.3, distance=20, share=1.0):
+    return Alignment(np.eye(3), inliers, hull, 0, distance, share)
 
 
 WIDE = Thresholds(wide=Calibrated(64, 1e-6))
@@ -140,19 +140,33 @@ def test_believed_local_features_find_an_entry_without_any_code():
 
 
 @pytest.mark.parametrize(
-    ("inliers", "hull", "distance", "believed"),
+    ("inliers", "hull", "distance", "share", "believed"),
     [
-        (8, 0.06, 64, True),
-        (7, 0.5, 0, False),
-        (8, 0.05, 0, False),
-        (8, 0.06, 65, False),
-        (24, 0.5, None, False),
-        (60, 0.12, None, True),
-        (60, 0.03, None, False),
+        (28, 0.06, 64, 0.12, True),
+        (27, 0.06, 64, 1.0, False),
+        (28, 0.05, 0, 1.0, False),
+        (28, 0.06, 65, 1.0, False),
+        (8, 0.06, 28, 0.6, True),
+        (7, 0.5, 0, 1.0, False),
+        (8, 0.05, 0, 1.0, False),
+        (8, 0.06, 29, 1.0, False),
+        (27, 0.5, 0, 0.59, False),
+        (49, 0.5, None, 0.0, False),
+        (49, 0.5, 65, 1.0, False),
+        (50, 0.12, None, 0.0, True),
+        (50, 0.12, 128, 1.0, True),
+        (60, 0.03, None, 0.0, False),
     ],
 )
-def test_features_are_believed_with_a_code_or_in_great_numbers(inliers, hull, distance, believed):
-    assert Acceptance().believes(make_alignment(inliers, hull, distance)) is believed
+def test_the_fewer_features_agree_the_more_the_code_must(inliers, hull, distance, share, believed):
+    assert Acceptance().believes(make_alignment(inliers, hull, distance, share)) is believed
+
+
+def test_a_policy_from_before_a_threshold_existed_takes_what_is_built_in():
+    document = Thresholds().document()
+    for name in ("few_inliers", "few_distance", "few_share"):
+        del document["acceptance"][name]
+    assert parse(document) == Thresholds()
 
 
 def test_findings_do_not_depend_on_the_order_of_hits():
