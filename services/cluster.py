@@ -11,6 +11,7 @@ that a dying host leaves behind.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -18,13 +19,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import ConsentryError, Misconfigured, Unavailable
+from pipeline.errors import ConsentryError, Invalid, Misconfigured, Unavailable
 from pipeline.ports import Crew
 
 NAMESPACE = "consentry"
 HEADROOM = 1
 """Cores that are left free in the whole cluster."""
 PORT = 6379
+FIRST = "node:__internal_head__"
+"""What Ray lists among the resources of a cluster's first host."""
 AT_WORK, WAITING = "at work", "being placed"
 _WAIT = 30.0
 
@@ -83,9 +86,10 @@ class RayExecutor:
     """See ``pipeline.ports.Executor``: a crew whose hands outlive whoever placed them."""
 
     def __init__(self, address: str = "auto") -> None:
-        """Join the cluster at an address; raises ``Unavailable`` when there is none."""
+        """Join the cluster at an address, or this host's; raises ``Unavailable`` without one."""
         self._ray = _ray()
         if not self._ray.is_initialized():
+            _require_first(address)
             try:
                 self._ray.init(
                     address=address, namespace=NAMESPACE, log_to_driver=False,
@@ -149,6 +153,15 @@ class RayExecutor:
             seen.append(hand)
         return seen
 
+    def here(self) -> tuple[str, bool]:
+        """This host's address in the cluster, and whether the cluster stands and falls with it."""
+        address = self._ray.util.get_node_ip_address()
+        first = any(
+            node["Alive"] and node["NodeManagerAddress"] == address and FIRST in node["Resources"]
+            for node in self._ray.nodes()
+        )
+        return address, first
+
     def nodes(self) -> list[dict[str, Any]]:
         """The hosts of the cluster: address, whether alive, cores and GPUs."""
         return [
@@ -163,14 +176,27 @@ class RayExecutor:
 
     def stop(self) -> None:
         """See the port."""
-        for seen in self.hands():
+        self._end(self.hands())
+        self._crew = []
+
+    def clear(self, address: str) -> None:
+        """End the pieces that are worked on at one host; Ray finds its hands another place."""
+        self._end([hand for hand in self.hands() if hand.node == address], stay=True)
+
+    def _end(self, hands: list[HandSeen], *, stay: bool = False) -> None:
+        """Tell all of them before any is waited for: each ends the piece it is at."""
+        ending = []
+        for seen in hands:
             try:
                 hand = self._ray.get_actor(seen.name)
-                self._ray.get(hand.end.remote(), timeout=_WAIT)
-                self._ray.kill(hand)
+                ending.append((hand, hand.end.remote()))
             except (self._ray.exceptions.RayError, ValueError):
                 continue
-        self._crew = []
+        if ending:
+            ended = [answer for _, answer in ending]
+            self._ray.wait(ended, num_returns=len(ended), timeout=_WAIT)
+        for hand, _ in ending if not stay else ():
+            self._ray.kill(hand)
 
     def leave(self) -> None:
         """Have nothing to do with the cluster any more; its hands go on."""
@@ -187,13 +213,57 @@ def guard(token: str) -> None:
 
 def start_node(listen: str, join: str | None, cpus: int | None) -> None:
     """Make this host one of a cluster's, or the first of one."""
-    arguments = ["--head", f"--port={PORT}"] if join is None else [f"--address={join}"]
+    if join is None:
+        if _answers(listen, PORT):
+            raise Unavailable(
+                f"a cluster runs at {listen}:{PORT} already; see consentry cluster status, and to"
+                f" make this host one of its hosts give --join {listen}:{PORT}"
+            )
+        arguments = ["--head", f"--port={PORT}", "--include-dashboard=false"]
+    else:
+        _require_answer(join)
+        arguments = [f"--address={join}"]
     if cpus is not None:
         arguments.append(f"--num-cpus={cpus}")
-    _command(
-        "start", *arguments, f"--node-ip-address={listen}", "--include-dashboard=false",
-        "--disable-usage-stats",
-    )  # fmt: skip
+    _command("start", *arguments, f"--node-ip-address={listen}", "--disable-usage-stats")
+
+
+def _require_first(address: str) -> None:
+    """Where this host's cluster has lost its first host, Ray waits for it by the minute."""
+    from ray._private.services import find_bootstrap_address
+
+    last = find_bootstrap_address(None) if address == "auto" else address
+    if last and not _answers(*_split(last)):
+        raise Unavailable(
+            f"the cluster's first host does not answer at {last}; bring it back, or end what is"
+            " left here with: consentry cluster down"
+        )
+
+
+def _require_answer(join: str) -> None:
+    """Ray itself tries for a minute, and then names a file of its log."""
+    host, port = _split(join)
+    if not host or not 0 < port < 65536:
+        raise Invalid(f"--join takes HOST:PORT as the first host printed it, not {join!r}")
+    if not _answers(host, port):
+        raise Unavailable(
+            f"no cluster answers at {join}: take the address that consentry cluster up printed on"
+            " the first host, which it must have been given with --listen, and see that this host"
+            " may reach it"
+        )
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port) if port.isascii() and port.isdecimal() else 0
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def stop_node() -> None:

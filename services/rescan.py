@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pipeline.domain.media import Rating
-from pipeline.errors import Invalid
+from pipeline.errors import Invalid, Unavailable
 from services.settings import Settings, cores
 
 if TYPE_CHECKING:
@@ -282,7 +282,12 @@ def cluster_up(
         executor.start(crew)
     wait_for_hands(executor, 1)
     hands = executor.hands()
-    out.print(f"{len(executor.nodes())} hosts, {len(hands)} hands", highlight=False)
+    hosts = [node for node in executor.nodes() if node["alive"]]
+    out.print(
+        f"{len(hosts)} {'host' if len(hosts) == 1 else 'hosts'},"
+        f" {len(hands)} {'hand' if len(hands) == 1 else 'hands'}",
+        highlight=False,
+    )
     if join is None:
         first = executor.nodes()[0]["address"]
         out.print(f"another host: consentry cluster up --join {first}:{PORT} --listen ADDRESS")
@@ -323,22 +328,37 @@ def cluster_status(
         for column in rows[0] if rows else ():
             table.add_column(column)
         for row in rows:
-            table.add_row(*(str(value) for value in row.values()))
+            table.add_row(*("" if value is None else str(value) for value in row.values()))
         out.print(table if rows else f"{title}: none")
 
 
 @cluster_app.command("down")
 def cluster_down() -> None:
-    """End the hands (of the whole cluster) and take this host out."""
+    """Take this host out; taking out the first one ends the cluster.
+
+    Hands end the piece they are at. Those of a host that goes are placed on another that has room.
+    """
     from services.cluster import RayExecutor, guard, stop_node
     from services.wiring import open_world
 
     with open_world(Settings().model_copy(update={"log_level": "warning"})) as world:
         guard(world.cluster_token)
-    executor = RayExecutor()
-    executor.stop()
+    try:
+        executor = RayExecutor()
+    except Unavailable as error:
+        stop_node()  # a first host that died leaves the others with a Ray that nobody asks
+        raise Unavailable(
+            "no cluster answered; whatever ran of Ray on this host was ended"
+        ) from error
+    address, first = executor.here()
+    if first:
+        executor.stop()
+    else:
+        executor.clear(address)
     executor.leave()
     stop_node()
+    gone = "the cluster has ended" if first else f"{address} has left the cluster; the others go on"
+    out.print(gone, highlight=False)
 
 
 def bench_rescan(
