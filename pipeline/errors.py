@@ -35,6 +35,8 @@ class RefusalReason(StrEnum):
     TIMED_OUT = "timed_out"
     TOO_MUCH_MEMORY = "too_much_memory"
     UNDECODABLE = "undecodable"
+    UNREACHABLE = "unreachable"
+    """The address that it lies at was not gone to, or gave nothing."""
 
 
 class Refused(ConsentryError):

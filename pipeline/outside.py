@@ -37,6 +37,32 @@ class Unreachable(ConsentryError):
     code = "unreachable"
 
 
+class Slow(Unreachable):
+    """An address that gave nothing, or not all, in the time that it was given."""
+
+
+@dataclass(slots=True)
+class Term:
+    """When a connection ends: so many seconds after it began, unless it is put off."""
+
+    seconds: float
+    monotonic: Callable[[], float] = time.monotonic
+    ends: float = float("inf")
+
+    def begin(self) -> None:
+        """The connection is being made."""
+        self.ends = self.monotonic() + self.seconds
+
+    def put_off(self, seconds: float) -> None:
+        """It may last for so many seconds more than it was to."""
+        self.ends += seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until it ends."""
+        return self.ends - self.monotonic()
+
+
 def is_public(address: IpAddress) -> bool:
     """Whether an address is one of the internet's, looked at through every way of wrapping it."""
     if isinstance(address, ipaddress.IPv6Address):
@@ -134,8 +160,8 @@ class _Hurried(httpcore.NetworkStream):
     otherwise hold a worker for ever.
     """
 
-    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
-        self._inner, self._deadline = inner, deadline
+    def __init__(self, inner: httpcore.NetworkStream, term: Term) -> None:
+        self._inner, self._term = inner, term
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
@@ -153,37 +179,38 @@ class _Hurried(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left = self._left(timeout, httpcore.ConnectTimeout)
-        return _Hurried(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
+        return _Hurried(self._inner.start_tls(ssl_context, server_hostname, left), self._term)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
 
     def _left(self, timeout: float | None, late: type[Exception]) -> float:
-        left = self._deadline - time.monotonic()
+        left = self._term.left
         if left <= 0:
             raise late
         return left if timeout is None else min(timeout, left)
 
 
 class _Hurry(httpcore.SyncBackend):
-    """Connections that last for so many seconds at most."""
+    """Connections that last for so many seconds at most, each, or all until the end of one term."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, term: float | Term) -> None:
+        self._term = term
 
     def connect_tcp(self, *where: Any, **how: Any) -> httpcore.NetworkStream:
-        deadline = time.monotonic() + self._seconds
-        return _Hurried(super().connect_tcp(*where, **how), deadline)
+        term = self._term if isinstance(self._term, Term) else Term(self._term)
+        term.begin()
+        return _Hurried(super().connect_tcp(*where, **how), term)
 
 
 class Bounded(httpx.BaseTransport):
-    """Sends each request over a connection of its own, which lasts for ``seconds`` at most."""
+    """Sends each request over a connection of its own, which lasts for a ``term`` at most."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, term: float | Term) -> None:
         self._connections = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
             max_keepalive_connections=0,
-            network_backend=_Hurry(seconds),
+            network_backend=_Hurry(term),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -241,7 +268,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 def client(
-    *, private: bool = False, timeout: float = 10.0, whole: float | None = None
+    *, private: bool = False, timeout: float = 10.0, whole: float | Term | None = None
 ) -> httpx.Client:
     """An HTTP client that goes where it was sent and nowhere else. No proxy of the environment.
 
@@ -298,7 +325,9 @@ def pieces(
             for part in _pieces(answer):
                 yield part
                 if monotonic() > deadline:
-                    raise Unreachable(f"this address sent for longer than {seconds:g} seconds")
+                    raise Slow(f"this address sent for longer than {seconds:g} seconds")
+    except httpx.TimeoutException as error:
+        raise Slow(f"this address did not answer in time ({type(error).__name__})") from error
     except httpx.HTTPError as error:
         raise Unreachable(f"this address gave no answer ({type(error).__name__})") from error
 

@@ -38,6 +38,7 @@ from pipeline.domain.grant import Grant
 from pipeline.domain.happening import KINDS
 from pipeline.domain.house import HouseRules, Standing
 from pipeline.domain.ids import (
+    BatchId,
     CaseId,
     EnrolmentId,
     EntryId,
@@ -1023,6 +1024,99 @@ class Films(Protocol):
 
     def given_up(self, limit: int) -> list[PendingFilm]:
         """Those whose work was given up without an answer, locked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReference:
+    """An upload that lies at a platform's address, between its request and its answer."""
+
+    id: ScreeningId
+    platform: PlatformId
+    upload: Upload
+    url: str = field(repr=False)
+    job: int
+    received_at: datetime
+
+
+class References(Protocol):
+    """Uploads that wait to be fetched. Their addresses lie sealed under their platform's key."""
+
+    def understood(self) -> bool:
+        """Whether every process of this deployment can read that one was ``unreachable``."""
+        ...
+
+    def waiting(self, platform: PlatformId) -> int:
+        """How many of a platform's wait; nobody else adds one until the transaction ends."""
+        ...
+
+    def add(self, reference: PendingReference) -> None:
+        """An upload waits."""
+        ...
+
+    def get(
+        self, screening: ScreeningId, platform: PlatformId | None = None
+    ) -> PendingReference | None:
+        """One that waits or is being fetched; of ``platform`` only, where one is named."""
+        ...
+
+    def end(self, screening: ScreeningId) -> bool:
+        """Forget it, in the transaction that ends its job; false when it was gone."""
+        ...
+
+    def claim(self, kind: str, lease: timedelta, most: int) -> list[Job]:
+        """Take up one, of a platform that has fewer than ``most`` being fetched, or none.
+
+        The platform that has fewest comes first. The attempt is counted now.
+        """
+        ...
+
+    def given_up(self, limit: int) -> list[PendingReference]:
+        """Those whose work was given up without an answer, locked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Uploads by address that came in one request."""
+
+    id: BatchId
+    platform: PlatformId
+    items: int
+    received_at: datetime
+    done_at: datetime | None = None
+    answered: int = 0
+
+
+class Batches(Protocol):
+    """Which uploads came together, until some time after the last of them was answered."""
+
+    def add(self, batch: Batch, screenings: list[ScreeningId], once: str | None) -> None:
+        """A batch of these, in order; ``once`` is the digest of its idempotency key."""
+        ...
+
+    def get(self, batch: BatchId, platform: PlatformId) -> Batch | None:
+        """A platform's own batch, and how far it has come."""
+        ...
+
+    def found(self, platform: PlatformId, once: str, since: datetime) -> BatchId | None:
+        """The batch that came with an idempotency key."""
+        ...
+
+    def page(self, batch: BatchId, after: int, limit: int) -> list[tuple[int, ScreeningId]]:
+        """Its uploads in order, counted from 0, after a place."""
+        ...
+
+    def over(self, now: datetime, limit: int) -> list[Batch]:
+        """End those whose uploads all have their answers; each is handed out once."""
+        ...
+
+    def verdicts(self, batch: BatchId) -> dict[str, int]:
+        """How many were answered with each verdict."""
+        ...
+
+    def forget(self, ended: datetime, keys: datetime) -> int:
+        """Delete those that ended before, and keys of those that began before; how many."""
         ...
 
 
@@ -2534,6 +2628,10 @@ class Unit(Protocol):
     def screenings(self) -> Screenings: ...
     @property
     def films(self) -> Films: ...
+    @property
+    def references(self) -> References: ...
+    @property
+    def batches(self) -> Batches: ...
     @property
     def media(self) -> MediaStore: ...
     @property

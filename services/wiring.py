@@ -44,6 +44,7 @@ from pipeline.journeys.register_film import Filmer, Films
 from pipeline.journeys.rescan import Reach, Sweeper
 from pipeline.journeys.restore_index import LiveIndexes, Me, follow
 from pipeline.journeys.screen_film import Projector
+from pipeline.journeys.screen_reference import Fetcher
 from pipeline.journeys.screen_upload import Screener
 from pipeline.journeys.see import Eye
 from pipeline.journeys.see_copies import CopyEye
@@ -226,6 +227,14 @@ class World:
             Sampling(rate=self.settings.video_rate, gap=max(2.5, 1 / self.settings.video_rate)),
             self.settings.wide_codes,
         )
+
+    def fetcher(self, live: LiveIndexes, at_once: int) -> Fetcher:
+        """What fetches uploads by address and screens them, ``at_once`` at a time."""
+        most = self.settings.max_bytes
+        return Fetcher(
+            self.store, self.blobs, live, self.screener(live), now, most,
+            self.settings.max_video_bytes, at_once,
+        )  # fmt: skip
 
     def _film_signal(self) -> SignalType:
         for signal in self.signals:

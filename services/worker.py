@@ -26,11 +26,13 @@ from pipeline.journeys.notice import retire_notices
 from pipeline.journeys.notice_probing import forget_probes
 from pipeline.journeys.retire_media import retire_due, sweep_orphans
 from pipeline.journeys.review import settle_due
+from pipeline.journeys.screen_reference import Fetcher, end_batches, forget_batches
 from pipeline.journeys.share_index import compact
 from pipeline.journeys.sync_exchange import sync
 from pipeline.journeys.try_banks import forget_tried
 from pipeline.journeys.verify_face import ask_about_all
 from pipeline.journeys.withdraw import finish
+from pipeline.ports import Job
 from pipeline.storage.erasures import ErasureList
 from pipeline.storage.idempotency import Idempotency
 from pipeline.storage.jobs import backoff
@@ -45,6 +47,12 @@ FIGURES = Figures()
 _AUDIT_BATCH = 1000
 _LANES = 4
 """Receivers that are told at once: fewer than the connections to the database."""
+_AWAY = 12
+"""Files that are on their way from addresses at once: 100 that take 30 s each take 5 minutes."""
+_KEPT_FREE = 2
+"""Of these, how many are kept for platforms that have none on its way."""
+_HANDING_BACK = 3.0
+"""Seconds in which what is being fetched is handed back when the worker ends."""
 
 
 @dataclass(slots=True)
@@ -108,12 +116,14 @@ def duties(world: World) -> list[Duty]:
         Idempotency(world.database).purge()
         forget_probes(world.store, now, world.suspicion)
         forget_tried(world.store, now)
+        forget_batches(world.store, now)
         return swept
 
     return [
         Duty("settle", 0.5, settle),
         Duty("seal_audit", 1.0, seal_audit),
         Duty("finish_withdrawals", 2.0, finish_withdrawals),
+        Duty("end_batches", 1.0, partial(end_batches, world.store, now)),
         Duty("list_erasures", 1.0, list_what_was_erased),
         Duty("retire_media", 60.0, retire),
         Duty("expire_faces", 600.0, expire_faces),
@@ -129,7 +139,10 @@ def duties(world: World) -> list[Duty]:
 
 
 def project(world: World, stop: threading.Event) -> None:
-    """Look at videos until ``stop``, one at a time: in a thread, for one can take many minutes."""
+    """Look at videos until ``stop``, one at a time: in a thread, for one can take many minutes.
+
+    Beside it what lies at addresses is fetched and screened, over the same indexes.
+    """
     rng = random.SystemRandom()
 
     def pause(attempt: int) -> float:
@@ -139,15 +152,58 @@ def project(world: World, stop: threading.Event) -> None:
         try:
             with world.live("worker", wait=False) as live:
                 projector = world.projector(live)
+                fetcher = world.fetcher(live, world.settings.decoders)
+                going_out = threading.Thread(
+                    target=go_out, args=(fetcher, stop), name="references", daemon=True
+                )
+                going_out.start()
                 duty = Duty("films", 0.25, partial(projector.work, pause, stop.is_set))
                 given_up = Duty("films_given_up", 2.0, projector.answer_given_up)
+                unfetched = Duty("references_given_up", 2.0, fetcher.answer_given_up)
                 while not stop.is_set():
                     _try(given_up)
+                    _try(unfetched)
                     if not _try(duty):
                         stop.wait(duty.every)
+                going_out.join(timeout=_HANDING_BACK)
         except Exception as error:  # deliveries must go on, and this must come again
             log.error("worker.defect", duty="films", error=type(error).__name__)
             stop.wait(5)
+
+
+def go_out(fetcher: Fetcher, stop: threading.Event) -> None:
+    """Fetch what lies at platforms' addresses until ``stop``, many at once: most of it is waiting.
+
+    The last places are kept for platforms that have nothing under way, so that none waits for
+    another's slow addresses.
+    """
+    rng = random.SystemRandom()
+    under_way: list[threading.Thread] = []
+
+    def pause(attempt: int) -> float:
+        return backoff(attempt, rng)
+
+    def fetch(job: Job) -> int:
+        fetcher.do(job, pause, stop.is_set)
+        return 1
+
+    def claim() -> int:
+        most = _AWAY if len(under_way) < _AWAY - _KEPT_FREE else 1
+        job = fetcher.claim(most)
+        if job is None:
+            return 0
+        duty = Duty("references", 0.0, partial(fetch, job))
+        under_way.append(threading.Thread(target=_try, args=(duty,), daemon=True))
+        under_way[-1].start()
+        return 1
+
+    while not stop.is_set():
+        under_way[:] = [thread for thread in under_way if thread.is_alive()]
+        if len(under_way) >= _AWAY or not _try(Duty("references_claimed", 0.0, claim)):
+            stop.wait(0.1 if under_way else 0.25)
+    ends = time.monotonic() + _HANDING_BACK
+    for thread in under_way:
+        thread.join(timeout=max(0.0, ends - time.monotonic()))
 
 
 def look_back(world: World, stop: threading.Event) -> None:

@@ -24,7 +24,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         " for a lead's word on that, outside the reviewers' queues.",
         "case.released": "The case waits in the reviewers' queue again.",
         "screening.early": "A video matches already, while it is still being looked at.",
-        "screening.completed": "A video has been looked at: its answer.",
+        "screening.completed": "A video has been looked at, or a file at an address: its answer.",
+        "batch.completed": "Every upload of a batch has its answer.",
         "uploads.probing": "Many variants of one picture came from the account that uploaded the"
         " named content: look at the account.",
         TEST: "A test that you asked for; nothing happened.",

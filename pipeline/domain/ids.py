@@ -20,6 +20,7 @@ ProcessId = NewType("ProcessId", UUID)
 ExchangeId = NewType("ExchangeId", UUID)
 SweepId = NewType("SweepId", UUID)
 SiftId = NewType("SiftId", UUID)
+BatchId = NewType("BatchId", UUID)
 WebhookId = NewType("WebhookId", UUID)
 
 EnrolmentId = NewType("EnrolmentId", UUID)

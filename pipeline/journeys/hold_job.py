@@ -75,18 +75,29 @@ def take_up(
     with store.transaction() as unit:
         jobs = unit.jobs.claim(kind, 1, LEASE)
     for job in jobs:
-        try:
-            with holding(store, [job]) as held:
-                do(job, held)
-        except Lost:
-            continue
-        except Unavailable as error:
-            failed(store, clock, job, str(error), pause)
-        except Exception as error:
-            # The type alone: a message could carry what was being looked at.
-            failed(store, clock, job, type(error).__name__, pause)
-            raise
+        attempt(store, clock, job, pause, do)
     return bool(jobs)
+
+
+def attempt(
+    store: Store,
+    clock: Clock,
+    job: Job,
+    pause: Callable[[int], float],
+    do: Callable[[Job, Held], None],
+) -> None:
+    """Do a job that was claimed for ``LEASE``, and give it back if that fails."""
+    try:
+        with holding(store, [job]) as held:
+            do(job, held)
+    except Lost:
+        return
+    except Unavailable as error:
+        failed(store, clock, job, str(error), pause)
+    except Exception as error:
+        # The type alone: a message could carry what was being looked at.
+        failed(store, clock, job, type(error).__name__, pause)
+        raise
 
 
 def failed(store: Store, clock: Clock, job: Job, error: str, pause: Callable[[int], float]) -> None:

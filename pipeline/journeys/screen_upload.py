@@ -56,6 +56,9 @@ from pipeline.signals import SignalType
 from pipeline.stages import stage
 
 _CHUNK = 1 << 20
+Given = tuple[ScreeningId, datetime]
+"""Under which id an upload was promised its answer, and when."""
+
 _KEPT = 512
 """Policies of platforms that a screener is kept ready for."""
 
@@ -99,6 +102,8 @@ class Subject:
     """Labels of the entries of these very bytes."""
     again: bool = False
     """Whether we, not the platform, ask: only what its cases do not rest on yet is told."""
+    screening: ScreeningId | None = None
+    """The id of its answer, where that is known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,26 +210,31 @@ class Screener:
             self._others[policy.version] = other
         return other
 
-    def screen_file(self, platform: PlatformId, upload: Upload, body: bytes) -> Screening:
+    def screen_file(
+        self, platform: PlatformId, upload: Upload, body: bytes, given: Given | None = None
+    ) -> Screening:
         """Screen a file. A file that cannot be decoded is refused by name, and that is recorded.
 
-        Raises ``IndexNotReady`` or ``Unavailable`` when no answer can be given now.
+        ``given`` is the id that its answer was promised under, and when. Raises ``IndexNotReady``
+        or ``Unavailable`` when no answer can be given now.
         """
         mine = self.under(platform)
         if mine is not self:
-            return mine.screen_file(platform, upload, body)
-        began, received = time.perf_counter(), self._clock()
+            return mine.screen_file(platform, upload, body, given)
+        began = time.perf_counter()
+        which, received = given or self._anew()
         same = digests((body,))
         labels = same_bytes(self._live, self._policy, same)
         try:
             media, seen, asked = self._look(body, whole=bool(labels))
         except Refused as refused:
-            return self._refuse(platform, upload, len(body), refused, received, began)
+            return self._refuse(platform, upload, len(body), refused, (which, received), began)
         with stage("faces"):
             faces = self._faces.look(upload, media)
         subject = Subject(
-            upload, Form.FILE, same.sha256, seen, body, media.mime, faces, asked, same=labels
-        )
+            upload, Form.FILE, same.sha256, seen, body, media.mime, faces, asked, same=labels,
+            screening=which,
+        )  # fmt: skip
         return self._screen(platform, subject, received, began)
 
     def _look(self, body: bytes, *, whole: bool) -> tuple[Media, Seen, Asked]:
@@ -343,7 +353,7 @@ class Screener:
         copies = self._copies.search(self._live, subject.seen.frame)
         truncated = found.truncated or alike.truncated or copies.truncated
         base = Screening(
-            id=ScreeningId(self._fresh(received)),
+            id=subject.screening or ScreeningId(self._fresh(received)),
             platform=platform,
             upload=replace(subject.upload, uploader=None),
             form=subject.form,
@@ -655,31 +665,46 @@ class Screener:
         unit.screenings.add(answered, audited=sequence)
         return answered
 
-    def _refuse(
+    def refusal(
         self,
         platform: PlatformId,
         upload: Upload,
-        size: int,
+        size: int | None,
         refused: Refused,
-        received: datetime,
-        began: float,
+        given: Given,
     ) -> Screening:
-        screening = Screening(
-            id=ScreeningId(self._fresh(received)),
+        """The answer to a file that cannot be screened; the caller puts it on record."""
+        mine, (which, received) = self.under(platform), given
+        return Screening(
+            id=which,
             platform=platform,
             upload=replace(upload, uploader=None),
             form=Form.FILE,
             verdict=Verdict.REFUSED,
-            policy=self._policy.version,
+            policy=mine._policy.version,
             index_seq=max(0, self._live.applied),
             received_at=received,
             milliseconds=0.0,
             bytes=size,
             refusal=refused.reason,
             message=refused.message,
-            blocks=Verdict.REFUSED in self._policy.terms.blocks,
+            blocks=Verdict.REFUSED in mine._policy.terms.blocks,
         )
-        return self._recorded(screening, began)
+
+    def _refuse(
+        self,
+        platform: PlatformId,
+        upload: Upload,
+        size: int,
+        refused: Refused,
+        given: Given,
+        began: float,
+    ) -> Screening:
+        return self._recorded(self.refusal(platform, upload, size, refused, given), began)
+
+    def _anew(self) -> Given:
+        received = self._clock()
+        return ScreeningId(self._fresh(received)), received
 
     def _recorded(self, screening: Screening, began: float) -> Screening:
         """Put an answer that concerns nobody on record, together with those of others."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -93,22 +93,26 @@ def enlist(
     upload: Upload,
     taken: Taken,
     mime: str | None,
+    given: tuple[ScreeningId, datetime] | None = None,
+    also: Callable[[Unit], None] = lambda _: None,
 ) -> Screening:
     """Put a video in the line; the answer that says so, with the screening's id.
 
-    Where this fails nobody can say whether it was recorded, so its file is left to
-    ``sweep_orphans``, which asks.
+    ``given`` are the id and the time of an upload that was promised an answer before it was here;
+    ``also`` is called in the same transaction. Where this fails nobody can say whether it was
+    recorded, so its file is left to ``sweep_orphans``, which asks.
     """
     now = clock()
-    screening = ScreeningId(uuid7(now, secrets.token_bytes(10)))
+    screening, received = given or (ScreeningId(uuid7(now, secrets.token_bytes(10))), now)
     clear = taken.digests.sha256 + taken.digests.md5
     with store.transaction() as unit:
         job = unit.jobs.add(KIND, {"screening": str(screening)}, max_attempts=ATTEMPTS)
         film = PendingFilm(
-            screening, platform, upload, taken.medium, taken.size, mime, job, now,
+            screening, platform, upload, taken.medium, taken.size, mime, job, received,
             digests=unit.vault.seal(taken.medium, _DIGESTS, clear),
         )  # fmt: skip
         unit.films.add(film)
+        also(unit)
     return waiting(film, "", 0)
 
 

@@ -11,6 +11,7 @@ from pipeline.ports import (
     Attempts,
     AuditLog,
     Banks,
+    Batches,
     Cases,
     Enrolments,
     Erasures,
@@ -30,6 +31,7 @@ from pipeline.ports import (
     Platforms,
     Policies,
     Probes,
+    References,
     Registry,
     Reviewers,
     Screenings,
@@ -65,6 +67,7 @@ from pipeline.storage.notices import PgNotices
 from pipeline.storage.platforms import PgPlatforms
 from pipeline.storage.policies import PgPolicies
 from pipeline.storage.probes import PgProbes
+from pipeline.storage.references import PgBatches, PgReferences
 from pipeline.storage.registry import PgFollowers, PgRegistry
 from pipeline.storage.reviewers import PgReviewers
 from pipeline.storage.screenings import PgScreenings
@@ -98,6 +101,8 @@ class PgUnit:
         self.sweeps: Sweeps = PgSweeps(queries)
         self.sifts: Sifts = PgSifts(queries, vault)
         self.films: Films = PgFilms(queries)
+        self.references: References = PgReferences(queries, vault)
+        self.batches: Batches = PgBatches(queries)
         self.media: MediaStore = PgMedia(queries)
         self.jobs: Jobs = PgJobs(queries)
         self.events: Events = PgEvents(queries)

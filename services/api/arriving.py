@@ -7,14 +7,14 @@ computed on the way. Each has a limit of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
+from pipeline.journeys.fetch import HEAD
 from pipeline.journeys.take_in_film import Incoming, Taken
 from pipeline.media.moments import film_mime
 from services.api.problems import Declined
@@ -23,9 +23,6 @@ T = TypeVar("T")
 
 SLACK = 64 << 10
 """What a form may have around its file, in bytes."""
-
-HEAD = 64 << 10
-"""Bytes by which a video is known. A still GIF may turn out to move later; it is small."""
 
 PIECE = 1 << 20
 WINDOW = 2 * PIECE
@@ -117,42 +114,3 @@ class Arrival:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._threads)
-
-
-def fetched(
-    pieces: Iterable[bytes],
-    picture: int,
-    video: int,
-    seal: Callable[[Iterator[bytes]], Taken],
-    hurry: Callable[[], None],
-) -> tuple[bytes, None] | tuple[Taken, str]:
-    """What comes from an address: a picture's bytes, or a video that ``seal`` put away, its kind.
-
-    Of a picture that is too large there is one byte more than may be: enough to refuse it by name.
-    A video that is too large is declined, and ``seal`` leaves nothing of it. ``hurry`` raises when
-    what is no video, as far as anybody knows, is on its way for too long.
-    """
-    coming, held = iter(pieces), bytearray()
-    for piece in coming:
-        hurry()
-        held += piece
-        if len(held) >= HEAD:
-            break
-    film = film_mime(bytes(held))
-    if film is not None:
-        return seal(_within(chain((bytes(held),), coming), video)), film
-    for piece in coming:
-        if len(held) > picture:
-            break
-        hurry()
-        held += piece
-    return bytes(held[: picture + 1]), None
-
-
-def _within(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > most:
-            raise Declined(413, "video_too_large", f"a video has at most {most} bytes here")
-        yield piece

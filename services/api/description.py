@@ -19,6 +19,7 @@ from services.api.problems import MEDIA_TYPE
 from services.api.schemas import (
     UPLOAD_FORM,
     AppealAsked,
+    BatchStanding,
     HashAsked,
     HashBatch,
     HashesAsked,
@@ -50,6 +51,11 @@ neither in words nor by an error's kind or by how long an answer took; do not pa
 `case` or a webhook as they come; tell of a removal only after a person decided, by the statement of
 reasons, and let the uploader appeal. Limit how many uploads an account may make, and send
 `uploader`, an id of yours that stays: many near-duplicates around a hit are noticed by it.
+
+**Nothing long is waited for.** A video, a batch of addresses and a file whose address is slow are
+answered with 202 and a `Location`, where the answer will be; a webhook tells of it, too. How long a
+request by address may stay open is yours to say: `Prefer: wait=20` (up to 30 seconds) or
+`Prefer: respond-async` (RFC 7240).
 
 **Webhooks** follow Standard Webhooks: `webhook-id` stays the same when an event is told again,
 `webhook-signature` holds a `v1` (HMAC-SHA256 with your secret) and a `v1a` (Ed25519, checked with
@@ -124,7 +130,8 @@ REPLAYED: dict[str, Any] = {
     },
 }
 ACCEPTED: dict[str, Any] = {
-    "description": "A video is in the line; its answer will be at the address in Location.",
+    "description": "A video is in the line, or a file that did not come in the time that you gave"
+    " it; its answer will be at the address in Location.",
     "model": ScreeningAnswered,
     "headers": {
         **REPLAYED["headers"],
@@ -133,6 +140,12 @@ ACCEPTED: dict[str, Any] = {
             "schema": {"type": "string", "format": "uri-reference"},
         },
     },
+}
+BEGUN: dict[str, Any] = {
+    "description": "Uploads by address are in the line; their answers will be at the address in"
+    " Location.",
+    "model": BatchStanding,
+    "headers": ACCEPTED["headers"],
 }
 NOT_READY: dict[str, Any] = {
     "description": "Not now: the index is being loaded, or the database is away.",

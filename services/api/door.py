@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, cast
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
@@ -22,6 +23,7 @@ from pipeline.ports import Store
 from pipeline.storage.idempotency import Idempotency
 from services.api.arriving import SLACK, Arrival
 from services.api.auth import Caller, Keys, Pace
+from services.api.away import Away
 from services.api.bodies import Budget, Patience
 from services.api.line import Line, cores
 from services.api.lookups import Lookups
@@ -34,6 +36,8 @@ from services.wiring import World, now
 
 QUICK_WORKERS = 16
 """Threads for look-ups by value."""
+BATCHED = 16
+"""Uploads of a platform's batches that are asked at once: few enough to leave others room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Door:
         self.line = Line(limits.workers, limits.waiting)
         # Hashes cost little but the wait for the database, which many can share.
         self.quick = Line(QUICK_WORKERS, 4 * limits.waiting)
+        self.away = Away()
+        self._turns: WeakValueDictionary[PlatformId, anyio.CapacityLimiter] = WeakValueDictionary()
         self.lookups = Lookups(self.screener.screen_many, self.quick)
         self.together = True
         """Whether look-ups go together; alone each has its stages under its own request."""
@@ -85,6 +91,13 @@ class Door:
         self.questions = anyio.CapacityLimiter(world.settings.pool_size)
         # Nor must either wait for videos that are being written to the disk.
         self.receiving = anyio.CapacityLimiter(2 * limits.workers)
+
+    def turns(self, platform: PlatformId) -> anyio.CapacityLimiter:
+        """What bounds how many uploads of all a platform's batches are in the line at once."""
+        found = self._turns.get(platform)
+        if found is None:
+            found = self._turns[platform] = anyio.CapacityLimiter(BATCHED)
+        return found
 
     def arrival(self) -> Arrival:
         """A place for a file that is about to come."""

@@ -95,14 +95,10 @@ async def look_up(
     door, upload = door_of(request), _upload(seed, rating)
     if url is not None:
         door.line.check()
-
-        def fetched() -> Screening:
-            body = fetch_for(door, caller.platform, url)
-            return door.screen(caller.platform, upload, _still(body))
-
         with door.budget.share() as share:
             share.hold(door.largest)
-            return await _answered(door, fetched, None)
+            body = _still(await fetch_for(door, caller.platform, url))
+            return await _answered(door, lambda: door.screen(caller.platform, upload, body), None)
     if signal_type is None or signal is None:
         where = "query.signal_type" if signal_type is None else "query.signal"
         raise invalid(where, "name signal_type and signal, or url")
@@ -189,11 +185,8 @@ async def hash_url(
     door.line.check()
     with door.budget.share() as share:
         share.hold(door.largest)
-
-        def work() -> dict[str, str]:
-            return _hashes(door, _still(fetch_for(door, caller.platform, url)))
-
-        return JSONResponse(await door.line.run(work))
+        body = _still(await fetch_for(door, caller.platform, url))
+        return JSONResponse(await door.line.run(lambda: _hashes(door, body)))
 
 
 @router.get(

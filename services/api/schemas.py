@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -134,7 +135,8 @@ class ScreeningAnswered(BaseModel):
     verdict: Verdict = Field(
         description="clear: nothing was found. review: a person will decide; the case says how."
         " known: a person upheld this very content before. refused: the file cannot be screened."
-        " pending: a video is being looked at; matches are those that are certain already."
+        " pending: a video is being looked at, or a file fetched; matches are those that are"
+        " certain already."
     )
     case: UUID | None
     matches: list[MatchAnswered]
@@ -361,6 +363,30 @@ class BatchAnswered(BaseModel):
     """The results of a batch, in the order in which its uploads were sent."""
 
     results: list[ResultAnswered]
+
+
+class BatchState(StrEnum):
+    """How far a batch has come."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+
+
+class BatchStanding(BaseModel):
+    """A batch of uploads by address: how far it has come, and a page of its results.
+
+    Each upload has its screening from the beginning: `pending` until it was fetched and looked at.
+    One whose address gives nothing ends as `refused`, for `unreachable`.
+    """
+
+    batch: UUID
+    state: BatchState = Field(description="completed once every upload has its answer.")
+    uploads: int
+    answered: int
+    received_at: datetime
+    completed_at: datetime | None
+    results: list[ResultAnswered] = Field(description="In the order in which they were sent.")
+    next: str | None = Field(description="The cursor of the next page; null on the last one.")
 
 
 UPLOAD_FORM: dict[str, Any] = {

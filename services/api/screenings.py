@@ -13,12 +13,14 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import StringConstraints, TypeAdapter
 
-from pipeline.domain.ids import ScreeningId
+from pipeline.domain.ids import PlatformId, ScreeningId
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
 from pipeline.errors import NotFound
+from pipeline.journeys.screen_reference import fetching
 from pipeline.journeys.screen_upload import Hashed, Lookup, summary
 from pipeline.journeys.take_in_film import Taken, early_of, waiting
+from pipeline.ports import Unit
 from services.api.bodies import LARGEST_JSON, receive, receive_form, receive_json
 from services.api.description import ACCEPTED, HASHES_BODY, REPLAYED, UPLOAD_BODY, problems
 from services.api.door import Called, Door, door_of
@@ -198,18 +200,30 @@ async def read(request: Request, caller: Called, screening: UUID) -> Response:
 
     def find() -> Screening:
         with door.store.transaction() as unit:
-            found = unit.screenings.get(ScreeningId(screening), caller.platform)
+            which = ScreeningId(screening)
+            found = unit.screenings.get(which, caller.platform)
             if found is None:
-                film = unit.films.get(ScreeningId(screening), caller.platform)
-                sequence = max(0, door.live.applied)
-                if film is not None:
-                    found = door.pending(waiting(film, "", sequence, early_of(unit, film)))
+                found = pending(unit, door, which, caller.platform)
+            if found is None:  # it was answered between two of these questions
+                found = unit.screenings.get(which, caller.platform)
         if found is None:
             raise NotFound("you have no screening of this id")
         return found
 
     found = await anyio.to_thread.run_sync(find, limiter=door.questions)
     return _json(ScreeningAnswered.model_validate(summary(found)))
+
+
+def pending(unit: Unit, door: Door, which: ScreeningId, platform: PlatformId) -> Screening | None:
+    """What can be said of an upload that waits: to be fetched, or to be looked at."""
+    sequence = max(0, door.live.applied)
+    reference = unit.references.get(which, platform)
+    if reference is not None:
+        return door.pending(fetching(reference, "", sequence))
+    film = unit.films.get(which, platform)
+    if film is not None:
+        return door.pending(waiting(film, "", sequence, early_of(unit, film)))
+    return None
 
 
 def _each_once(request: Request, names: tuple[str, ...]) -> None:

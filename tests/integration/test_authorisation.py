@@ -19,7 +19,9 @@ from starlette.routing import Route
 from pipeline.domain.bank import Bank, BankKind
 from pipeline.domain.consent import Consent, ConsentState, Purpose
 from pipeline.domain.ids import PlatformId
+from pipeline.domain.media import Upload
 from pipeline.domain.roles import Role
+from pipeline.journeys.screen_reference import begin_batch
 from services.accounts import add_platform, new_platform_key
 from services.api import create_app
 from services.console.sessions import cookie_name, digest
@@ -75,6 +77,7 @@ TABLE: dict[str, Row] = {
         422, 422, sent=document({"content_id": "c", "media_url": "https://elsewhere.example/x"}),
     ),
     "POST /v1/screenings:batch": Row(200, 200, sent=document({"hashes": [HASHED]})),
+    "GET /v1/batches/{batch}": Row(200, 404),
     "GET /v1/screenings/{screening}": Row(200, 404),
     "POST /v1/screenings/{screening}/actions": Row(
         201, 404, sent=document({"action": "removed", "at": "2026-11-01T00:00:00Z"}),
@@ -140,8 +143,12 @@ def things(town: Town) -> tuple[PlatformId, str, dict[str, str]]:
             "A" * 12, "no PIN", Consent(Purpose.HASHES, "list").to(ConsentState.GIVEN, now()), b"x"
         )
         unit.banks.add(Bank("a list", holder, None, kind=BankKind.PARTNER))
+    batch = begin_batch(
+        town.world.store, now, town.world.screener(town.live), made.platform,
+        [(Upload("post-2", None), "https://elsewhere.example/x")], None,
+    )  # fmt: skip
     named = {
-        "bank": "a list",
+        "bank": "a list", "batch": str(batch),
         "screening": str(answer.id), "case": str(answer.case), "webhook": str(webhook.id),
         "event": str(event["id"]),
     }  # fmt: skip

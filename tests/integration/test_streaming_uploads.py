@@ -17,9 +17,10 @@ import pytest
 
 from pipeline.domain.digest import Digests
 from pipeline.domain.ids import MediaId
+from pipeline.journeys.fetch import HEAD, fetched
 from pipeline.journeys.take_in_film import Taken, digests_of
 from services.accounts import add_platform, allow_host
-from services.api.arriving import HEAD, PIECE, SLACK, WINDOW, fetched
+from services.api.arriving import PIECE, SLACK, WINDOW
 from tests.films import film, scenes
 from tests.integration.api import Program, make_program, program
 from tests.integration.test_api_bodies import RAW, answered, connected, head, until
