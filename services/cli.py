@@ -324,7 +324,10 @@ def _hash_film(path: Path, frames: Iterator[FrameHash], as_json: bool) -> None:
 
 @app.command()
 def screen(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Files and folders; with --remote also addresses of files."),
+    ],
     rating: Annotated[Rating, typer.Option(help="What is known of the content.")] = Rating.UNKNOWN,
     platform: Annotated[str, typer.Option(help="Screen as this platform.")] = "local",
     remote: Annotated[
@@ -334,15 +337,19 @@ def screen(
     as_json: Json = False,
 ) -> None:
     """Screen files against the index of this deployment, or of one elsewhere; hits become cases."""
+    urls = [path for path in paths if path.startswith(("https://", "http://"))]
+    named = [Path(path) for path in paths if path not in urls]
     if remote is not None:
-        _screen_remotely(remote, list(_files(paths)), rating, as_json=as_json)
+        _screen_remotely(remote, list(_files(named)), urls, rating, as_json=as_json)
         return
+    if urls:
+        raise Invalid("addresses are fetched by a service: say which with --remote")
     from services.files import screen_files
 
     with _world() as world:
         table = Table("path", "verdict", "signal", "distance", "view", "case", "ms")
         with Progress(console=err, transient=True, disable=as_json) as bar:
-            files = list(_files(paths))
+            files = list(_files(named))
             task = bar.add_task("screening", total=len(files))
             films: dict[Path, TaskID] = {}
 
@@ -372,12 +379,14 @@ def _screened(found: dict[str, Any]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _screen_remotely(address: str, files: list[Path], rating: Rating, *, as_json: bool) -> None:
-    from services.remote import KEY, screen_remotely
+def _screen_remotely(
+    address: str, files: list[Path], urls: list[str], rating: Rating, *, as_json: bool
+) -> None:
+    from services.remote import KEY, screen_addresses, screen_remotely
 
     table = Table("path", "verdict", "signal", "distance", "view", "case", "ms")
     with Progress(console=err, transient=True, disable=as_json) as bar:
-        whole = bar.add_task("screening", total=len(files))
+        whole = bar.add_task("screening", total=len(files) + len(urls))
         bars: dict[Path, TaskID] = {}
 
         def moved(path: Path, what: str, done: float, total: float) -> None:
@@ -393,6 +402,14 @@ def _screen_remotely(address: str, files: list[Path], rating: Rating, *, as_json
             bar.advance(whole)
             if (done := bars.pop(Path(found["path"]), None)) is not None:
                 bar.remove_task(done)
+            if as_json:
+                _line(found)
+            else:
+                table.add_row(*_screened(found))
+        for found in screen_addresses(
+            address, os.environ.get(KEY), urls, rating,
+            lambda done: bar.update(whole, completed=len(files) + done),
+        ):  # fmt: skip
             if as_json:
                 _line(found)
             else:

@@ -54,7 +54,8 @@ class Screening(_Answer):
     screening: UUID
     content_id: str
     verdict: str
-    """``clear``, ``review``, ``known`` or ``refused``; ``pending`` while a video is looked at."""
+    """``clear``, ``review``, ``known`` or ``refused``; ``pending`` while a video is looked at, or a
+    file fetched."""
     blocks: bool = False
     """Whether your policy says that this verdict holds the upload back."""
     case: UUID | None
@@ -115,6 +116,20 @@ class Result(_Answer):
     content_id: str
     screening: Screening | None
     problem: dict[str, Any] | None
+
+
+class Batch(_Answer):
+    """A batch of addresses: how far it has come, and a page of its results, in order."""
+
+    batch: UUID
+    state: str
+    """``pending``, or ``completed`` once every upload has its answer."""
+    uploads: int
+    answered: int
+    received_at: datetime
+    completed_at: datetime | None
+    results: tuple[Result, ...]
+    next: str | None
 
 
 class Action(_Answer):

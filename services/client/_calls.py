@@ -17,6 +17,7 @@ from services.client._answers import (
     ActionKind,
     Attempt,
     Bank,
+    Batch,
     Case,
     CaseListed,
     Forwarded,
@@ -95,21 +96,42 @@ def hashes(
 
 
 def reference(
-    url: str, content_id: str, uploader: str | None, rating: Rating, key: str | None
+    url: str,
+    content_id: str,
+    uploader: str | None,
+    rating: Rating,
+    key: str | None,
+    wait: int | None,
 ) -> Wanted[Screening]:
     """An upload that lies at an address of the platform's."""
     document = reference_document(url, content_id, uploader, rating)
-    return Wanted(_post("/v1/screenings/references", key, document), Screening.model_validate)
+    call = _patiently(_post("/v1/screenings/references", key, document), wait)
+    return Wanted(call, Screening.model_validate)
 
 
-def batch(
-    hashed: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]], key: str | None
-) -> Wanted[list[Result]]:
-    """Many uploads at once: all by their hashes, or all by their addresses."""
+def one_kind(hashed: Sequence[object], references: Sequence[object]) -> None:
+    """A batch is of uploads by hashes or by address; raises ``ValueError`` for both or neither."""
     if bool(hashed) == bool(references):
         raise ValueError("a batch holds uploads by hashes, or by address: one of the two")
-    document = {"hashes": list(hashed)} if hashed else {"references": list(references)}
-    return Wanted(_post("/v1/screenings:batch", key, document), _results)
+
+
+def hash_batch(hashed: Sequence[Mapping[str, Any]], key: str | None) -> Wanted[list[Result]]:
+    """Many uploads at once by their hashes."""
+    return Wanted(_post("/v1/screenings:batch", key, {"hashes": list(hashed)}), _results)
+
+
+def reference_batch(
+    references: Sequence[Mapping[str, Any]], key: str | None, wait: int | None
+) -> Wanted[Batch]:
+    """Many uploads at once by their addresses."""
+    call = _post("/v1/screenings:batch", key, {"references": list(references)})
+    return Wanted(_patiently(call, wait), Batch.model_validate)
+
+
+def batch(which: Id, cursor: str | None = None) -> Wanted[Batch]:
+    """A batch of addresses, and a page of its results."""
+    more = {"cursor": cursor} if cursor else {}
+    return Wanted(Call("GET", f"/v1/batches/{which}", more), Batch.model_validate)
 
 
 def screening(which: Id) -> Wanted[Screening]:
@@ -318,6 +340,13 @@ def _results(said: Any) -> list[Result]:
 
 def _post(path: str, key: str | None, document: Mapping[str, Any]) -> Call:
     return Call("POST", path, headers=_once(key), document=document)
+
+
+def _patiently(call: Call, wait: int | None) -> Call:
+    """The same, with how many seconds the service may keep it open (RFC 7240)."""
+    if wait is None:
+        return call
+    return replace(call, headers={**call.headers, "prefer": f"wait={wait}"})
 
 
 def _once(key: str | None) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from services.client._answers import (
     ActionKind,
     Attempt,
     Bank,
+    Batch,
     Case,
     CaseListed,
     Forwarded,
@@ -103,9 +104,14 @@ class Consentry:
         uploader: str | None = None,
         rating: Rating = "unknown",
         idempotency_key: str | None = None,
+        wait: int | None = None,
     ) -> Screening:
-        """Screen a file that lies on a host which an operator entered for you."""
-        return self._ask(calls.reference(url, content_id, uploader, rating, idempotency_key))
+        """Screen a file that lies on a host which an operator entered for you.
+
+        ``wait`` is for how many seconds the request may stay open, 10 unless you say, at most 30; a
+        file that has not come by then is ``pending``, as videos are: see ``wait``.
+        """
+        return self._ask(calls.reference(url, content_id, uploader, rating, idempotency_key, wait))
 
     def screen_batch(
         self,
@@ -114,8 +120,52 @@ class Consentry:
         references: Sequence[Mapping[str, Any]] = (),
         idempotency_key: str | None = None,
     ) -> list[Result]:
-        """Screen up to 1,000 by ``hashes_document`` or 100 by ``reference_document``, in order."""
-        return self._ask(calls.batch(hashes, references, idempotency_key))
+        """Screen up to 1,000 by ``hashes_document`` or 100 by ``reference_document``, in order.
+
+        A batch of addresses is waited for to its end; ``begin_batch`` does not.
+        """
+        calls.one_kind(hashes, references)
+        if hashes:
+            return self._ask(calls.hash_batch(hashes, idempotency_key))
+        begun = self.begin_batch(references, idempotency_key=idempotency_key)
+        return self.wait_for_batch(begun)
+
+    def begin_batch(
+        self,
+        references: Sequence[Mapping[str, Any]],
+        *,
+        idempotency_key: str | None = None,
+        wait: int | None = None,
+    ) -> Batch:
+        """Have up to 100 by ``reference_document`` fetched and screened; returns at once.
+
+        With ``wait`` the request stays open for so many seconds, at most 30, unless all are
+        answered before.
+        """
+        return self._ask(calls.reference_batch(references, idempotency_key, wait))
+
+    def batch(self, batch: calls.Id) -> Batch:
+        """How far a batch of addresses has come, with its first hundred results so far."""
+        return self._ask(calls.batch(batch))
+
+    def wait_for_batch(
+        self,
+        batch: Batch,
+        *,
+        every: float = 2.0,
+        progress: Callable[[Batch], object] | None = None,
+    ) -> list[Result]:
+        """The results of a batch of addresses, in order, once each has its answer."""
+        while batch.state == _PENDING:
+            if progress:
+                progress(batch)
+            time.sleep(every)
+            batch = self.batch(batch.batch)
+        results = [*batch.results]
+        while batch.next:
+            batch = self._ask(calls.batch(batch.batch, batch.next))
+            results += batch.results
+        return results
 
     def screening(self, screening: calls.Id) -> Screening:
         """An answer that was given before."""
@@ -128,7 +178,7 @@ class Consentry:
         every: float = 2.0,
         progress: Callable[[Screening], object] | None = None,
     ) -> Screening:
-        """The answer to a video, once it has been looked at; at once for anything else."""
+        """The answer to what is ``pending``, once it is there; at once for anything else."""
         while screening.verdict == _PENDING:
             if progress:
                 progress(screening)
@@ -388,9 +438,12 @@ class AsyncConsentry:
         uploader: str | None = None,
         rating: Rating = "unknown",
         idempotency_key: str | None = None,
+        wait: int | None = None,
     ) -> Screening:
         """See ``Consentry.screen_reference``."""
-        return await self._ask(calls.reference(url, content_id, uploader, rating, idempotency_key))
+        return await self._ask(
+            calls.reference(url, content_id, uploader, rating, idempotency_key, wait)
+        )
 
     async def screen_batch(
         self,
@@ -400,7 +453,44 @@ class AsyncConsentry:
         idempotency_key: str | None = None,
     ) -> list[Result]:
         """See ``Consentry.screen_batch``."""
-        return await self._ask(calls.batch(hashes, references, idempotency_key))
+        calls.one_kind(hashes, references)
+        if hashes:
+            return await self._ask(calls.hash_batch(hashes, idempotency_key))
+        begun = await self.begin_batch(references, idempotency_key=idempotency_key)
+        return await self.wait_for_batch(begun)
+
+    async def begin_batch(
+        self,
+        references: Sequence[Mapping[str, Any]],
+        *,
+        idempotency_key: str | None = None,
+        wait: int | None = None,
+    ) -> Batch:
+        """See ``Consentry.begin_batch``."""
+        return await self._ask(calls.reference_batch(references, idempotency_key, wait))
+
+    async def batch(self, batch: calls.Id) -> Batch:
+        """See ``Consentry.batch``."""
+        return await self._ask(calls.batch(batch))
+
+    async def wait_for_batch(
+        self,
+        batch: Batch,
+        *,
+        every: float = 2.0,
+        progress: Callable[[Batch], object] | None = None,
+    ) -> list[Result]:
+        """See ``Consentry.wait_for_batch``."""
+        while batch.state == _PENDING:
+            if progress:
+                progress(batch)
+            await asyncio.sleep(every)
+            batch = await self.batch(batch.batch)
+        results = [*batch.results]
+        while batch.next:
+            batch = await self._ask(calls.batch(batch.batch, batch.next))
+            results += batch.results
+        return results
 
     async def screening(self, screening: calls.Id) -> Screening:
         """See ``Consentry.screening``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 
 from pipeline.errors import Invalid, NotFound
 from services.accounts import allow_host, forget_host
+from services.api import create_app
 from services.api.auth import Caller, Pace
+from services.api.door import BATCHED
 from services.api.problems import Declined
 from tests.integration.api import Program, make_program, program  # noqa: F401
 from tests.partners import Asked, Partner
+from tests.serving import served
 from tests.world import jpeg, picture
 
 
@@ -124,6 +128,28 @@ def test_the_same_address_with_the_same_key_is_fetched_once(
     assert code_of(other) == "idempotency_mismatch"
 
 
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=0", "handling=lenient, respond-async"])
+def test_a_platform_that_does_not_want_to_wait_is_answered_at_once(
+    allowed: Program, host: Partner, prefer: str
+) -> None:
+    asked = reference(host, "/1.jpg")
+    answer = allowed.client.post(
+        "/v1/screenings/references", json=asked, headers={"prefer": prefer}
+    )
+    assert (answer.status_code, answer.json()["verdict"]) == (202, "pending")
+    assert answer.headers["preference-applied"] in prefer
+    there = allowed.client.get(answer.headers["location"]).json()
+    assert there["screening"] == answer.json()["screening"]
+    assert there["progress"] == {"done": 0, "expected": None, "share": 0.0}
+    assert host.asked == []
+    nobodys = allowed.client.post(
+        "/v1/screenings/references",
+        json=asked | {"media_url": "https://elsewhere.example/x"},
+        headers={"prefer": prefer},
+    )
+    assert code_of(nobodys) == "unreachable", "nothing is promised that cannot be kept"
+
+
 def test_hosts_are_named_alone_and_can_be_taken_back(allowed: Program, host: Partner) -> None:
     world = allowed.town.world
     assert allow_host(world, "board", " CDN.Example.COM. ", private=False) == "cdn.example.com"
@@ -158,38 +184,6 @@ def test_a_batch_of_a_thousand_hashes_is_answered_in_order(program: Program) -> 
     assert program.town.query("SELECT count(*) FROM screenings") == [(1000,)]
 
 
-def test_one_bad_upload_of_a_batch_is_named_and_stops_no_other(
-    allowed: Program, host: Partner
-) -> None:
-    asked = [
-        reference(host, "/1.jpg", "first"),
-        reference(host, "/none.jpg", "second"),
-        reference(host, "/2.jpg", "third"),
-    ]
-    results = allowed.client.post("/v1/screenings:batch", json={"references": asked}).json()[
-        "results"
-    ]
-    assert [one["content_id"] for one in results] == ["first", "second", "third"]
-    assert [(one["screening"] or {}).get("verdict") for one in results] == [
-        "review",
-        None,
-        "clear",
-    ]
-    assert results[1]["problem"]["code"] == "unreachable"
-    assert [one["problem"] is None for one in results] == [True, False, True]
-
-
-def test_a_batch_sent_again_keeps_its_answers_and_tries_anew_what_failed(
-    allowed: Program, host: Partner
-) -> None:
-    asked = {"references": [reference(host, "/1.jpg", "a"), reference(host, "/none.jpg", "b")]}
-    headers = {"Idempotency-Key": "batch-1"}
-    first = allowed.client.post("/v1/screenings:batch", json=asked, headers=headers).json()
-    again = allowed.client.post("/v1/screenings:batch", json=asked, headers=headers).json()
-    assert first["results"][0] == again["results"][0]
-    assert [one.path for one in host.asked] == ["/1.jpg", "/none.jpg", "/none.jpg"]
-
-
 def test_another_batch_with_a_key_is_refused_whole(program: Program) -> None:  # noqa: F811
     one, two, three = (hashed(code, f"post-{n}") for n, code in enumerate(strangers(3)))
     headers = {"Idempotency-Key": "batch-1"}
@@ -221,6 +215,32 @@ def test_a_batch_that_is_none_is_refused_whole(program: Program, asked: Any) -> 
     answer = program.client.post("/v1/screenings:batch", json=asked)
     assert (answer.status_code, code_of(answer)) == (422, "invalid")
     assert program.town.query("SELECT count(*) FROM screenings") == [(0,)]
+
+
+def test_one_platforms_batches_leave_others_room_in_the_line(
+    make_program: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = create_app((town := make_program("first").town).world, town.live)
+    door, most = app.state.door, [0]
+    many = door.lookups._many
+
+    def counted(asked: Any) -> Any:
+        most[0] = max(most[0], door.quick.inside)
+        return many(asked)
+
+    monkeypatch.setattr(door.lookups, "_many", counted)
+    with served(app) as url:
+        board = make_program("board", url=url)
+        asked = [hashed(code, f"post-{number}") for number, code in enumerate(strangers(100))]
+
+        def send(_: int) -> int:
+            answer = board.client.post("/v1/screenings:batch", json={"hashes": asked})
+            return sum(one["screening"] is not None for one in answer.json()["results"])
+
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(send, range(8))) == [100] * 8
+    assert 1 < most[0] <= BATCHED
 
 
 def test_each_upload_of_a_batch_counts_as_a_request() -> None:

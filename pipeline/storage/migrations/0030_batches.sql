@@ -29,5 +29,6 @@ CREATE TABLE batch_items (
   screening uuid NOT NULL,
   PRIMARY KEY (batch, number)
 );
-GRANT SELECT, INSERT, DELETE ON pending_references, batch_items TO consentry_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON pending_references TO consentry_app;
+GRANT SELECT, INSERT, DELETE ON batch_items TO consentry_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON batches TO consentry_app;
