@@ -85,12 +85,12 @@ class Settings(BaseSettings):
         description="Up to how many codes the wide radius is asked, which wants a second witness.",
     )
     view_families: int = Field(
-        default=6,
+        default=7,
         ge=0,
         le=9,
         description="In how many ways parts of an upload are looked for, of: borders, captions,"
-        " blocks, tilted pictures, collages, pictures in pictures, centres, halves, turned centres."
-        " Fewer cost less and find less; `bench robustness --view-families` says how much.",
+        " blocks, tilted pictures, collages, pictures in pictures, turned pictures, centres,"
+        " halves. Fewer cost less and find less; `bench robustness --view-families` says how much.",
     )
     signals: Names = Field(
         default=("pdq", "phash"), min_length=1, description="Signals to compute, by name."

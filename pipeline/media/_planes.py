@@ -124,6 +124,42 @@ def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
     return np.concatenate(found)
 
 
+def turned_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
+    """The same for parts that are only turned, a third of the price: uint8 (n, 64, 64).
+
+    Each is drawn at two pixels for one of the tile's, from the copy at half its size.
+    """
+    if not quads:
+        return np.zeros((0, TILE, TILE), np.uint8)
+    size = 2 * TILE
+    half = (max(1, copy.width // 2), max(1, copy.height // 2))
+    plane = cv2.resize(copy.luma, half, interpolation=cv2.INTER_AREA)
+    shrunk = np.array([half[0] / copy.width, half[1] / copy.height], np.float32)
+    zoom = np.array(copy.zoom, np.float32)
+    upright = np.array([[0, 0], [size, 0], [0, size]], np.float32) - np.float32(0.5)
+    whole = (np.zeros(1), np.full(1, float(size)))
+    weights: dict[tuple[float, float], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+    found = np.empty((len(quads), TILE, TILE), np.float32)
+    for at, quad in enumerate(quads):
+        across, down = (round(side, 1) for side in sides(quad * zoom))
+        if (across, down) not in weights:  # those that are turned either way have the same
+            weights[across, down] = (
+                _weights(*whole, size, down / size)[0],
+                _weights(*whole, size, across / size)[0],
+            )
+        rows, columns = weights[across, down]
+        corners = quad[[0, 1, 3]] * shrunk - np.float32(0.5)
+        drawn = cv2.warpAffine(
+            plane,
+            cv2.getAffineTransform(upright, corners.astype(np.float32)),
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        found[at] = rows @ np.asarray(drawn, np.float32) @ columns.T
+    return _bytes(found)
+
+
 def sides(quad: Quad) -> tuple[float, float]:
     """How long a quadrilateral is across and down."""
     across = max(np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[2] - quad[3]))

@@ -5,7 +5,7 @@ copy: each is a frame of 64x64 grey pixels, which a perceptual hash reads as it 
 that says where in the upload it lies, so that the evidence can be drawn.
 
 A budget says which families of views may be taken and how many. They are given up in the reverse
-of ``ORDER``: turned centres first, then halves and centres, rectangles, seams, quadrilaterals,
+of ``ORDER``: halves and centres first, then turned centres, rectangles, seams, quadrilaterals,
 bands, captions, and last the plain borders.
 """
 
@@ -28,6 +28,7 @@ from pipeline.media._planes import (
     WorkingCopy,
     quad_tiles,
     tiles,
+    turned_tiles,
     working_copy,
 )
 from pipeline.media._quads import quads
@@ -35,6 +36,7 @@ from pipeline.media._rectangles import rectangles
 from pipeline.media._seams import seams
 from pipeline.media._sharpness import sharp_part
 from pipeline.media._trims import PLAIN, WRITTEN_ON, Rect, trims
+from pipeline.media.crops import CENTRES
 
 
 class Family(StrEnum):
@@ -46,14 +48,18 @@ class Family(StrEnum):
     QUADS = "a tilted picture, straightened"
     SEAMS = "a part of a collage"
     RECTANGLES = "a picture in the picture"
+    TURNS = "turned back"
     CENTRES = "the middle"
     HALVES = "a half or quarter"
-    TURNS = "turned back"
 
 
 ORDER = tuple(Family)
 """From the family that finds most for its cost to the one that finds least."""
 
+_ANGLES = (3, 6, 9, 12, 15)
+"""Degrees. PDQ bears a turn of one and a half."""
+_GENEROUS = 1.012
+"""By how much a part may reach beyond the rim: less than PDQ notices, and a centre more fits."""
 _LEAST_SIDE = 32
 _LEAST_SHARE = 0.015
 
@@ -104,25 +110,31 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
     whole: Box = (0, 0, copy.width, copy.height)
     names: list[str] = []
     boxes: list[Box] = []
-    tilted: list[tuple[Family, Quad]] = []
+    tilted: list[Quad] = []
+    turned: list[Quad] = []
     for family in (family for family in ORDER if family in budget.families):
         if family is Family.QUADS:
-            tilted += [(family, quad) for quad in quads(copy.rgb)]
+            tilted = quads(copy.rgb)
         elif family is Family.TURNS:
-            tilted += [(family, quad) for quad in _turned_back(copy)]
+            turned = _turned_back(copy)
         else:
             for box in _FINDERS[family](copy):
                 room = 1 + len(boxes) + len(tilted) < budget.most
                 if room and _worth(box, [whole, *boxes], copy):
                     names.append(family.value)
                     boxes.append(box)
+    if Family.QUADS in budget.families and not tilted:
+        tilted = _beside_a_caption(copy, boxes)
     tilted = tilted[: budget.most - 1 - len(boxes)]
+    turned = turned[: budget.most - 1 - len(boxes) - len(tilted)]
     views = [View(name, corners_of(box, copy)) for name, box in zip(names, boxes, strict=True)]
-    views += [View(family.value, _fractions(quad.tolist(), copy)) for family, quad in tilted]
+    for family, found in ((Family.QUADS, tilted), (Family.TURNS, turned)):
+        views += [View(family.value, _fractions(quad.tolist(), copy)) for quad in found]
     pixels = np.concatenate(
         [
             tiles(copy.luma, boxes, copy.zoom),
-            quad_tiles(copy, [quad for _, quad in tilted]),
+            quad_tiles(copy, tilted),
+            turned_tiles(copy, turned),
         ]
     )
     parts = (
@@ -202,18 +214,39 @@ def _trimmed_within(copy: WorkingCopy, rect: Rect, rounds: int) -> list[Rect]:
     return [(left + a, top + b, left + c, top + d) for a, b, c, d in found]
 
 
+def _beside_a_caption(copy: WorkingCopy, boxes: list[Box]) -> list[Quad]:
+    """A tilted picture whose ground ends at a line from rim to rim, as captions begin with."""
+    for left, top, right, bottom in boxes:
+        if left > 0 or right < copy.width or (top > 0) == (bottom < copy.height):
+            continue
+        line = round(bottom if top == 0 else top)
+        for start, stop in ((0, line), (line, copy.height)):
+            if stop - start >= _LEAST_SIDE and (found := quads(copy.rgb[start:stop])):
+                return [quad + np.array([0, start], np.float32) for quad in found]
+    return []
+
+
 def _turned_back(copy: WorkingCopy) -> list[Quad]:
-    """The largest upright centres of the picture, turned by up to 15 degrees either way."""
-    width, height = copy.width, copy.height
+    """Upright parts of a picture that was turned by up to 15 degrees, either way.
+
+    Whoever turns a picture zooms in until no corner of the ground shows: what is left of either
+    side is known from the angle and the picture's shape. Turned back, the largest upright part is
+    as much of that again, and is cut to the next smaller centre that is registered.
+    """
+    size = np.array([copy.width, copy.height])
+    longer = max(copy.width / copy.height, copy.height / copy.width)
     found = []
-    for degrees in (-15, -10, -5, 5, 10, 15):
+    for degrees in _ANGLES:
         angle = np.deg2rad(degrees)
-        sine, cosine = abs(np.sin(angle)), np.cos(angle)
-        share = 1 / (cosine + max(width / height, height / width) * sine)
-        half = np.array([width, height]) * share / 2
-        arms = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        found.append((arms @ turn.T + np.array([width, height]) / 2).astype(np.float32))
+        sine, cosine = np.sin(angle), np.cos(angle)
+        left = 1 / (cosine + longer * sine)
+        kept = max((one for one in CENTRES if one <= 1000 * left**2 * _GENEROUS), default=0) / 1000
+        half = size * min(kept / left or left, left * _GENEROUS) / 2
+        for turn in (angle, -angle):
+            sine, cosine = np.sin(turn), np.cos(turn)
+            arms = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
+            back = arms @ np.array([[cosine, sine], [-sine, cosine]]) + size / 2
+            found.append(back.astype(np.float32))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import process_time
@@ -22,13 +23,13 @@ class Peer:
     """A whole-picture hash: ``of`` gives a flat bool array, distances are in bits."""
 
     name: str
-    of: Callable[[Picture], NDArray[np.bool_]]
+    of: Callable[[Picture], NDArray[Any]]
     radius: int | None
     """The radius in common use; None: the largest that lets no more strangers in than ours."""
     seconds: float = 0.0
     pictures: int = 0
 
-    def __call__(self, picture: Picture) -> NDArray[np.bool_]:
+    def __call__(self, picture: Picture) -> NDArray[Any]:
         """The hash of a picture, with account of the time."""
         began = process_time()
         found = self.of(picture)
@@ -65,9 +66,12 @@ class SegmentPeer:
 
 
 def peers(signal: SignalType) -> tuple[Peer, ...]:
-    """PDQ as the field uses it, and ``imagehash`` at 256 bits."""
+    """PDQ as the field uses it (31 bits, no code of a quality below 50), ``imagehash`` at 256 bits.
+
+    Both figures are what PDQ's authors advise (github.com/facebook/ThreatExchange, pdq).
+    """
     return (
-        Peer("PDQ within 31", lambda picture: _pdq(signal, picture), 31),
+        Peer("PDQ within 31", _confident(signal), 31),
         Peer("PDQ, same strangers", lambda picture: _pdq(signal, picture), None),
         Peer("phash, same strangers", _with(imagehash.phash), None),
         Peer("dhash, same strangers", _with(imagehash.dhash), None),
@@ -78,6 +82,19 @@ def peers(signal: SignalType) -> tuple[Peer, ...]:
 def _pdq(signal: SignalType, picture: Picture) -> NDArray[np.bool_]:
     frame = Frame(np.ascontiguousarray(picture))
     return np.unpackbits(signal.compute([frame], Side.REGISTERED).codes[0]).astype(bool)
+
+
+def _confident(signal: SignalType) -> Callable[[Picture], NDArray[Any]]:
+    """PDQ; what has too low a quality is given a code that is 256 bits from every other."""
+    unlike = itertools.count(2)
+
+    def of(picture: Picture) -> NDArray[Any]:
+        found = signal.compute([Frame(np.ascontiguousarray(picture))], Side.REGISTERED)
+        if found.quality[0] < signal.minimum_quality:
+            return np.full(256, next(unlike))
+        return np.unpackbits(found.codes[0]).astype(np.int64)
+
+    return of
 
 
 def _with(function: Callable[..., Any]) -> Callable[[Picture], NDArray[np.bool_]]:

@@ -8,11 +8,13 @@ from pipeline.domain.alignment import placement_of, project
 from pipeline.domain.media import WHOLE, Frame, Side, Turn, View
 from pipeline.errors import Invalid
 from pipeline.media._planes import tiles, working_copy
+from pipeline.media.crops import CENTRES, CROPS, registered_crops, slot_of_view
 from pipeline.media.views import ORDER, THOROUGH, USUAL, WHOLE_ONLY, Family, ViewBudget, query_views
 from pipeline.signals import pdq
 
 skimage_data = pytest.importorskip("skimage.data")
 SIGNAL = pdq.build()
+_CENTRES = [((1000 - one) // 2,) * 2 + ((1000 + one) // 2,) * 2 for one in CENTRES]
 
 
 def photograph(name="astronaut"):
@@ -63,6 +65,23 @@ def turned(picture, degrees=10):
     size = int(1.25 * max(height, width))
     matrix[:, 2] += (size - width) / 2, (size - height) / 2
     return cv2.warpAffine(picture, matrix, (size, size))
+
+
+def turned_and_zoomed(picture, degrees):
+    """As a photo editor does: none of the ground shows."""
+    height, width = picture.shape[:2]
+    angle = np.deg2rad(abs(degrees))
+    share = 1 / (np.cos(angle) + max(width / height, height / width) * np.sin(angle))
+    size = (int(width * share), int(height * share))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    return cv2.warpAffine(picture, matrix, size)
+
+
+def captioned(picture, above):
+    words = np.full((60, picture.shape[1], 3), 255, np.uint8)
+    cv2.putText(words, "who has seen this", (20, 42), 0, 1, (20, 20, 20), 2)
+    return np.vstack([words, picture] if above else [picture, words])
 
 
 def nearest_view(upload, picture):
@@ -116,6 +135,35 @@ def test_what_is_put_around_a_picture_is_looked_past(alter):
     ), "the whole alone must not match, or this shows nothing"
     _, distance = nearest_view(alter(picture), picture)
     assert distance <= 31
+
+
+@pytest.mark.parametrize("above", [False, True], ids=["below", "above"])
+def test_a_tilted_picture_is_found_beside_its_caption(above):
+    picture = photograph()
+    view, distance = nearest_view(captioned(turned(picture, 5), above), picture)
+    assert distance <= 31
+    assert view.name == Family.QUADS
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+@pytest.mark.parametrize("degrees", [3, -5, 8, -11, 15])
+def test_a_picture_turned_and_zoomed_into_is_near_one_of_its_registered_centres(name, degrees):
+    picture = photograph(name)
+    crops = SIGNAL.compute(registered_crops(Frame(picture)), Side.REGISTERED)
+    centres = [slot_of_view(view) for view in crops.views if CROPS[slot_of_view(view)] in _CENTRES]
+    upload = turned_and_zoomed(picture, degrees)
+    asked = SIGNAL.compute(query_views(Frame(upload)), Side.QUERY)
+    distances = np.bitwise_count(asked.codes[:, None] ^ crops.codes[centres]).sum(-1)
+    at, _ = np.unravel_index(distances.argmin(), distances.shape)
+    assert distances.min() <= 31
+    view = asked.views[at]
+    assert view.name == Family.TURNS
+    # Where it lies is drawn on the upload: about its middle, and turned as the picture is.
+    assert np.mean(view.corners, axis=0) == pytest.approx((0.5, 0.5), abs=0.02)
+    (left, top), (right, beside) = view.corners[0], view.corners[1]
+    height, width = upload.shape[:2]
+    lean = np.degrees(np.arctan2((beside - top) * height, (right - left) * width))
+    assert lean == pytest.approx(-degrees, abs=2)
 
 
 def test_a_views_corners_say_where_in_the_upload_it_lies():

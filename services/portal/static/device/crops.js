@@ -1,7 +1,7 @@
 // The crops of a registered picture, as pipeline/media/crops.py lists them: same slots, same pixels.
 //
-// A crop is given in thousandths of the picture's sides; slot 0 is the whole. The list never
-// changes in place: codes that are stored were made with it.
+// A crop is given in thousandths of the picture's sides; slot 0 is the whole. A slot never changes
+// in place, because codes that are stored were made with it; the list may grow at its end.
 
 export const LEAST_SIDE = 64;
 
@@ -34,6 +34,7 @@ function listed() {
     ...[950, 850].flatMap(sides),
     ...[750, 667, 562].flatMap(strips),
     ...grid(950, 3), ...grid(900, 3), ...grid(800, 3), ...grid(350, 5),
+    ...grid(900, 5),
   ];
   return [...new Map(wanted.map((crop) => [crop.join(), crop])).values()];
 }
