@@ -22,7 +22,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from pipeline.domain.media import Upload
 from services.api.arriving import Arrival
-from services.api.problems import Declined, busy, field_errors, invalid
+from services.api.problems import Declined, field_errors, invalid, retry_after
 from services.api.schemas import UploadFields
 
 if TYPE_CHECKING:
@@ -47,6 +47,14 @@ class Patience:
     whole: float = 300.0
     slowest: int = 256 << 10
     """Bytes a second that add to ``whole`` as they come: a video may take as long as it is."""
+
+
+class NoRoom(Declined):
+    """More bytes than this process may hold of uploads."""
+
+    def __init__(self) -> None:
+        said = "too many uploads are being received; send this one again"
+        super().__init__(503, "busy", said, headers=retry_after(1.0))
 
 
 class Budget:
@@ -79,7 +87,7 @@ class Share:
         if more <= 0:
             return
         if self._budget.held + more > self._budget.total:
-            raise busy("too many uploads are being received; send this one again")
+            raise NoRoom
         self._budget.held += more
         self.size = size
 

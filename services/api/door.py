@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, cast
@@ -29,13 +32,15 @@ from services.api.line import Line, cores
 from services.api.lookups import Lookups
 from services.api.metrics import Metrics
 from services.api.paging import Cursors
-from services.api.problems import Declined
+from services.api.problems import Declined, busy
 from services.api.pulse import Pulses
 from services.api.replay import Replay
 from services.wiring import World, now
 
 QUICK_WORKERS = 16
 """Threads for look-ups by value."""
+MOST_BATCHES = 8
+"""Batches of a platform that are read and answered at once."""
 BATCHED = 16
 """Uploads of a platform's batches that are asked at once: few enough to leave others room."""
 
@@ -76,6 +81,7 @@ class Door:
         # Hashes cost little but the wait for the database, which many can share.
         self.quick = Line(QUICK_WORKERS, 4 * limits.waiting)
         self.away = Away()
+        self._batching: Counter[PlatformId] = Counter()
         self._turns: WeakValueDictionary[PlatformId, anyio.CapacityLimiter] = WeakValueDictionary()
         self.lookups = Lookups(self.screener.screen_many, self.quick)
         self.together = True
@@ -98,6 +104,21 @@ class Door:
         if found is None:
             found = self._turns[platform] = anyio.CapacityLimiter(BATCHED)
         return found
+
+    @contextmanager
+    def batching(self, platform: PlatformId) -> Iterator[None]:
+        """Around a batch while it is read and answered; 503 when a platform sends many at once.
+
+        Large ones would fill what this process may hold of everybody's uploads.
+        """
+        if self._batching[platform] >= MOST_BATCHES:
+            raise busy(f"{MOST_BATCHES} of your batches are being answered; send this one again")
+        self._batching[platform] += 1
+        try:
+            yield
+        finally:
+            self._batching[platform] -= 1
+            self._batching += Counter()  # nobody who has none is remembered
 
     def arrival(self) -> Arrival:
         """A place for a file that is about to come."""

@@ -96,8 +96,7 @@ async def look_up(
     if url is not None:
         door.line.check()
         with door.budget.share() as share:
-            share.hold(door.largest)
-            body = _still(await fetch_for(door, caller.platform, url))
+            body = _still(await fetch_for(door, caller.platform, url, share))
             return await _answered(door, lambda: door.screen(caller.platform, upload, body), None)
     if signal_type is None or signal is None:
         where = "query.signal_type" if signal_type is None else "query.signal"
@@ -184,8 +183,7 @@ async def hash_url(
     door = door_of(request)
     door.line.check()
     with door.budget.share() as share:
-        share.hold(door.largest)
-        body = _still(await fetch_for(door, caller.platform, url))
+        body = _still(await fetch_for(door, caller.platform, url, share))
         return JSONResponse(await door.line.run(lambda: _hashes(door, body)))
 
 

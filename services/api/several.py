@@ -8,8 +8,10 @@ open for longer than ``MOST_SECONDS`` and a screening.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -31,7 +33,7 @@ from pipeline.journeys.screen_reference import accept_reference, begin_batch
 from pipeline.journeys.screen_upload import Hashed, Lookup, summary
 from pipeline.journeys.take_in_film import Taken, take_in
 from services.api.auth import Caller
-from services.api.bodies import LARGEST_JSON, receive_json
+from services.api.bodies import LARGEST_JSON, NoRoom, Share, receive_json
 from services.api.description import ACCEPTED, BATCH_BODY, BEGUN, REFERENCE_BODY, REPLAYED, problems
 from services.api.door import BATCHED, Called, Door, door_of
 from services.api.paging import MOST, Cursor, Limit, Paged
@@ -57,6 +59,7 @@ USUAL_SECONDS = 10.0
 MOST_SECONDS = 30.0
 """How long a request by address waits: unless it says otherwise, and at most."""
 _LOOK_AGAIN = 0.5
+_STEP = 256 << 10
 
 _batch: TypeAdapter[HashBatch | ReferenceBatch] = TypeAdapter(HashBatch | ReferenceBatch)
 _reference: TypeAdapter[ReferenceAsked] = TypeAdapter(ReferenceAsked)
@@ -107,8 +110,7 @@ async def screen_reference(
         promise = partial(_promised, door, caller.platform, asked)
         if wait > 0 and door.away.free_for(caller.platform):
             door.line.check()
-            share.grow(door.largest)
-            screen = partial(_fetched, door, caller.platform, asked, wait, promise)
+            screen = partial(_fetched, door, caller.platform, asked, wait, promise, share)
             found, replayed = await door.away.run(
                 caller.platform,
                 partial(_once, door, caller.platform, asked, idempotency_key, screen),
@@ -151,33 +153,42 @@ async def screen_batch(
     Another batch with the key is refused whole. Each upload counts as one request.
     """
     door = door_of(request)
-    with door.budget.share() as share:
+    with door.batching(caller.platform), door.budget.share() as share:
         asked = await receive_json(request, _batch, _LARGEST_BATCH, share, door.limits.patience)
-        if isinstance(asked, ReferenceBatch):
-            return await _begun(request, door, caller, asked.references, prefer, idempotency_key)
-        door.quick.check()
-        uploads = asked.hashes
-        request.state.headers = door.pace.spend(caller, len(uploads) - 1)
-        if idempotency_key:
-            parts = [one.model_dump_json().encode() for one in uploads]
-            await anyio.to_thread.run_sync(
-                lambda: door.replay.bind(caller.platform, idempotency_key, [b"batch", *parts]),
-                limiter=door.questions,
-            )
-        results: list[ResultAnswered | None] = [None] * len(uploads)
-        numbers, turns = iter(range(len(uploads))), door.turns(caller.platform)
+        if isinstance(asked, HashBatch):
+            return await _looked_up(request, door, caller, asked.hashes, idempotency_key)
+    return await _begun(request, door, caller, asked.references, prefer, idempotency_key)
 
-        async def one_after_the_other() -> None:
-            for number in numbers:
-                key = f"{idempotency_key}#{number}" if idempotency_key else None
-                async with turns:
-                    answer = _by_hashes(door, caller.platform, uploads[number], key)
-                    content_id = uploads[number].content_id
-                    results[number] = await _result(request, door, content_id, answer)
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(BATCHED, len(uploads))):
-                group.start_soon(one_after_the_other)
+async def _looked_up(
+    request: Request,
+    door: Door,
+    caller: Caller,
+    uploads: list[HashesAsked],
+    idempotency_key: str | None,
+) -> Response:
+    door.quick.check()
+    request.state.headers = door.pace.spend(caller, len(uploads) - 1)
+    if idempotency_key:
+        parts = [one.model_dump_json().encode() for one in uploads]
+        await anyio.to_thread.run_sync(
+            lambda: door.replay.bind(caller.platform, idempotency_key, [b"batch", *parts]),
+            limiter=door.questions,
+        )
+    results: list[ResultAnswered | None] = [None] * len(uploads)
+    numbers, turns = iter(range(len(uploads))), door.turns(caller.platform)
+
+    async def one_after_the_other() -> None:
+        for number in numbers:
+            key = f"{idempotency_key}#{number}" if idempotency_key else None
+            async with turns:
+                answer = _by_hashes(door, caller.platform, uploads[number], key)
+                content_id = uploads[number].content_id
+                results[number] = await _result(request, door, content_id, answer)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(BATCHED, len(uploads))):
+            group.start_soon(one_after_the_other)
     answered = BatchAnswered(results=[result for result in results if result is not None])
     return JSONResponse(_shown(answered))
 
@@ -373,9 +384,14 @@ def _fetched(
     asked: ReferenceAsked,
     seconds: float,
     promise: Callable[[], Screening],
+    share: Share,
 ) -> Screening:
-    """The answer to what comes within so many seconds, else ``promise``; in ``away``'s thread."""
-    upload = _upload(asked)
+    """The answer to what comes within so many seconds, else ``promise``; in ``away``'s thread.
+
+    ``share`` grows with what has come: who sends nothing takes no room from others' uploads. Where
+    there is no more room it is promised, too.
+    """
+    upload, is_film = _upload(asked), threading.Event()
 
     def seal(pieces: Iterator[bytes]) -> Taken:
         return take_in(door.store, door.world.blobs, now(), pieces)
@@ -383,8 +399,10 @@ def _fetched(
     most = door.world.settings.max_video_bytes
     try:
         with coming(door.store, platform, asked.media_url, outside.Term(seconds)) as pieces:
-            came, kind = fetched(pieces, door.largest, most, seal, lambda: None)
-    except outside.Slow:
+            came, kind = fetched(
+                _counted(pieces, share, is_film), door.largest, most, seal, is_film.set
+            )
+    except (outside.Slow, NoRoom):
         return promise()
     except FilmTooLarge as large:
         raise Declined(413, "video_too_large", large.message) from None
@@ -394,11 +412,32 @@ def _fetched(
     return anyio.from_thread.run(door.line.run, partial(door.screen, platform, upload, came))
 
 
-async def fetch_for(door: Door, platform: PlatformId, url: str) -> bytes:
-    """The picture at a platform's address, if its host is one of the platform's."""
+async def fetch_for(door: Door, platform: PlatformId, url: str, share: Share) -> bytes:
+    """The picture at a platform's address, if its host is one of the platform's.
+
+    At most one byte more than may be; ``share`` grows with what comes.
+    """
 
     def fetch() -> bytes:
-        with host_for(door.store, platform, url, PICTURE_SECONDS) as http:
-            return outside.fetch(http, url, most=door.largest, seconds=PICTURE_SECONDS)
+        body = bytearray()
+        with (
+            host_for(door.store, platform, url, PICTURE_SECONDS) as http,
+            closing(outside.pieces(http, url, seconds=PICTURE_SECONDS)) as pieces,
+        ):
+            for piece in _counted(pieces, share, threading.Event()):
+                body += piece
+                if len(body) > door.largest:
+                    break
+        return bytes(body[: door.largest + 1])
 
     return await door.away.run(platform, fetch)
+
+
+def _counted(pieces: Iterator[bytes], share: Share, is_film: threading.Event) -> Iterator[bytes]:
+    """What comes, once there is room for it; a video's bytes do not stay. Raises ``NoRoom``."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if not is_film.is_set() and size > share.size:
+            anyio.from_thread.run_sync(share.grow, size + _STEP)
+        yield piece

@@ -10,7 +10,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +24,10 @@ from pipeline.journeys.screen_reference import ATTEMPTS, KEPT, MOST, end_batches
 from pipeline.outside import Slow, Term
 from services import worker as service
 from services.accounts import allow_host
+from services.api import create_app
+from services.api.arriving import SLACK
 from services.api.away import Away
+from services.api.door import MOST_BATCHES, Limits
 from services.api.problems import Declined
 from services.client import AsyncConsentry, Batch, Consentry, reference_document
 from services.wiring import now
@@ -243,6 +247,41 @@ def test_a_slow_address_gives_its_request_back_and_is_answered_later(
         place = answer.headers["location"]
         assert eventually(lambda: program.client.get(place).json()["verdict"] == "clear")
     assert told(program.town) == {"screening.completed": 1}
+
+
+def test_slow_addresses_and_many_batches_take_no_room_from_others_uploads(
+    program: Program, make_program: Any, host: Host
+) -> None:
+    town = program.town
+    room = town.world.settings.max_bytes + SLACK + (1 << 20)
+    small = make_program("small", limits=Limits(2, 32, room))
+    other = make_program("other", url=str(small.client.base_url))
+    allow_host(town.world, "small", "127.0.0.1", private=True)
+    with Partner(host).running() as files, ThreadPoolExecutor(24) as threads:
+        host.open.clear()
+
+        def ask(number: int) -> Any:
+            asked = references(files, f"/{number % 12 + 1}.jpg")["references"][0]
+            return small.client.post(
+                "/v1/screenings/references", json=asked, headers={"prefer": "wait=3"}
+            )
+
+        asked = [threads.submit(ask, number) for number in range(20)]
+        assert eventually(lambda: host.at_once >= 8), "half of the threads go out for one platform"
+        began = time.monotonic()
+        assert other.screen(FILES["/1.jpg"]).status_code == 200
+        assert time.monotonic() - began < 2.5, "nobody waited for those addresses"
+        assert {one.result().status_code for one in asked} == {202}
+        host.open.set()
+    door = create_app(town.world, town.live).state.door
+    with ExitStack() as stack:
+        for _ in range(MOST_BATCHES):
+            stack.enter_context(door.batching(small.platform))
+        with pytest.raises(Declined, match="of your batches"), door.batching(small.platform):
+            pass
+        with door.batching(other.platform):
+            pass
+    assert not door._batching
 
 
 def test_a_batch_that_is_waited_for_is_answered_whole_if_it_is_quick(
