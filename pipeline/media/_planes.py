@@ -207,14 +207,19 @@ def _weights(
     half = np.maximum(window * (length / pixels), 0.75)
     reach = int(np.ceil(2 * half.max())) + 1
     first = np.floor(centre - half).astype(np.int64)
-    edge = first[..., None] + np.arange(reach + 1)
-    inside = np.clip(edge, starts[:, None, None], stops[:, None, None])
-    along = np.clip((inside - centre[..., None]) / half[..., None], -1, 1)
-    gathered = np.diff(along * (1 - 0.5 * np.abs(along)), axis=-1)
-    gathered /= np.maximum(gathered.sum(-1, keepdims=True), 1e-12)
-    dense = np.zeros((len(starts), TILE, size + reach + 1), np.float32)
-    # Columns past either edge of the plane have no weight: the box is inside it.
-    np.put_along_axis(
-        dense, np.where(edge[..., :-1] < 0, size + reach, edge[..., :-1]), gathered, -1
+    # In place, because there are thousands of small arrays like these in an upload's views.
+    along = np.clip(
+        first[..., None] + np.arange(reach + 1), starts[:, None, None], stops[:, None, None]
     )
-    return dense[..., :size]
+    along -= centre[..., None]
+    along /= half[..., None]
+    np.clip(along, -1, 1, out=along)
+    along *= 1 - 0.5 * np.abs(along)
+    gathered = np.diff(along, axis=-1)
+    gathered /= np.maximum(gathered.sum(-1, keepdims=True), 1e-12)
+    dense = np.zeros((len(starts) * TILE, size + reach + 1), np.float32)
+    columns = (first[..., None] + np.arange(reach)).reshape(-1, reach)
+    # Columns past either edge of the plane have no weight: the box is inside it.
+    columns[columns < 0] = size + reach
+    dense[np.arange(len(dense))[:, None], columns] = gathered.reshape(-1, reach)
+    return dense.reshape(len(starts), TILE, -1)[..., :size]
