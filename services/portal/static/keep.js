@@ -13,6 +13,7 @@ document.querySelector("[data-copy]")?.addEventListener("click", async () => {
     said.textContent = said.dataset.said;
   } catch {
     getSelection().selectAllChildren(document.getElementById("keep"));
+    said.textContent = said.dataset.marked;
   }
 });
 document.querySelector("[data-print]")?.addEventListener("click", () => print());
