@@ -115,7 +115,7 @@ def end_batches(store: Store, clock: Clock, limit: int = 20) -> int:
         for batch in over:
             data = {
                 "batch": str(batch.id),
-                "uploads": batch.items,
+                "total": batch.items,
                 "verdicts": unit.batches.verdicts(batch.id),
             }
             announce(unit, event_of(batch.platform, "batch.completed", data, now))

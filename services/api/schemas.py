@@ -381,7 +381,7 @@ class BatchStanding(BaseModel):
 
     batch: UUID
     state: BatchState = Field(description="completed once every upload has its answer.")
-    uploads: int
+    total: int = Field(description="How many uploads it holds.")
     answered: int
     received_at: datetime
     completed_at: datetime | None

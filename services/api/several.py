@@ -279,7 +279,7 @@ def _standing(
     return BatchStanding(
         batch=batch,
         state=BatchState.COMPLETED if over else BatchState.PENDING,
-        uploads=found.items,
+        total=found.items,
         answered=found.answered,
         received_at=found.received_at,
         completed_at=found.done_at,

@@ -124,7 +124,7 @@ class Batch(_Answer):
     batch: UUID
     state: str
     """``pending``, or ``completed`` once every upload has its answer."""
-    uploads: int
+    total: int
     answered: int
     received_at: datetime
     completed_at: datetime | None
