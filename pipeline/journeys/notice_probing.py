@@ -84,7 +84,7 @@ def _tell(
     data = {
         "screening": str(answered.id),
         "content_id": answered.upload.content_id,
-        "uploads": uploads,
+        "variants": uploads,  # `uploads` is a list wherever an event has it
         "hours": hours,
     }
     announce(unit, event_of(answered.platform, PROBING, data, now))
