@@ -17,8 +17,8 @@ from pipeline.errors import NotFound
 from pipeline.journeys.appeal import by_uploader
 from pipeline.ports import Store
 from services.api.description import APPEAL_BODY, REPLAYED, problems
-from services.api.door import Called, door_of
-from services.api.paging import USUAL, Cursor, Limit, Page, Paged
+from services.api.door import Called, Door, door_of
+from services.api.paging import MOST, USUAL, Cursor, Limit, Page, Paged
 from services.api.posts import made
 from services.api.schemas import (
     AppealAnswered,
@@ -78,7 +78,30 @@ async def read(request: Request, caller: Called, case: UUID) -> Response:
         return seen_by(door.store, caller.platform, CaseId(case))
 
     found = await anyio.to_thread.run_sync(find, limiter=door.questions)
-    return JSONResponse(found.model_dump(mode="json"))
+    first = _uploads_page(door, caller.platform, found, MOST, None)
+    shown = found.model_copy(update={"uploads": first.items, "uploads_next": first.next})
+    return JSONResponse(shown.model_dump(mode="json"))
+
+
+@router.get(
+    "/{case}/uploads",
+    response_model=Page[UploadAnswered],
+    dependencies=[Paged],
+    responses=problems(401, 404, 422, 429, 500, 503),
+    summary="List your uploads in a case",
+)
+async def uploads(
+    request: Request, caller: Called, case: UUID, limit: Limit = USUAL, cursor: Cursor = None
+) -> Response:
+    """Your own, in the order in which they came; the same picture can be uploaded many times."""
+    door = door_of(request)
+
+    def find() -> Page[Any]:
+        found = seen_by(door.store, caller.platform, CaseId(case))
+        return _uploads_page(door, caller.platform, found, limit, cursor)
+
+    page = await anyio.to_thread.run_sync(find, limiter=door.questions)
+    return JSONResponse(page.model_dump(mode="json"))
 
 
 @router.post(
@@ -103,6 +126,19 @@ async def appeal(
         return AppealAnswered(appeal=opened, case=case)
 
     return await made(request, caller, idempotency_key, _appeal, work, status=201)
+
+
+def _uploads_page(
+    door: Door, platform: PlatformId, case: CaseAnswered, limit: int, cursor: str | None
+) -> Page[UploadAnswered]:
+    about = (platform, "case", case.case, "uploads")
+    place, rows = door.cursors.read(about, cursor), case.uploads
+    if place:
+        there = (number for number, one in enumerate(rows, 1) if str(one.screening) == place[0])
+        rows = rows[next(there, len(rows)) :]
+    return door.cursors.page(
+        about, rows[: limit + 1], limit, lambda one: one, lambda one: (str(one.screening),)
+    )
 
 
 def _seen(state: State) -> State:
@@ -148,5 +184,6 @@ def seen_by(store: Store, platform: PlatformId, case: CaseId) -> CaseAnswered:
         ground=verdict.ground if verdict else None,
         decided_at=verdict.at if verdict else None,
         uploads=mine,
+        uploads_next=None,
         events=[EventAnswered.model_validate(event) for event in events],
     )

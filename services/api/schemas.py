@@ -188,7 +188,12 @@ class CaseAnswered(BaseModel):
     )
     ground: Ground | None
     decided_at: datetime | None
-    uploads: list[UploadAnswered] = Field(description="The asking platform's own, no others.")
+    uploads: list[UploadAnswered] = Field(
+        description="The asking platform's own, no others; the first 100."
+    )
+    uploads_next: str | None = Field(
+        None, description="The cursor of more of them, at /v1/cases/{case}/uploads; null for none."
+    )
     events: list[EventAnswered]
 
 

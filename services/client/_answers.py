@@ -97,6 +97,8 @@ class Case(_Answer):
     ground: str | None
     decided_at: datetime | None
     uploads: tuple[CaseUpload, ...]
+    """The first 100; ``case_uploads`` has all."""
+    uploads_next: str | None = None
     events: tuple[Event, ...]
 
 

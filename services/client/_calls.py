@@ -20,6 +20,7 @@ from services.client._answers import (
     Batch,
     Case,
     CaseListed,
+    CaseUpload,
     Forwarded,
     Policy,
     PolicyVersion,
@@ -281,6 +282,11 @@ screenings = Listed("/v1/screenings", Screening.model_validate)
 cases = Listed("/v1/cases", CaseListed.model_validate)
 events = Listed("/v1/events", Told.model_validate)
 webhooks = Listed("/v1/webhooks", Webhook.model_validate)
+
+
+def case_uploads(which: Id) -> Listed[CaseUpload]:
+    """The platform's uploads in a case."""
+    return Listed(f"/v1/cases/{which}/uploads", CaseUpload.model_validate)
 
 
 def deliveries(which: Id) -> Listed[Attempt]:

@@ -21,6 +21,7 @@ from services.client._answers import (
     Batch,
     Case,
     CaseListed,
+    CaseUpload,
     Forwarded,
     Policy,
     PolicyVersion,
@@ -193,6 +194,10 @@ class Consentry:
     def case(self, case: calls.Id) -> Case:
         """A case in which you have an upload."""
         return self._ask(calls.case(case))
+
+    def case_uploads(self, case: calls.Id) -> Iterator[CaseUpload]:
+        """All your uploads in a case, in the order in which they came, a page at a time."""
+        return self._each(calls.case_uploads(case))
 
     def cases(self) -> Iterator[CaseListed]:
         """All cases in which you have an upload, the latest first, a page at a time."""
@@ -518,6 +523,10 @@ class AsyncConsentry:
     async def case(self, case: calls.Id) -> Case:
         """See ``Consentry.case``."""
         return await self._ask(calls.case(case))
+
+    def case_uploads(self, case: calls.Id) -> AsyncIterator[CaseUpload]:
+        """See ``Consentry.case_uploads``."""
+        return self._each(calls.case_uploads(case))
 
     def cases(self) -> AsyncIterator[CaseListed]:
         """See ``Consentry.cases``."""

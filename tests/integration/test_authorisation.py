@@ -86,6 +86,7 @@ TABLE: dict[str, Row] = {
     "POST /v1/notices": Row(201, 201, sent=document(NOTICE)),
     "GET /v1/cases": Row(200, 200),
     "GET /v1/cases/{case}": Row(200, 404),
+    "GET /v1/cases/{case}/uploads": Row(200, 404),
     "GET /v1/cases/{case}/statement": Row(200, 404),
     "POST /v1/cases/{case}/appeals": Row(201, 404, sent=document({"statement": "It is mine."})),
     "GET /v1/policy": Row(200, 200),

@@ -324,6 +324,7 @@ def test_the_client_reads_every_field_that_the_service_documents(town: Town) -> 
         answers.Event: "EventAnswered",
         answers.CaseListed: "CaseListed",
         answers.Result: "ResultAnswered",
+        answers.Batch: "BatchStanding",
         answers.Action: "ActionAnswered",
         answers.PublicKey: "PublicKeyAnswered",
         answers.Webhook: "WebhookAnswered",

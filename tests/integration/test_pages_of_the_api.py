@@ -83,3 +83,34 @@ def test_the_client_walks_the_pages_by_itself(busy: tuple[Program, Program]) -> 
             return [one.case async for one in client.cases()]
 
     assert asyncio.run(awaited()) == cases
+
+
+def test_a_case_shows_a_hundred_of_ones_uploads_and_the_rest_a_page_at_a_time(
+    busy: tuple[Program, Program],
+) -> None:
+    program, other = busy
+    first = program.screen(jpeg(picture(4)), "post-4").json()
+    case = first["case"]
+    program.town.query(
+        "WITH made AS (INSERT INTO screenings (id, platform, content_id, rating, form, verdict,"
+        "   matches, notes, case_id, policy, index_seq, milliseconds, received_at)"
+        " SELECT gen_random_uuid(), s.platform, 'more-' || n, s.rating, s.form, s.verdict,"
+        "   s.matches, s.notes, s.case_id, s.policy, s.index_seq, 1, now()"
+        " FROM screenings s, generate_series(1, 120) n WHERE s.id = %s"
+        " RETURNING id, case_id, platform, content_id)"
+        " INSERT INTO case_uploads (screening, case_id, platform, content_id, fingerprint,"
+        "   joined_at) SELECT id, case_id, platform, content_id, '', now() FROM made",
+        first["screening"],
+    )
+    place = f"/v1/cases/{case}"
+    whole = walk(program, f"{place}/uploads", 100)
+    assert len({one["screening"] for one in whole}) == len(whole) == 122
+    assert walk(program, f"{place}/uploads", 7) == whole
+    shown = program.client.get(place).json()
+    assert shown["uploads"] == whole[:100]
+    query = {"cursor": shown["uploads_next"], "limit": 100}
+    rest = program.client.get(f"{place}/uploads", params=query).json()
+    assert (rest["items"], rest["next"]) == (whole[100:], None)
+    assert len(walk(other, f"{place}/uploads", 5)) == 1, "one's own alone"
+    with Consentry(str(program.client.base_url), program.key) as client:
+        assert len(list(client.case_uploads(case))) == 122
