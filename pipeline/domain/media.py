@@ -64,6 +64,9 @@ class View:
 
 WHOLE = View()
 
+TURNED_BACK = "turned back"
+"""The name of views that are tried on every upload, though nothing in it speaks for them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

@@ -29,7 +29,7 @@ from pipeline.domain.alignment import (
 )
 from pipeline.domain.evidence import Hit
 from pipeline.domain.ids import EntryId
-from pipeline.domain.media import WHOLE_CORNERS, Turn, View
+from pipeline.domain.media import TURNED_BACK, WHOLE_CORNERS, Turn, View
 from pipeline.errors import Invalid
 
 SECOND_LOOKS = 4
@@ -134,24 +134,31 @@ def parse(document: Mapping[str, Any]) -> Thresholds:
 def asks_wide(view: View) -> bool:
     """Whether a query code is asked within the wide radius, too, which costs ten times as much.
 
-    The whole upload in all eight ways; its parts only as they are.
+    The whole upload in all eight ways; its parts only as they are; guesses never.
     """
+    if view.name == TURNED_BACK:
+        return False
     return view.corners == WHOLE_CORNERS or view.turn is Turn.NONE
 
 
 def candidates(
     hits: Iterable[Hit], thresholds: Thresholds, signal: str = "pdq", most: int = SECOND_LOOKS
 ) -> tuple[Hit, ...]:
-    """The hits worth a second look: nearest of each entry without a near one, nearest first."""
+    """The hits worth a second look: nearest of each entry that none stands for, nearest first."""
     nearest: dict[EntryId, Hit] = {}
+    stood: set[EntryId] = set()
     for hit in hits:
+        if hit.signal != signal:
+            continue
+        if _alone(hit, thresholds):
+            stood.add(hit.entry)
         kept = nearest.get(hit.entry)
-        if hit.signal == signal and (kept is None or hit.distance < kept.distance):
+        if kept is None or hit.distance < kept.distance:
             nearest[hit.entry] = hit
     between = (
         hit
-        for hit in nearest.values()
-        if thresholds.near.bits < hit.distance <= thresholds.wide.bits
+        for entry, hit in nearest.items()
+        if entry not in stood and hit.distance <= thresholds.wide.bits
     )
     return tuple(sorted(between, key=lambda hit: (hit.distance, hit.entry))[:most])
 
@@ -195,11 +202,13 @@ def _standing(
     signal: str,
 ) -> Finding | None:
     """The strongest reason to believe an entry by its codes alone."""
-    first = next((hit for hit in own if hit.signal == signal), None)
-    if first is None or first.distance > thresholds.wide.bits:
+    asked = [hit for hit in own if hit.signal == signal]
+    if not asked or asked[0].distance > thresholds.wide.bits:
         return None
-    if first.distance <= thresholds.near.bits:
-        return Finding(first.entry, Witness.NEAR, first, thresholds.near)
+    for hit in asked:
+        if _alone(hit, thresholds):
+            return Finding(hit.entry, Witness.NEAR, hit, thresholds.near)
+    first = asked[0]
     seen = tuple(hit for hit in parts if hit.distance <= thresholds.part.bits)
     if len({hit.slot for hit in seen}) >= thresholds.least_parts:
         return Finding(first.entry, Witness.PARTS, first, thresholds.wide, seen)
@@ -218,6 +227,15 @@ def _standing(
     if others:
         return Finding(first.entry, Witness.SIGNAL, first, thresholds.wide, others)
     return None
+
+
+def _alone(hit: Hit, thresholds: Thresholds) -> bool:
+    """Whether a hit stands without another.
+
+    A guess does not: there are eighty codes of them in each upload, and marks of a few plain
+    figures have been seen within 26 bits of each other by one.
+    """
+    return hit.distance <= thresholds.near.bits and hit.view.name != TURNED_BACK
 
 
 def _placed_alike(

@@ -103,7 +103,8 @@ class Projector:
         self._store, self._live, self._screener = store, live, screener
         self._signal, self._bank, self._policy, self._read = signal, bank, policy, read
         self._blobs, self._clock = blobs, clock
-        self._sampling, self._wide_codes, self._budget = sampling, wide_codes, budget
+        self._sampling, self._wide_codes = sampling, wide_codes
+        self._budget = budget.found_only()
 
     @property
     def space(self) -> Space:

@@ -17,7 +17,7 @@ from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit, Owner
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import SLOTS, EntryId, ItemId, entry_of, slot_of
-from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
+from pipeline.domain.media import TURNED_BACK, WHOLE, WHOLE_CORNERS, Frame, Side, View
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Signals, Space, unpack
 from pipeline.domain.witness import SECOND_LOOKS, Witness, asks_wide, candidates, decide
@@ -296,8 +296,10 @@ class Eye:
 
 
 def _alone(hit: Hit, near: float | None) -> str | None:
-    """A hit within its signal's own radius needs nobody to vouch for it."""
-    return Witness.NEAR.value if near is not None and hit.distance <= near else None
+    """A hit within its signal's own radius needs nobody to vouch for it, unless it is a guess."""
+    if near is None or hit.distance > near or hit.view.name == TURNED_BACK:
+        return None
+    return Witness.NEAR.value
 
 
 def _by_item(hits: Iterable[Hit]) -> list[Hit]:

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from pipeline.domain.media import Corners, Frame, View
+from pipeline.domain.media import TURNED_BACK, Corners, Frame, View
 from pipeline.errors import Invalid
 from pipeline.media._bands import bands
 from pipeline.media._planes import (
@@ -48,7 +49,7 @@ class Family(StrEnum):
     QUADS = "a tilted picture, straightened"
     SEAMS = "a part of a collage"
     RECTANGLES = "a picture in the picture"
-    TURNS = "turned back"
+    TURNS = TURNED_BACK
     CENTRES = "the middle"
     HALVES = "a half or quarter"
 
@@ -77,6 +78,12 @@ class ViewBudget:
             raise Invalid("a view budget allows at least one view, the whole")
         if self.side < 64:
             raise Invalid("a working copy has a side of at least 64 pixels")
+
+    def found_only(self) -> ViewBudget:
+        """Without guesses, which every one of a video's frames would pay for."""
+        return replace(
+            self, families=tuple(one for one in self.families if one is not Family.TURNS)
+        )
 
     def reduced(self) -> ViewBudget:
         """The next smaller budget: without its last family; the whole alone has none left."""
@@ -116,7 +123,7 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
         if family is Family.QUADS:
             tilted = quads(copy.rgb)
         elif family is Family.TURNS:
-            turned = _turned_back(copy)
+            turned = list(_turned_back(copy.width, copy.height))
         else:
             for box in _FINDERS[family](copy):
                 room = 1 + len(boxes) + len(tilted) < budget.most
@@ -226,15 +233,16 @@ def _beside_a_caption(copy: WorkingCopy, boxes: list[Box]) -> list[Quad]:
     return []
 
 
-def _turned_back(copy: WorkingCopy) -> list[Quad]:
+@lru_cache(maxsize=256)
+def _turned_back(width: int, height: int) -> tuple[Quad, ...]:
     """Upright parts of a picture that was turned by up to 15 degrees, either way.
 
     Whoever turns a picture zooms in until no corner of the ground shows: what is left of either
     side is known from the angle and the picture's shape. Turned back, the largest upright part is
     as much of that again, and is cut to the next smaller centre that is registered.
     """
-    size = np.array([copy.width, copy.height])
-    longer = max(copy.width / copy.height, copy.height / copy.width)
+    size = np.array([width, height])
+    longer = max(width / height, height / width)
     found = []
     for degrees in _ANGLES:
         angle = np.deg2rad(degrees)
@@ -247,7 +255,7 @@ def _turned_back(copy: WorkingCopy) -> list[Quad]:
             arms = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
             back = arms @ np.array([[cosine, sine], [-sine, cosine]]) + size / 2
             found.append(back.astype(np.float32))
-    return found
+    return tuple(found)
 
 
 _FINDERS: dict[Family, Callable[[WorkingCopy], Iterator[Box]]] = {

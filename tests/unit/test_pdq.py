@@ -145,6 +145,25 @@ def test_the_product_stays_as_near_the_reference_as_the_second_look_assumes(
     assert np.abs(pdq.dct16(fast) - coefficients).max() < pdq._DCT_DRIFT
 
 
+def ruled(width: int, height: int) -> np.ndarray:
+    """A white page with lines: the reference's sums drift most along it."""
+    page = np.full((height, width, 3), 255, np.uint8)
+    page[:, ::97] = 0
+    page[::61] = 0
+    return page
+
+
+def test_what_is_kept_allows_for_the_largest_drift_that_was_seen() -> None:
+    rgb = ruled(3000, 2000)
+    grid, coefficients = pdq.reference(rgb)
+    fast = pdq.to64_of_rgb(rgb)
+    assert pdq._GRID_DRIFT < np.abs(fast - grid).max() < pdq._DRAWN * pdq._GRID_DRIFT
+    drift = np.abs(pdq.dct16(fast) - coefficients).max()
+    assert pdq._DCT_DRIFT < drift < pdq._DRAWN * pdq._DCT_DRIFT
+    (code,), _ = registered(rgb)
+    assert code == pdq.codes_from_dct(coefficients[None])[0].tobytes().hex()
+
+
 @pytest.mark.parametrize("length", [5, 63, 64, 65, 128, 129, 640, 4001])
 def test_every_grid_line_is_a_mean(length: int) -> None:
     for band in pdq.bands(length):

@@ -1,6 +1,7 @@
 """Two stages: near codes stand alone, codes further off need somebody who says the same."""
 
 import itertools
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from pipeline.domain.alignment import Acceptance, Alignment, nominate
 from pipeline.domain.evidence import Hit, Owner, Source
 from pipeline.domain.ids import EntryId, ItemId, PersonId
-from pipeline.domain.media import WHOLE, Turn, View
+from pipeline.domain.media import TURNED_BACK, WHOLE, Turn, View
 from pipeline.domain.witness import (
     Calibrated,
     Thresholds,
@@ -52,6 +53,23 @@ def decided(*hits, **more):
 def test_a_near_code_stands_alone(distance):
     (finding,) = decided(make_hit(distance))
     assert (finding.witness, finding.threshold.bits) == (Witness.NEAR, 31)
+
+
+def guessed(distance, slot=0):
+    return make_hit(
+        distance, slot=slot, view=replace(view_of(0.1, 0.1, 0.9, 0.9), name=TURNED_BACK)
+    )
+
+
+def test_a_guess_never_stands_alone_and_is_looked_at_again():
+    assert decided(guessed(0)) == ()
+    assert candidates([guessed(20)], WIDE) == (guessed(20),)
+    assert candidates([guessed(5), make_hit(28)], WIDE) == (), "the other stands for it"
+    (finding,) = decided(guessed(5), make_hit(28))
+    assert (finding.witness, finding.hit.distance) == (Witness.NEAR, 28)
+    parts = {EntryId(1): [make_hit(50, slot=4), make_hit(56, slot=7)]}
+    (finding,) = decided(guessed(20), parts=parts)
+    assert finding.witness is Witness.PARTS
 
 
 @pytest.mark.parametrize("distance", [32, 64, 65, 90])
@@ -198,6 +216,7 @@ def test_the_whole_asks_widely_in_all_eight_ways_and_parts_only_as_they_are():
     assert all(asks_wide(View(turn=turn)) for turn in Turn)
     part = [turn for turn in Turn if asks_wide(view_of(0, 0, 0.5, 0.5, turn))]
     assert part == [Turn.NONE]
+    assert not any(asks_wide(View(TURNED_BACK, turn=turn)) for turn in Turn), "guesses never"
 
 
 def test_thresholds_travel_as_a_document_with_their_rates():

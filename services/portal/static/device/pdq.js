@@ -34,7 +34,8 @@ export function hash(luma, width, height, crops) {
   const large = crops.filter(isLarge);
   const grids = gridsOf(luma, width, height, large);
   return large.flatMap((crop, at) => {
-    const wider = Math.max(1, (crop.right - crop.left) / DRIFT_WIDTH);
+    const longer = Math.max(crop.right - crop.left, crop.bottom - crop.top);
+    const wider = Math.max(1, longer / DRIFT_WIDTH);
     const reference = () => referenceGrid(luma, width, crop);
     const found = codeOf(grids[at], crop.slot === 0, wider, reference);
     return found ? [{ slot: crop.slot, ...found }] : [];
