@@ -22,7 +22,6 @@ from pipeline.domain.evidence import Evidence, Hit, Source
 from pipeline.domain.ids import CaseId
 from pipeline.domain.likeness import FACES, FaceRules, Likeness
 from pipeline.domain.likeness import parse as parse_faces
-from pipeline.domain.media import TURNED_BACK
 from pipeline.domain.signal import Metric
 from pipeline.domain.terms import (
     NOTHING_ASKED,
@@ -106,7 +105,6 @@ class Within:
             and hit.metric is Metric.HAMMING
             and hit.owner.bank == self.bank
             and hit.distance <= self.distance
-            and not (hit.view.name == TURNED_BACK and hit.witness is None)  # a guess needs another
         )
 
     def document(self) -> dict[str, Any]:

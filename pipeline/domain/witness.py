@@ -27,11 +27,14 @@ from pipeline.domain.alignment import (
     placement_of,
     region_corners,
 )
+from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit
 from pipeline.domain.ids import EntryId
 from pipeline.domain.media import TURNED_BACK, WHOLE_CORNERS, Turn, View
 from pipeline.errors import Invalid
 
+_LEAST_ALONE = 0.2
+"""The share of a registered picture that a crop has to show to stand alone."""
 SECOND_LOOKS = 4
 """How many candidates of one upload are looked at a second time."""
 
@@ -141,8 +144,26 @@ def asks_wide(view: View) -> bool:
     return view.corners == WHOLE_CORNERS or view.turn is Turn.NONE
 
 
+def stands_alone(hit: Hit, near: float, regions: Mapping[int, Region]) -> bool:
+    """Whether a hit within the ``near`` radius needs no other.
+
+    A guess does: there are eighty codes of them in each upload. So does a hit on a small crop,
+    which shows one plain figure often enough: marks of one style lay within 20 bits by such.
+    """
+    if hit.distance > near or hit.view.name == TURNED_BACK:
+        return False
+    if hit.owner.layout is Layout.FRAMES or hit.slot not in regions:
+        return True
+    left, top, right, bottom = regions[hit.slot]
+    return (right - left) * (bottom - top) >= _LEAST_ALONE
+
+
 def candidates(
-    hits: Iterable[Hit], thresholds: Thresholds, signal: str = "pdq", most: int = SECOND_LOOKS
+    hits: Iterable[Hit],
+    regions: Mapping[int, Region],
+    thresholds: Thresholds,
+    signal: str = "pdq",
+    most: int = SECOND_LOOKS,
 ) -> tuple[Hit, ...]:
     """The hits worth a second look: nearest of each entry that none stands for, nearest first."""
     nearest: dict[EntryId, Hit] = {}
@@ -150,7 +171,7 @@ def candidates(
     for hit in hits:
         if hit.signal != signal:
             continue
-        if _alone(hit, thresholds):
+        if stands_alone(hit, thresholds.near.bits, regions):
             stood.add(hit.entry)
         kept = nearest.get(hit.entry)
         if kept is None or hit.distance < kept.distance:
@@ -206,7 +227,7 @@ def _standing(
     if not asked or asked[0].distance > thresholds.wide.bits:
         return None
     for hit in asked:
-        if _alone(hit, thresholds):
+        if stands_alone(hit, thresholds.near.bits, regions):
             return Finding(hit.entry, Witness.NEAR, hit, thresholds.near)
     first = asked[0]
     seen = tuple(hit for hit in parts if hit.distance <= thresholds.part.bits)
@@ -227,15 +248,6 @@ def _standing(
     if others:
         return Finding(first.entry, Witness.SIGNAL, first, thresholds.wide, others)
     return None
-
-
-def _alone(hit: Hit, thresholds: Thresholds) -> bool:
-    """Whether a hit stands without another.
-
-    A guess does not: there are eighty codes of them in each upload, and marks of a few plain
-    figures have been seen within 26 bits of each other by one.
-    """
-    return hit.distance <= thresholds.near.bits and hit.view.name != TURNED_BACK
 
 
 def _placed_alike(

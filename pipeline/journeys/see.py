@@ -17,10 +17,17 @@ from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit, Owner
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import SLOTS, EntryId, ItemId, entry_of, slot_of
-from pipeline.domain.media import TURNED_BACK, WHOLE, WHOLE_CORNERS, Frame, Side, View
+from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Signals, Space, unpack
-from pipeline.domain.witness import SECOND_LOOKS, Witness, asks_wide, candidates, decide
+from pipeline.domain.witness import (
+    SECOND_LOOKS,
+    Witness,
+    asks_wide,
+    candidates,
+    decide,
+    stands_alone,
+)
 from pipeline.indexes import Hits
 from pipeline.journeys.align_features import NOBODY, Nominated, alignments, hit_of, nominated
 from pipeline.journeys.restore_index import LiveIndexes
@@ -168,7 +175,9 @@ class Eye:
         parts: dict[EntryId, Sequence[Hit]] = {}
         worth: tuple[Hit, ...] = ()
         if seen.frame is not None:
-            worth = self._ranked(unit, seen.frame, candidates(together, thresholds, most=_RANKED))
+            worth = self._ranked(
+                unit, seen.frame, candidates(together, REGIONS, thresholds, most=_RANKED)
+            )
             for hit in worth:
                 parts[hit.entry] = self._second_look(unit, seen.frame, hit)
         findings = decide(together, REGIONS, thresholds, parts=parts)
@@ -179,6 +188,10 @@ class Eye:
         said = tuple(
             replace(hit, witness=vouched.get(joined) or _alone(hit, near.get(hit.signal)))
             for hit, joined in zip(hits, together, strict=True)
+        )
+        # As near as a rule asks and yet not to be relied on: it must not count for one.
+        said = tuple(
+            hit for hit in said if hit.witness is not None or not _within(hit, near.get(hit.signal))
         )
         known = {hit.owner.item for hit in said if hit.witness is not None}
         doubtful = [hit.owner.item for hit in worth if hit.owner.item not in known]
@@ -296,10 +309,12 @@ class Eye:
 
 
 def _alone(hit: Hit, near: float | None) -> str | None:
-    """A hit within its signal's own radius needs nobody to vouch for it, unless it is a guess."""
-    if near is None or hit.distance > near or hit.view.name == TURNED_BACK:
-        return None
-    return Witness.NEAR.value
+    """Whether a hit within its signal's own radius needs nobody to vouch for it."""
+    return Witness.NEAR.value if near is not None and stands_alone(hit, near, REGIONS) else None
+
+
+def _within(hit: Hit, near: float | None) -> bool:
+    return near is not None and hit.distance <= near
 
 
 def _by_item(hits: Iterable[Hit]) -> list[Hit]:

@@ -148,7 +148,7 @@ class Gallery:
         """What the upload is believed to hold; ``Finding.entry`` is the entry's place in line."""
         hits = self.hits(asked, thresholds)
         began = process_time()
-        worth = candidates(hits, thresholds)
+        worth = candidates(hits, REGIONS, thresholds)
         parts = {hit.entry: self._parts(asked, hit) for hit in worth}
         self.second_looks += len(worth)
         looked = process_time()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.domain.evidence import Evidence, Hit, Owner, Source, gather
 from pipeline.domain.ids import CaseId, EntryId, ItemId, PersonId
-from pipeline.domain.media import TURNED_BACK, WHOLE
+from pipeline.domain.media import WHOLE
 from pipeline.domain.policy import (
     DEFAULT,
     AllOf,
@@ -26,7 +26,6 @@ from pipeline.domain.policy import (
     Within,
     parse,
 )
-from pipeline.domain.witness import Witness
 from pipeline.errors import Invalid
 
 SIGNALS, BANKS = ("pdq", "phash"), ("registered", "upheld")
@@ -57,13 +56,6 @@ def make_hit(entry=1, signal="pdq", distance=10.0, case=None, person=0):
 
 def make_policy(review=DEFAULT.review, known=DEFAULT.known):
     return Policy("test-1", review, known)
-
-
-def test_a_guess_counts_once_something_else_vouches_for_it():
-    guess = replace(make_hit(distance=3), view=replace(WHOLE, name=TURNED_BACK))
-    assert isinstance(DEFAULT.judge(gather([guess])), Clear)
-    vouched = replace(guess, witness=Witness.PARTS.value)
-    assert isinstance(DEFAULT.judge(gather([vouched])), Review)
 
 
 @st.composite

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.domain.alignment import Acceptance, Alignment, nominate
+from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit, Owner, Source
 from pipeline.domain.ids import EntryId, ItemId, PersonId
 from pipeline.domain.media import TURNED_BACK, WHOLE, Turn, View
@@ -19,6 +20,7 @@ from pipeline.domain.witness import (
     candidates,
     decide,
     parse,
+    stands_alone,
 )
 from pipeline.errors import Invalid
 from pipeline.media.crops import CROPS, REGIONS
@@ -63,13 +65,23 @@ def guessed(distance, slot=0):
 
 def test_a_guess_never_stands_alone_and_is_looked_at_again():
     assert decided(guessed(0)) == ()
-    assert candidates([guessed(20)], WIDE) == (guessed(20),)
-    assert candidates([guessed(5), make_hit(28)], WIDE) == (), "the other stands for it"
+    assert candidates([guessed(20)], REGIONS, WIDE) == (guessed(20),)
+    assert candidates([guessed(5), make_hit(28)], REGIONS, WIDE) == (), "the other stands for it"
     (finding,) = decided(guessed(5), make_hit(28))
     assert (finding.witness, finding.hit.distance) == (Witness.NEAR, 28)
     parts = {EntryId(1): [make_hit(50, slot=4), make_hit(56, slot=7)]}
     (finding,) = decided(guessed(20), parts=parts)
     assert finding.witness is Witness.PARTS
+
+
+def test_a_small_crop_never_stands_alone_but_a_stretch_of_a_video_does():
+    small = CROPS.index((0, 0, 350, 350))
+    assert decided(make_hit(3, slot=small)) == ()
+    assert candidates([make_hit(3, slot=small)], REGIONS, WIDE) == (make_hit(3, slot=small),)
+    assert decided(make_hit(3, slot=CROPS.index((0, 0, 500, 1000))))
+    stretch = make_hit(3, slot=small)
+    stretch = replace(stretch, owner=replace(stretch.owner, layout=Layout.FRAMES))
+    assert stands_alone(stretch, 31, REGIONS), "its slots are no crops"
 
 
 @pytest.mark.parametrize("distance", [32, 64, 65, 90])
@@ -207,9 +219,9 @@ def test_findings_do_not_depend_on_the_order_of_hits():
 def test_only_entries_without_a_near_code_get_a_second_look_and_only_a_few():
     hits = [make_hit(20), make_hit(50), make_hit(40, entry=2), make_hit(45, entry=2)]
     hits += [make_hit(60 - entry, entry=entry) for entry in range(3, 12)]
-    chosen = candidates(hits, WIDE)
+    chosen = candidates(hits, REGIONS, WIDE)
     assert [hit.entry for hit in chosen] == [2, 11, 10, 9]
-    assert candidates([make_hit(40, signal="phash")], Thresholds()) == ()
+    assert candidates([make_hit(40, signal="phash")], REGIONS, Thresholds()) == ()
 
 
 def test_the_whole_asks_widely_in_all_eight_ways_and_parts_only_as_they_are():
