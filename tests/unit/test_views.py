@@ -166,6 +166,15 @@ def test_a_picture_turned_and_zoomed_into_is_near_one_of_its_registered_centres(
     assert lean == pytest.approx(-degrees, abs=2)
 
 
+def test_a_drawn_picture_is_not_turned_back():
+    page = np.full((500, 700, 3), 255, np.uint8)
+    for line in range(40, 480, 30):
+        cv2.putText(page, "words of a page, line by line", (30, line), 0, 0.8, (20, 20, 20), 2)
+    names = {frame.view.name for frame in query_views(Frame(page), THOROUGH)}
+    assert Family.TURNS not in names
+    assert Family.TURNS in {frame.view.name for frame in query_views(Frame(photograph()))}
+
+
 def test_a_views_corners_say_where_in_the_upload_it_lies():
     picture = photograph()
     view, _ = nearest_view(framed(picture, 100, 50, 60, 40, (0, 0, 0)), picture)
