@@ -794,7 +794,7 @@ def bench_robustness(
     policy: Annotated[
         Path | None, typer.Option(help="Write the thresholds as a file for CONSENTRY_POLICY_FILE.")
     ] = None,
-    view_families: Annotated[int, typer.Option(min=0, max=9, help="The budget of views.")] = 7,
+    view_families: Annotated[int, typer.Option(min=0, max=10, help="The budget of views.")] = 8,
     strangers: Annotated[int, typer.Option(min=0, help="Unrelated uploads to screen.")] = 3000,
     quick: Annotated[bool, typer.Option(help="A few pictures and alterations.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,

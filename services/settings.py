@@ -85,12 +85,13 @@ class Settings(BaseSettings):
         description="Up to how many codes the wide radius is asked, which wants a second witness.",
     )
     view_families: int = Field(
-        default=7,
+        default=8,
         ge=0,
-        le=9,
+        le=10,
         description="In how many ways parts of an upload are looked for, of: borders, captions,"
-        " blocks, tilted pictures, collages, pictures in pictures, turned pictures, centres,"
-        " halves. Fewer cost less and find less; `bench robustness --view-families` says how much.",
+        " blocks, tilted pictures, collages, pictures in pictures, turned pictures, halves,"
+        " centres, quarters. Fewer cost less and find less;"
+        " `bench robustness --view-families` says how much.",
     )
     signals: Names = Field(
         default=("pdq", "phash"), min_length=1, description="Signals to compute, by name."

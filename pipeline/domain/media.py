@@ -64,8 +64,8 @@ class View:
 
 WHOLE = View()
 
-TURNED_BACK = "turned back"
-"""The name of views that are tried on every upload, though nothing in it speaks for them."""
+GUESSES = frozenset({"turned back", "a half", "the middle", "a quarter"})
+"""The names of views that are tried on every upload, though nothing in it speaks for them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,7 +30,7 @@ from pipeline.domain.alignment import (
 from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit
 from pipeline.domain.ids import EntryId
-from pipeline.domain.media import TURNED_BACK, WHOLE_CORNERS, Turn, View
+from pipeline.domain.media import GUESSES, WHOLE_CORNERS, Turn, View
 from pipeline.errors import Invalid
 
 _LEAST_ALONE = 0.2
@@ -64,6 +64,21 @@ class Calibrated:
 
 
 @dataclass(frozen=True, slots=True)
+class Faint:
+    """How a blurred or pale upload asks: as a whole, from a ``quality`` up, within ``bits``.
+
+    A nearer near radius counts for it, too. Nothing of less than the signal's own least quality is
+    registered, and no part of an upload asks with it. Of 52,000,000 pairs of a registered crop and
+    a whole picture of quality 25 to 49 that was not of it, made pale or blurred, none was within
+    56 bits.
+    """
+
+    quality: int = 25
+    bits: int = 31
+    false_positive_rate: float = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
 class Thresholds:
     """What counts as near, what as a candidate, and what as a second witness.
 
@@ -81,6 +96,8 @@ class Thresholds:
         default_factory=lambda: MappingProxyType({"phash": Calibrated(60, 1.5e-5)})
     )
     acceptance: Acceptance = field(default_factory=Acceptance)
+    faint: Faint | None = field(default_factory=Faint)
+    """None in policies from before there was one: what is faint asks nothing."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.near.bits <= self.wide.bits:
@@ -90,6 +107,7 @@ class Thresholds:
 
     def document(self) -> dict[str, Any]:
         """The thresholds as JSON-ready data; ``parse`` reads them back."""
+        faint = {} if self.faint is None else {"faint": asdict(self.faint)}
         return {
             "near": asdict(self.near),
             "wide": asdict(self.wide),
@@ -97,6 +115,7 @@ class Thresholds:
             "least_parts": self.least_parts,
             "signals": {name: asdict(of) for name, of in self.signals.items()},
             "acceptance": asdict(self.acceptance),
+            **faint,
         }
 
 
@@ -119,8 +138,10 @@ class Finding:
 def parse(document: Mapping[str, Any]) -> Thresholds:
     """Thresholds from their document; raises ``Invalid`` naming what is wrong."""
     known = set(Thresholds().document())
-    if set(document) != known:
-        raise Invalid(f"witness thresholds have {', '.join(sorted(known))}, all of them")
+    if {*document, "faint"} != known:
+        raise Invalid(
+            f"witness thresholds have {', '.join(sorted(known))}, all of them but faint at will"
+        )
     try:
         return Thresholds(
             near=Calibrated(**document["near"]),
@@ -129,6 +150,7 @@ def parse(document: Mapping[str, Any]) -> Thresholds:
             least_parts=int(document["least_parts"]),
             signals={name: Calibrated(**of) for name, of in document["signals"].items()},
             acceptance=Acceptance(**document["acceptance"]),
+            faint=Faint(**document["faint"]) if "faint" in document else None,
         )
     except (TypeError, ValueError, AttributeError) as wrong:
         raise Invalid(f"witness thresholds: {wrong}; compare with the documented form") from None
@@ -139,7 +161,7 @@ def asks_wide(view: View) -> bool:
 
     The whole upload in all eight ways; its parts only as they are; guesses never.
     """
-    if view.name == TURNED_BACK:
+    if view.name in GUESSES:
         return False
     return view.corners == WHOLE_CORNERS or view.turn is Turn.NONE
 
@@ -147,10 +169,10 @@ def asks_wide(view: View) -> bool:
 def stands_alone(hit: Hit, near: float, regions: Mapping[int, Region]) -> bool:
     """Whether a hit within the ``near`` radius needs no other.
 
-    A guess does: there are eighty codes of them in each upload. So does a hit on a small crop,
+    A guess does: there are a hundred codes of them in each upload. So does a hit on a small crop,
     which shows one plain figure often enough: marks of one style lay within 20 bits by such.
     """
-    if hit.distance > near or hit.view.name == TURNED_BACK:
+    if hit.distance > near or hit.view.name in GUESSES:
         return False
     if hit.owner.layout is Layout.FRAMES or hit.slot not in regions:
         return True

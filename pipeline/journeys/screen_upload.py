@@ -303,7 +303,7 @@ class Screener:
 
     def _by_value(self, upload: Upload, hashes: Sequence[Hashed]) -> Subject:
         known = {signal.space.name: signal for signal in self._eye.signals}
-        asked, notes, digest = [], [], hashlib.sha256()
+        asked, own, notes, digest = [], [], [], hashlib.sha256()
         for hashed in sorted(hashes, key=lambda hashed: (hashed.signal, hashed.code)):
             signal = known.get(hashed.signal)
             if signal is None or len(hashed.code) * 8 != signal.space.width:
@@ -314,7 +314,8 @@ class Screener:
             digest.update(hashed.signal.encode() + b"\0" + hashed.code)
             if hashed.quality < signal.minimum_quality:
                 notes.append(f"low_quality:{hashed.signal}")
-                continue
+                if not self._eye.asks_faintly(signal, hashed.quality):
+                    continue
             asked.append(
                 Signals(
                     signal.space,
@@ -323,8 +324,10 @@ class Screener:
                     (WHOLE,),
                 )
             )
-        own = tuple(asked)
-        return Subject(upload, Form.HASHES, digest.digest(), Seen(own, own, tuple(notes)))
+            if hashed.quality >= signal.minimum_quality:
+                own.append(asked[-1])
+        seen = Seen(tuple(asked), tuple(own), tuple(notes))
+        return Subject(upload, Form.HASHES, digest.digest(), seen)
 
     def _screen(
         self,

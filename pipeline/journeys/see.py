@@ -103,6 +103,11 @@ class Eye:
         # A policy finds these by reading all its rules, and every upload asks for them.
         self._near = {name: policy.radius(name) for name in names}
         self._wide = {name: policy.wide(name) for name in names}
+        self._least = {
+            signal.space.name: signal.minimum_quality
+            for signal in signals
+            if self._wide[signal.space.name] is not None
+        }
 
     @property
     def reach(self) -> dict[Space, tuple[float, float]]:
@@ -130,9 +135,12 @@ class Eye:
             looked_at = parts if signal.asks_parts else frames
             computed = signal.compute(looked_at, Side.QUERY)
             telling = computed.quality >= signal.minimum_quality - _BLUR * reduced
-            said = telling & ~self._says_nothing(computed, len(looked_at))
+            common = self._says_nothing(computed, len(looked_at))
+            said = telling & ~common
             as_it_is = said & np.array([view == WHOLE for view in computed.views], np.bool_)
-            asked.append(_with_inverted(_rows(computed, said)))
+            asked.append(
+                _with_inverted(_rows(computed, said | (self._faint(signal, computed) & ~common)))
+            )
             own.append(_rows(computed, as_it_is))
             if not as_it_is.any():
                 why = "too_common" if telling.any() else "low_quality"
@@ -146,7 +154,7 @@ class Eye:
         # Those with a wide radius first: whether others are asked as witnesses depends on them.
         for signals in sorted(seen.asked, key=lambda one: self._wide[one.space.name] is None):
             near = self._near[signals.space.name]
-            for batch, within in self._questions(live, signals, doubtful=doubtful):
+            for batch, within in self._questions(live, signals, seen, doubtful=doubtful):
                 hits = live.search(batch.space, batch.codes, within + _SLACK * seen.reduced)
                 truncated |= hits.truncated
                 if len(hits):
@@ -200,6 +208,21 @@ class Eye:
         } | self._named_by_codes(unit, found, owners, doubtful)
         asked = {entry: owner for entry, owner in laid.items() if owner.item not in known}
         return (*said, *self._aligned(unit, seen, found.nominated, asked))
+
+    def asks_faintly(self, signal: SignalType, quality: int) -> bool:
+        """Whether the code of a whole upload may ask that is below the signal's least quality."""
+        faint = self._policy.witness.faint
+        wide = self._wide.get(signal.space.name)
+        return faint is not None and wide is not None and quality >= faint.quality
+
+    def _faint(self, signal: SignalType, computed: Signals) -> NDArray[np.bool_]:
+        return np.array(
+            [
+                view.corners == WHOLE_CORNERS and self.asks_faintly(signal, int(quality))
+                for view, quality in zip(computed.views, computed.quality, strict=True)
+            ],
+            np.bool_,
+        )
 
     def _ranked(self, unit: Unit, frame: Frame, worth: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """The candidates for a second look: where there are too many, by how near they come.
@@ -256,13 +279,24 @@ class Eye:
                 yield hit_of(alignment, asked[entry])
 
     def _questions(
-        self, live: LiveIndexes, signals: Signals, *, doubtful: bool
+        self, live: LiveIndexes, signals: Signals, seen: Seen, *, doubtful: bool
     ) -> Iterable[tuple[Signals, float]]:
-        """What to ask, and within what; witnesses further off only where something is doubtful."""
+        """What to ask, and within what; witnesses further off only where something is doubtful.
+
+        What is faint, and is the whole upload, is asked within its own radius alone.
+        """
         name = signals.space.name
         near, wide = self._near[name], self._wide[name]
         if wide is None and doubtful and name in self._policy.witness.signals:
             wide = float(self._policy.witness.signals[name].bits)
+        if not len(signals):
+            return
+        faint = self._policy.witness.faint
+        if faint is not None and near is not None and name in self._least:
+            pale = signals.quality < self._least[name] - _BLUR * seen.reduced
+            if pale.any():
+                yield _rows(signals, pale), min(near, faint.bits)
+                signals = _rows(signals, ~pale)
         if not len(signals):
             return
         if wide is not None and live.codes(signals.space) <= self._wide_codes:

@@ -5,7 +5,7 @@ copy: each is a frame of 64x64 grey pixels, which a perceptual hash reads as it 
 that says where in the upload it lies, so that the evidence can be drawn.
 
 A budget says which families of views may be taken and how many. They are given up in the reverse
-of ``ORDER``: halves and centres first, then turned centres, rectangles, seams, quadrilaterals,
+of ``ORDER``: quarters and centres first, then halves, turned ones, rectangles, seams, tilted ones,
 bands, captions, and last the plain borders.
 """
 
@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.media import TURNED_BACK, Corners, Frame, View
+from pipeline.domain.media import GUESSES, Corners, Frame, View
 from pipeline.errors import Invalid
 from pipeline.media._bands import bands
 from pipeline.media._planes import (
@@ -50,9 +50,10 @@ class Family(StrEnum):
     QUADS = "a tilted picture, straightened"
     SEAMS = "a part of a collage"
     RECTANGLES = "a picture in the picture"
-    TURNS = TURNED_BACK
+    TURNS = "turned back"
+    HALVES = "a half"
     CENTRES = "the middle"
-    HALVES = "a half or quarter"
+    QUARTERS = "a quarter"
 
 
 ORDER = tuple(Family)
@@ -74,7 +75,7 @@ class ViewBudget:
     """Which families may be taken, how many views at most, and how large the working copy is."""
 
     families: tuple[Family, ...] = ORDER[: ORDER.index(Family.CENTRES)]
-    most: int = 24
+    most: int = 28
     side: int = WORKING_SIDE
 
     def __post_init__(self) -> None:
@@ -85,9 +86,8 @@ class ViewBudget:
 
     def found_only(self) -> ViewBudget:
         """Without guesses, which every one of a video's frames would pay for."""
-        return replace(
-            self, families=tuple(one for one in self.families if one is not Family.TURNS)
-        )
+        found = tuple(family for family in self.families if family.value not in GUESSES)
+        return replace(self, families=found)
 
     def reduced(self) -> ViewBudget:
         """The next smaller budget: without its last family; the whole alone has none left."""
@@ -123,11 +123,14 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
     boxes: list[Box] = []
     tilted: list[Quad] = []
     turned: list[Quad] = []
+    drawn = _drawn(copy.grey)
     for family in (family for family in ORDER if family in budget.families):
+        if drawn and family.value in GUESSES:
+            continue
         if family is Family.QUADS:
             tilted = quads(copy.rgb)
         elif family is Family.TURNS:
-            turned = [] if _drawn(copy.grey) else list(_turned_back(copy.width, copy.height))
+            turned = list(_turned_back(copy.width, copy.height))
         else:
             for box in _FINDERS[family](copy):
                 room = 1 + len(boxes) + len(tilted) < budget.most
@@ -135,12 +138,13 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
                     names.append(family.value)
                     boxes.append(box)
     if Family.QUADS in budget.families and not tilted:
-        tilted = _beside_a_caption(copy, boxes)
+        found = (box for name, box in zip(names, boxes, strict=True) if name not in GUESSES)
+        tilted = _beside_a_caption(copy, found)
     tilted = tilted[: budget.most - 1 - len(boxes)]
     turned = turned[: budget.most - 1 - len(boxes) - len(tilted)]
     views = [View(name, corners_of(box, copy)) for name, box in zip(names, boxes, strict=True)]
-    for family, found in ((Family.QUADS, tilted), (Family.TURNS, turned)):
-        views += [View(family.value, _fractions(quad.tolist(), copy)) for quad in found]
+    for family, parts in ((Family.QUADS, tilted), (Family.TURNS, turned)):
+        views += [View(family.value, _fractions(quad.tolist(), copy)) for quad in parts]
     pixels = np.concatenate(
         [
             tiles(copy.luma, boxes, copy.zoom),
@@ -148,11 +152,11 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
             turned_tiles(copy, turned),
         ]
     )
-    parts = (
+    frames = (
         Frame(np.asarray(cv2.merge([grey] * 3), np.uint8), frame.time, view)
         for grey, view in zip(pixels, views, strict=True)
     )
-    return (frame, *parts)
+    return (frame, *frames)
 
 
 def corners_of(box: Box, copy: WorkingCopy) -> Corners:
@@ -209,13 +213,15 @@ def _centres(copy: WorkingCopy) -> Iterator[Box]:
 
 
 def _halves(copy: WorkingCopy) -> Iterator[Box]:
+    """What a sticker or a bar covers in one half is whole in another, and halves are registered."""
     width, height = copy.width, copy.height
-    across, down = (0, width / 2, width), (0, height / 2, height)
-    yield from ((left, 0, left + width / 2, height) for left in across[:2])
-    yield from ((0, top, width, top + height / 2) for top in down[:2])
-    yield from (
-        (left, top, left + width / 2, top + height / 2) for top in down[:2] for left in across[:2]
-    )
+    yield from ((left, 0, left + width / 2, height) for left in (0, width / 2))
+    yield from ((0, top, width, top + height / 2) for top in (0, height / 2))
+
+
+def _quarters(copy: WorkingCopy) -> Iterator[Box]:
+    wide, tall = copy.width / 2, copy.height / 2
+    yield from ((left, top, left + wide, top + tall) for top in (0, tall) for left in (0, wide))
 
 
 def _trimmed_within(copy: WorkingCopy, rect: Rect, rounds: int) -> list[Rect]:
@@ -225,7 +231,7 @@ def _trimmed_within(copy: WorkingCopy, rect: Rect, rounds: int) -> list[Rect]:
     return [(left + a, top + b, left + c, top + d) for a, b, c, d in found]
 
 
-def _beside_a_caption(copy: WorkingCopy, boxes: list[Box]) -> list[Quad]:
+def _beside_a_caption(copy: WorkingCopy, boxes: Iterable[Box]) -> list[Quad]:
     """A tilted picture whose ground ends at a line from rim to rim, as captions begin with."""
     for left, top, right, bottom in boxes:
         if left > 0 or right < copy.width or (top > 0) == (bottom < copy.height):
@@ -278,6 +284,7 @@ _FINDERS: dict[Family, Callable[[WorkingCopy], Iterator[Box]]] = {
     Family.BANDS: _blocks,
     Family.SEAMS: _cells,
     Family.RECTANGLES: _framed,
-    Family.CENTRES: _centres,
     Family.HALVES: _halves,
+    Family.CENTRES: _centres,
+    Family.QUARTERS: _quarters,
 }

@@ -16,7 +16,7 @@ from pipeline.domain.alignment import Alignment, nominate
 from pipeline.domain.evidence import Hit, Owner, Source
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import SLOTS, EntryId, ItemId, PersonId
-from pipeline.domain.media import Frame, Side, View
+from pipeline.domain.media import WHOLE_CORNERS, Frame, Side, View
 from pipeline.domain.signal import Signals
 from pipeline.domain.witness import Finding, Thresholds, asks_wide, candidates, decide
 from pipeline.media.crops import REGIONS, registered_crops, slot_of_view
@@ -37,6 +37,9 @@ from pipeline.media.probes import probes
 from pipeline.media.views import USUAL, ViewBudget, query_views
 from pipeline.signals import SignalType
 from services.bench.alterations import Picture
+
+FAINTEST = 1
+"""Below this quality not even a whole upload is kept to be asked; thresholds say the rest."""
 
 _PERSON = PersonId(UUID(int=1))
 _NONE = Features(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8), (1, 1))
@@ -89,6 +92,8 @@ class Eye:
         seen = process_time()
         found = self.signal.compute(views, Side.QUERY)
         usable = found.quality >= self.signal.minimum_quality
+        whole = np.array([view.corners == WHOLE_CORNERS for view in found.views], np.bool_)
+        usable |= whole & (found.quality >= FAINTEST)
         # The bank holds every pattern in all eight ways: one of a view's eight codes is enough.
         usable &= ~np.repeat(self.bank.generic(found.codes[::8]), 8)
         hashed = process_time()
@@ -136,7 +141,13 @@ class Gallery:
         """Hits within the near radius of all codes, within the wide one of those that ask so."""
         found = self.distances(asked)
         wide = np.array([asks_wide(view) for view in asked.signals.views], np.bool_)
-        radius = np.where(wide, thresholds.wide.bits, thresholds.near.bits)[:, None]
+        radius = np.where(wide, thresholds.wide.bits, thresholds.near.bits)
+        faint, quality = thresholds.faint, asked.signals.quality
+        pale = quality < self.eye.signal.minimum_quality
+        radius[pale] = -1
+        if faint is not None:
+            radius[pale & (quality >= faint.quality)] = min(faint.bits, thresholds.near.bits)
+        radius = radius[:, None]
         return [
             self._hit(int(found[row, column]), asked.signals.views[row], *self._slots[column])
             for row, column in np.argwhere(found <= radius)

@@ -126,6 +126,32 @@ def test_a_hash_of_low_quality_is_a_note_and_no_alarm(town: Town) -> None:
     assert high.verdict is Verdict.REVIEW
 
 
+def test_a_pale_copy_is_found_as_a_whole_and_joins_nobodys_bank(town: Town) -> None:
+    image = picture(5, SIZE)
+    town.register(jpeg(image))
+    signal = town.world.signals[0]
+    for share in (0.3, 0.25, 0.2, 0.15, 0.1, 0.08):
+        pale = Image.blend(Image.new("RGB", SIZE, (128, 128, 128)), image, share)
+        quality = signal.compute(town.world.decode(jpeg(pale)).frames, Side.QUERY).quality[0]
+        if 25 <= quality < signal.minimum_quality:
+            break
+    else:
+        pytest.fail("no share gives a faint picture")
+    board = town.platform()
+    answer = town.screen(board, jpeg(pale))
+    assert answer.verdict is Verdict.REVIEW
+    assert "low_quality:pdq" in answer.notes
+    assert {match.view for match in answer.matches if match.signal == "pdq"} == {"whole"}
+    frames = town.world.decode(jpeg(pale)).frames
+    screener = town.world.screener(town.live)
+    eye = screener._eye
+    seen = eye.look(frames)
+    assert not any(len(own) for own in seen.own if own.space.name == "pdq")
+    code = signal.compute(frames, Side.REGISTERED).codes[0].tobytes()
+    asked = [Hashed("pdq", code, int(quality))]
+    assert screener.screen_hashes(board, Upload("x"), asked).verdict is Verdict.REVIEW
+
+
 def test_a_blob_without_a_row_is_swept_and_one_under_review_is_not(town: Town) -> None:
     town.register(jpeg(picture(1)))
     town.screen(town.platform(), jpeg(picture(1), 50))

@@ -65,6 +65,20 @@ def test_pictures_of_one_kind_do_not_bring_each_other_to_a_person(eye, kind):
     assert believed(eye, members(kind, 1), members(kind, 2)) == []
 
 
+@pytest.mark.parametrize("kind", ["page of text", "logo", "square code", "stock scene"])
+def test_pale_and_blurred_strangers_bring_nobody_to_a_person_though_they_may_ask(eye, kind):
+    uploads = [
+        np.asarray(change(picture), np.uint8)
+        for picture in members(kind, 2, 6)
+        for change in (
+            lambda p: 128 + (p.astype(np.float32) - 128) * 0.15,
+            lambda p: cv2.GaussianBlur(p, (0, 0), 6),
+            lambda p: cv2.GaussianBlur(p, (0, 0), 12),
+        )
+    ]
+    assert believed(eye, members(kind, 1), uploads) == []
+
+
 @pytest.mark.parametrize("kind", ["plain", "gradient"])
 def test_plain_frames_and_gradients_are_not_registered_at_all(eye, kind):
     for picture in members(kind, 3):

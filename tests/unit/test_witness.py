@@ -11,7 +11,7 @@ from pipeline.domain.alignment import Acceptance, Alignment, nominate
 from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit, Owner, Source
 from pipeline.domain.ids import EntryId, ItemId, PersonId
-from pipeline.domain.media import TURNED_BACK, WHOLE, Turn, View
+from pipeline.domain.media import GUESSES, WHOLE, Turn, View
 from pipeline.domain.witness import (
     Calibrated,
     Thresholds,
@@ -59,7 +59,7 @@ def test_a_near_code_stands_alone(distance):
 
 def guessed(distance, slot=0):
     return make_hit(
-        distance, slot=slot, view=replace(view_of(0.1, 0.1, 0.9, 0.9), name=TURNED_BACK)
+        distance, slot=slot, view=replace(view_of(0.1, 0.1, 0.9, 0.9), name="turned back")
     )
 
 
@@ -228,7 +228,16 @@ def test_the_whole_asks_widely_in_all_eight_ways_and_parts_only_as_they_are():
     assert all(asks_wide(View(turn=turn)) for turn in Turn)
     part = [turn for turn in Turn if asks_wide(view_of(0, 0, 0.5, 0.5, turn))]
     assert part == [Turn.NONE]
-    assert not any(asks_wide(View(TURNED_BACK, turn=turn)) for turn in Turn), "guesses never"
+    assert not any(asks_wide(View(name, turn=turn)) for turn in Turn for name in GUESSES), "never"
+
+
+def test_thresholds_from_before_there_were_faint_ones_ask_nothing_faint():
+    document = Thresholds().document()
+    assert document["faint"]["false_positive_rate"] <= 1e-6
+    assert parse(document).faint == Thresholds().faint
+    del document["faint"]
+    assert parse(document).faint is None
+    assert parse(document).document() == document
 
 
 def test_thresholds_travel_as_a_document_with_their_rates():
