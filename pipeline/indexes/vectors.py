@@ -61,8 +61,8 @@ def _may_scan() -> bool:
 class _Chunk:
     """Some rows with their labels; a free row is all zeros and has no label.
 
-    ``whole``, ``scales`` and ``lost`` are the same rows as ``_dots.quantised`` gives them, shifted,
-    once the index is large enough to be scanned.
+    ``whole`` (blocks, groups, LANES, GROUP), ``scales``, ``lost`` and ``left`` (PARTS, rows) are
+    the same rows as ``_dots`` scans them, once the index is large enough.
     """
 
     rows: Floats = field(repr=False)
@@ -71,28 +71,35 @@ class _Chunk:
     whole: NDArray[np.uint8] | None = field(default=None, repr=False)
     scales: Floats | None = field(default=None, repr=False)
     lost: Floats | None = field(default=None, repr=False)
+    left: Floats | None = field(default=None, repr=False)
 
     def prepare(self) -> None:
         """Make the chunk ready to be scanned."""
         if self.whole is None:
-            width = _dots.padded(self.rows.shape[1])
-            whole = np.full((CHUNK, width), _dots.SHIFT, np.uint8)
+            groups = _dots.padded(self.rows.shape[1]) // _dots.GROUP
+            shape = (CHUNK // _dots.LANES, groups, _dots.LANES, _dots.GROUP)
+            whole = np.full(shape, _dots.SHIFT, np.uint8)
             self.scales = np.zeros(CHUNK, np.float32)
             self.lost = np.zeros(CHUNK, np.float32)
+            self.left = np.zeros((_dots.PARTS, CHUNK), np.float32)
             self.whole = whole
             self.update(np.arange(self.used))
 
     def update(self, at: Rows) -> None:
         """Bring rows up to date in their scannable form."""
-        if self.whole is not None and self.scales is not None and self.lost is not None:
-            whole, scales, lost = _dots.quantised(self.rows[at])
-            self.whole[at] = (whole.astype(np.int16) + _dots.SHIFT).astype(np.uint8)
-            self.scales[at], self.lost[at] = scales, lost
+        if self.whole is None:
+            return
+        assert self.scales is not None
+        assert self.lost is not None
+        assert self.left is not None
+        whole, self.scales[at], self.lost[at] = _dots.quantised(self.rows[at])
+        self.left[:, at] = _dots.tails(whole, self.scales[at]).T
+        self.whole[at // _dots.LANES, :, at % _dots.LANES] = _dots.arranged(whole)
 
     @property
     def bytes(self) -> int:
         """Memory in use."""
-        parts = (self.rows, self.labels, self.whole, self.scales, self.lost)
+        parts = (self.rows, self.labels, self.whole, self.scales, self.lost, self.left)
         return sum(part.nbytes for part in parts if part is not None)
 
 
@@ -283,30 +290,46 @@ class _Scan:
         self._asked = len(queries)
         padding = np.zeros((missing, queries.shape[1]), np.float32)
         self._whole, scales, lost = _dots.quantised(np.concatenate([queries, padding]))
-        self._shifted = (_dots.SHIFT * self._whole.astype(np.int32).sum(axis=1)).astype(np.int32)
+        self._tails = _dots.tails(self._whole, scales)
         lengths = np.linalg.norm(self._whole * scales.astype(np.float64)[:, None], axis=1)
         # Stored vectors are at most 1 + UNIT long.
         least = within - lost.astype(np.float64) * (1 + UNIT) - ROUNDING
-        self._margins = np.stack([scales, lengths, least], axis=1).astype(np.float32)
+        # Padding is asked too, and must not keep a scan from stopping.
+        least[self._asked :] = np.inf
+        self._margins = np.stack([scales, lengths, lengths, least], axis=1).astype(np.float32)
+        self._stop_after(_dots.stop_at(queries.shape[1], within))
         self._room = 4096
+
+    def _stop_after(self, part: int) -> None:
+        self._part = part
+        groups = self._whole.shape[1] // _dots.GROUP
+        self._stop = part * groups // _dots.PARTS
+        self._margins[:, 2] = self._tails[:, part - 1]
+        at = self._stop * _dots.GROUP
+        sums = [half.sum(axis=1, dtype=np.int32) for half in np.split(self._whole, [at], axis=1)]
+        self._shifted = _dots.SHIFT * np.stack(sums)
 
     def near(self, chunk: _Chunk, used: int) -> tuple[Rows, Rows]:
         """Rows, and the queries that may be within reach of them."""
         assert chunk.whole is not None
+        assert chunk.left is not None
         if not self._asked or not used:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         while True:
             rows, who = np.empty(self._room, np.int64), np.zeros(self._room, np.int64)
-            stored = (chunk.whole, chunk.scales, chunk.lost, used)
+            left = chunk.left[self._part - 1]
+            stored = (chunk.whole, chunk.scales, chunk.lost, left, used, self._stop)
+            asked = (self._whole.view(np.int32), self._shifted, self._margins)
             if self._asked == 1:
-                asked = (self._whole[0], self._shifted[0], self._margins[0])
-                count = _dots.scan_for_one(*stored, *asked, rows)
+                count, further = _dots.scan_for_one(*stored, *asked, rows)
+                looked = used / (_dots.FOUR * _dots.LANES)
             else:
-                asked = (self._whole, self._shifted, self._margins)
-                count = _dots.scan_for_many(*stored, *asked, rows, who)
+                count, further = _dots.scan_for_many(*stored, *asked, rows, who)
+                looked = used / (_dots.TWO * _dots.LANES) * len(self._whole) / _dots.QUERIES
             if count <= self._room:
                 break
             self._room = count
-        # The padding asks too when everything is within reach.
-        real = who[:count] < self._asked
-        return rows[:count][real], who[:count][real]
+        if further > looked / 2 and self._part < _dots.PARTS:
+            # These vectors crowd together more than random ones: stopping costs more than it saves.
+            self._stop_after(_dots.PARTS)
+        return rows[:count], who[:count]

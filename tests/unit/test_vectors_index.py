@@ -141,6 +141,49 @@ def test_rounding_never_loses_more_than_it_says():
     assert np.abs(whole).max() == 127
 
 
+def test_what_is_left_of_a_row_is_never_longer_than_it_says():
+    whole, scales, _ = _dots.quantised(vectors(300, 11, 200))
+    kept = whole * scales.astype(np.float64)[:, None]
+    tails = _dots.tails(whole, scales)
+    size = whole.shape[1] // _dots.PARTS
+    for part in range(_dots.PARTS):
+        left = np.linalg.norm(kept[:, (part + 1) * size :], axis=1)
+        assert (left <= tails[:, part]).all()
+        assert left == pytest.approx(tails[:, part], abs=1e-6)
+
+
+def test_a_scan_stops_where_the_threshold_leaves_strangers_no_room():
+    assert _dots.stop_at(512, 0.5) == 5
+    assert _dots.stop_at(256, 0.434) == 7
+    assert _dots.stop_at(128, 0.927) < 4
+    assert _dots.stop_at(512, 0.0) == _dots.PARTS
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    within=st.floats(0.3, 0.95),
+    width=st.sampled_from([96, 256]),
+    beyond=st.floats(0, 6),
+)
+def test_nothing_is_lost_where_a_scan_stops_early(seed, within, width, beyond):
+    rng = np.random.default_rng(seed)
+    # All of a pair's likeness may lie in its last numbers, which a scan that stops has not seen.
+    heavy = np.ones(width)
+    heavy[width // 2 :] = 10 ** (beyond - 3)
+    rows = unit(rng.standard_normal((200, width)) * heavy)
+    asked = near(rows[:40], within, seed ^ 1)
+    exact = np.einsum("ij,ij->i", rows[:40], asked, dtype=np.float64)
+    within = float(np.float32(np.sort(exact)[20]))
+    index = plugins.build(
+        "indexes", "vectors", Space("t", "1", Metric.INNER_PRODUCT, width), scan_from=0
+    )
+    index.add(np.arange(200), rows)
+    stored = dict(enumerate(rows))
+    assert said(index.search(asked, within)) == oracle(stored, asked, within)
+    assert said(index.search(asked[:1], within)) == oracle(stored, asked[:1], within)
+
+
 def test_the_kernels_hold_on_this_machine():
     assert _dots.holds()
 
@@ -174,7 +217,7 @@ def test_the_numbers_of_a_removed_vector_are_gone_from_memory(make_index):
     chunk = index._chunks[0]
     assert not chunk.rows[2].any()
     if chunk.whole is not None:
-        assert (chunk.whole[2] == _dots.SHIFT).all()
+        assert (chunk.whole[0, :, 2] == _dots.SHIFT).all()
 
 
 def test_a_freed_place_is_used_again_under_the_new_label(make_index):
