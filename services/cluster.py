@@ -185,17 +185,18 @@ class RayExecutor:
 
     def _end(self, hands: list[HandSeen], *, stay: bool = False) -> None:
         """Tell all of them before any is waited for: each ends the piece it is at."""
-        ending = []
+        told, ended = [], []
         for seen in hands:
             try:
                 hand = self._ray.get_actor(seen.name)
-                ending.append((hand, hand.end.remote()))
             except (self._ray.exceptions.RayError, ValueError):
-                continue
-        if ending:
-            ended = [answer for _, answer in ending]
+                continue  # it has just gone
+            told.append(hand)
+            if seen.state == AT_WORK:  # one that is being placed has nothing to end, and no ears
+                ended.append(hand.end.remote())
+        if ended:
             self._ray.wait(ended, num_returns=len(ended), timeout=_WAIT)
-        for hand, _ in ending if not stay else ():
+        for hand in told if not stay else ():
             self._ray.kill(hand)
 
     def leave(self) -> None:

@@ -47,6 +47,9 @@ WIDE_QUESTIONS = 4096
 """Up to how many codes are asked within the wide radius, which wants a second witness: beyond,
 chance alone puts an upload in a thousand within it, and each is screened again."""
 _LIST = "list|"
+_TERMS = f"{_LIST}terms|"  # the version before knows no terms, and leaves lists alone
+_JUDGING = ("signals", "banks", "unknown", "review", "known", "witness")
+"""The parts of a platform's and of the operator's documents that say which uploads are found."""
 """Before a list's holder, among a sweep's radii."""
 _BLOCK = 512
 """Candidates whose screenings are read at a time."""
@@ -108,14 +111,14 @@ def ask(
     radii = {space.key: wide for space, (_, wide) in reach.items()}
     with store.transaction() as unit:
         last, head = unit.sweeps.latest(), unit.registry.head()
-        lists = _lists(unit)
-        same = last is not None and _same(last.radii, radii, lists) and not everything
+        lists, terms = _lists(unit), _terms(unit)
+        same = last is not None and _same(last.radii, radii, lists, terms) and not everything
         after = last.upto if last is not None and same else -1
         if after >= 0 and not unit.sweeps.anything_new(after, head, list(radii)):
             return None
         sweep = Sweep(
             SweepId(uuid7(now, secrets.token_bytes(10))), now, by, after, head, since,
-            {**radii, **lists},
+            {**radii, **lists, **terms},
         )  # fmt: skip
         unit.sweeps.add(sweep)
         unit.sweeps.plan(sweep.id, KIND, ATTEMPTS)
@@ -130,25 +133,39 @@ def _lists(unit: Unit) -> dict[str, float]:
         for holder in unit.banks.tried_by(platform["id"]):
             tries[holder].append(str(platform["id"]))
     return {
-        f"{_LIST}{bank.holder}": float(
-            crc32(
-                json.dumps(
-                    [bank.test, bank.share, bank.seed, dict(bank.within), tries[bank.holder]],
-                    sort_keys=True,
-                ).encode()
-            )
+        f"{_LIST}{bank.holder}": _number(
+            [bank.test, bank.share, bank.seed, dict(bank.within), tries[bank.holder]]
         )
         for bank in unit.banks.all()
         if bank.kind is BankKind.PARTNER
     }
 
 
+def _terms(unit: Unit) -> dict[str, float]:
+    """What each document in force says of how near a match must be, as a number."""
+    return {
+        f"{_TERMS}{one.platform or 'operator'}": _number(
+            [one.document.get(part) for part in _JUDGING]
+        )
+        for one in unit.policies.current()
+    }
+
+
+def _number(said: Sequence[Any]) -> float:
+    return float(crc32(json.dumps(said, sort_keys=True).encode()))
+
+
 def _same(
-    asked: Mapping[str, float], radii: Mapping[str, float], lists: Mapping[str, float]
+    asked: Mapping[str, float],
+    radii: Mapping[str, float],
+    lists: Mapping[str, float],
+    terms: Mapping[str, float],
 ) -> bool:
     """Whether what counts is as it was; a list that is new has new entries, which are asked."""
     near = {key: within for key, within in asked.items() if not key.startswith(_LIST)}
-    return near == radii and all(asked.get(key, said) == said for key, said in lists.items())
+    before = {key: said for key, said in asked.items() if key.startswith(_TERMS)}
+    listed = all(asked.get(key, said) == said for key, said in lists.items())
+    return near == radii and before == terms and listed
 
 
 def advance(store: Store, clock: Clock) -> int:

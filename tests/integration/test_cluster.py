@@ -18,6 +18,7 @@ from pipeline.domain.media import Rating
 from pipeline.journeys import rescan, sift
 from pipeline.ports import Crew
 from services.bench.cluster import generated
+from services.cluster import AT_WORK
 from services.sources import source_at
 from services.wiring import now
 from tests.world import Town, jpeg, picture
@@ -56,6 +57,7 @@ def test_hosts_and_drivers_die_and_nothing_is_lost_or_doubled(
     hosts = [cluster.add_node(num_cpus=2) for _ in range(2)]
     old_media_are_read_again(town, cluster, hosts[0], tmp_path)
     earlier_uploads_are_searched(town, cluster, hosts[1])
+    hands_of_cards_are_placed_where_cards_are(cluster)
 
 
 def old_media_are_read_again(town: Town, cluster: Any, lost: Any, tmp_path: Path) -> None:
@@ -144,3 +146,37 @@ def earlier_uploads_are_searched(town: Town, cluster: Any, lost: Any) -> None:
     assert sorted(found) == sorted((f"upload {n}", 1) for n in range(24) if n % 4)
     told = town.query("SELECT body->'data'->>'content_id' FROM events WHERE platform = %s", board)
     assert len(told) == len(set(told)) == 18, "the platform was told once of each"
+
+
+def hands_of_cards_are_placed_where_cards_are(cluster: Any) -> None:
+    """A host says how many cards it has; that it has none in truth is nothing to whoever places."""
+    from services.cluster import RayExecutor, wait_for_hands
+
+    executor = RayExecutor(cluster.address)
+    assert all(crew.gpus == 0 for crew in executor.whole_crews()), "no card, no crew of cards"
+    executor.stop()
+    carded = cluster.add_node(num_cpus=2, num_gpus=2)
+    scanning, sifting = executor.whole_crews()
+    assert (scanning.gpus, scanning.kinds) == (0, ("rescan",))
+    assert (sifting.size, sifting.gpus, sifting.kinds) == (2, 1.0, ("sift",))
+    executor.start(sifting)
+    wait_for_hands(executor, 2)
+
+    def free() -> float:
+        return float(ray.available_resources().get("GPU", 0.0))
+
+    until = time.monotonic() + 30
+    while free():
+        assert time.monotonic() < until, "each of the two hands has a card of its own"
+        time.sleep(0.1)
+    (first, second) = executor.hands()
+    assert {first.name, second.name} == {"gpu-0", "gpu-1"}
+    ray.kill(ray.get_actor("gpu-0"), no_restart=False)
+    wait_for_hands(executor, 2)  # it is placed again, and where a card is: there is no other place
+    cluster.remove_node(carded)
+    until = time.monotonic() + 60
+    while any(hand.state == AT_WORK for hand in executor.hands(patience=1.0)):
+        assert time.monotonic() < until, "without a card they are placed nowhere"
+        time.sleep(0.2)
+    executor.stop()
+    executor.leave()

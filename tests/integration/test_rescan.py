@@ -21,9 +21,12 @@ from PIL import Image, ImageOps
 from pipeline.domain.media import Rating, Upload
 from pipeline.domain.screening import Verdict
 from pipeline.journeys import rescan, withdraw
+from pipeline.journeys.policies import set_terms
+from pipeline.journeys.screen_upload import Hashed
 from services.wiring import alive, now
 from tests.films import OTHERS, SCENES, film, scenes, still
 from tests.integration.test_films import FPS, answer, hers, projector, register_film, send
+from tests.integration.test_policies import code_off_by
 from tests.world import Town, jpeg, picture
 
 __all__ = ["hers"]
@@ -128,6 +131,29 @@ def test_a_wider_threshold_asks_for_everything_again(town: Town) -> None:
     again = rescan.ask(town.world.store, now, wider, "test")
     assert again is not None
     assert again.after == -1
+
+
+def test_a_platform_that_widens_its_own_terms_has_its_earlier_uploads_searched_again(
+    town: Town,
+) -> None:
+    board, world = town.platform(), town.world
+    upload = Hashed("pdq", code_off_by(town, 20), 100)
+
+    def set_to(document: dict[str, Any], seen: int) -> None:
+        set_terms(world.store, town.clock, world.policy, board, document, seen, "test")
+        world.policies.refresh()
+
+    narrow = {"signals": {"pdq": {"distance": 16}}}
+    set_to(narrow, 0)
+    screener = world.screener(town.live)
+    screener.screen_hashes(board, Upload("early", None, Rating.INTIMATE), [upload])
+    town.register(jpeg(picture(1)))
+    assert sweep(town) == 0
+    set_to({**narrow, "deadline_hours": 24}, 1)
+    assert rescan.ask(world.store, now, world.reach, "test") is None, "a deadline finds nothing"
+    set_to({}, 2)
+    assert sweep(town) == 1
+    assert rescan.ask(world.store, now, world.reach, "test") is None
 
 
 def test_what_uploads_left_is_sealed_and_goes_with_its_day(town: Town) -> None:
