@@ -21,9 +21,9 @@ Places = NDArray[np.int64]
 
 _CAP = 80
 """Grey levels above which a jump counts no more: a black letter is not a border."""
-_ALONG = 4
+_ALONG = 2
 """Pixels along a line that count as one: it is long, and where it ends need not be exact."""
-_BESIDE, _OWN = 13, 3
+_BESIDE, _OWN = 9, 3
 """Lines that a line is compared with, and how many of these in the middle are its own."""
 _LEVEL = 2.0
 """Grey levels that a stretch of a line must jump by more than the lines beside it."""
@@ -31,7 +31,7 @@ _EVEN = 0.5
 """The same for each quarter of a side: it is a border all along, not only for a part."""
 _MOST_LINES = 12
 _LEAST_SIDE = 0.15
-_RIM = 0.8
+_RIM = 0.6
 """What a side is worth that is only the picture's own rim: every rectangle that reaches it has it.
 """
 _TIP = 0.1
@@ -144,7 +144,7 @@ def _sums(grey: NDArray[np.uint8]) -> Grid:
     """How much more pixels differ from those above than pixels beside that line do.
 
     Summed along lines, so that any stretch is a difference of two, in steps of ``_ALONG`` pixels:
-    (height + 1, width / 4 + 1). Line 0 and the last are the picture's own rim.
+    (height + 1, width / 2 + 1). Line 0 and the last are the picture's own rim.
     """
     height, width = grey.shape
     steps = width // _ALONG
