@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from datetime import timedelta
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pipeline.domain.media import WHOLE, Frame, Rating, Upload
 from pipeline.domain.screening import Screening, Verdict
@@ -21,9 +23,12 @@ from tests.faces import (
     drawn_town,  # noqa: F401
     enrol,
     make_drawn_town,  # noqa: F401
+    make_face_town,  # noqa: F401
+    portrait_file,
     three,
 )
 from tests.films import film, scenes
+from tests.packs import portrait
 from tests.world import Town
 
 HER, HIM = 7, 90
@@ -128,6 +133,55 @@ def test_her_face_in_an_intimate_film_is_found_with_its_times(
     assert town.query("SELECT view, stretches, person FROM case_hits") == [({}, [], None)], (
         "where and when her face was seen leaves with her"
     )
+
+
+def test_a_real_face_in_a_real_film_is_found_when_it_is_there(
+    make_face_town: Callable[..., Town],  # noqa: F811
+) -> None:
+    town = make_face_town()
+    enrol(town, portrait_file("obama"), portrait_file("obama2"))
+    board = town.platform()
+    his, other = portrait("obama3").rgb, portrait("biden").rgb
+    body = film(_panned((other, his), seconds=3, fps=8.0), fps=8.0)
+    found = _screened(town, board, body, Rating.INTIMATE)
+    assert found.verdict is Verdict.REVIEW
+    (match,) = found.matches
+    assert match.signal == "omz0095"
+    assert match.distance > 0.55
+    assert match.stretches, "one track, with its times"
+    for stretch in match.stretches:
+        begin, end = stretch.upload
+        assert 2.8 <= begin <= end <= 6.1, "he is there from the third second on"
+    before = _templates_and_hits(town)
+    stranger = film(_panned((other,), seconds=2, fps=8.0), fps=8.0)
+    answer = _screened(town, board, stranger, Rating.INTIMATE)
+    assert answer.verdict is Verdict.CLEAR
+    assert answer.matches == ()
+    assert _templates_and_hits(town) == before, "of a stranger's face nothing is left"
+
+
+def _panned(
+    people: Sequence[NDArray[np.uint8]], *, seconds: int, fps: float
+) -> Iterator[NDArray[np.uint8]]:
+    """Each picture for some seconds, while a camera moves over it and nears."""
+    count = round(seconds * fps)
+    for picture in people:
+        height, width = picture.shape[:2]
+        for at in range(count):
+            share = at / max(1, count - 1)
+            side = int(min(height, width) * (1 - 0.15 * share))
+            left = int((width - side) * (0.3 + 0.4 * share))
+            top = int((height - side) * 0.1 * share)
+            part = picture[top : top + side, left : left + side]
+            yield cv2.resize(part, (480, 480), interpolation=cv2.INTER_AREA)
+
+
+def _templates_and_hits(town: Town) -> list[tuple[object, ...]]:
+    return [
+        *town.query("SELECT count(*) FROM case_hits"),
+        *town.query("SELECT count(*) FROM entries"),
+        *town.query("SELECT count(*) FROM cases"),
+    ]
 
 
 def test_an_ordinary_film_of_her_raises_nothing(drawn_town: Town) -> None:  # noqa: F811
