@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.indexes._bits import LANES, TILE, compiled, prefetch
+from pipeline.indexes._bits import LANES, TILE, prefetch
 from pipeline.indexes._flat import HAS_EXTRAS, REMOVED, group_of, wipe_row
 from pipeline.indexes._ring import BUCKETS, SLACK, TABLES, fill_tables, reach, wipe_postings
+from pipeline.kernels import compiled
 
 ALIGNMENT = 64
 

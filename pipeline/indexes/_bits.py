@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
-from numba import extending, njit, types
+from numba import extending, types
 from numba.core import cgutils, config
 
-Kernel = Callable[..., Any]
+from pipeline.kernels import Kernel
 
 intrinsic: Callable[[Kernel], Kernel] = extending.intrinsic
 target: Any = config
@@ -25,20 +25,6 @@ LANES = 8
 """Codes in a tile."""
 TILE = 32
 """Words in a tile."""
-
-
-def compiled(function: Kernel) -> Kernel:
-    """The function as machine code that runs without the GIL, kept on disk where that is possible.
-
-    Where neither the package's folder nor the user's cache folder can be written (a read-only
-    install under a user without a home), it is compiled anew by every process. It is never kept in
-    a shared temporary folder: whoever can write a cache file can run code in our process.
-    """
-    try:
-        kernel: Kernel = njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        kernel = njit(nogil=True)(function)
-    return kernel
 
 
 def cpu_features() -> dict[str, bool]:

@@ -26,7 +26,8 @@ from numba import types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from pipeline.indexes._bits import compiled, cpu_features, insert_function, intrinsic
+from pipeline.indexes._bits import cpu_features, insert_function, intrinsic
+from pipeline.kernels import compiled
 
 LANES = 16
 """Rows in a block."""

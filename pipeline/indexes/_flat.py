@@ -15,12 +15,12 @@ import numpy as np
 from pipeline.indexes._bits import (
     LANES,
     TILE,
-    compiled,
     half_tile_within,
     lowest_bit,
     popcount,
     tile_within,
 )
+from pipeline.kernels import compiled
 
 REMOVED = 1
 HAS_EXTRAS = 2

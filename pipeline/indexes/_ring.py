@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from pipeline.indexes._bits import (
     LANES,
     TILE,
-    compiled,
     halfwords_within,
     load_uint32,
     lowest_bit,
@@ -39,6 +38,7 @@ from pipeline.indexes._bits import (
     prefetch,
 )
 from pipeline.indexes._flat import FULL, OVER_BUDGET, OVER_CAP, tell
+from pipeline.kernels import compiled
 
 TABLES = 16
 BUCKETS = 65537

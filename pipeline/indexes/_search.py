@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numba.np.numpy_support import carray
 
-from pipeline.indexes._bits import compiled, pointer
+from pipeline.indexes._bits import pointer
 from pipeline.indexes._flat import FULL, OVER_BUDGET, permuted, scan
 from pipeline.indexes._ring import ring
+from pipeline.kernels import compiled
 
 ORDERED_UP_TO = 64
 """Hits that are put in order here; more are left to numpy."""

@@ -17,6 +17,7 @@ from pipeline.packs._found import NOBODY, Floats, Found, Pixels, distinct, unlik
 from pipeline.packs._halves import Halves
 from pipeline.packs._manifest import Detector
 from pipeline.packs._runtime import Network
+from pipeline.packs._sampling import likely, sampled
 
 WINDOW, STEP = 12, 2
 SHRINK = 0.709
@@ -54,14 +55,15 @@ class Mtcnn:
         for scale, level in _levels(halves, self._minimum, largest):
             batch = cv2.dnn.blobFromImage(level)
             outputs = self._propose(batch)
-            likely = outputs["face"][0, 1]
-            rows, columns = np.nonzero(likely >= self._scores[0])
-            if not len(rows):
+            face = outputs["face"][0, 1]
+            places = likely(face, self._scores[0])
+            if not len(places):
                 continue
-            corners = STEP * np.stack([columns, rows], axis=1) + 1
+            rows, columns = places.T
+            corners = STEP * places[:, ::-1] + 1
             boxes = np.hstack([corners, corners + WINDOW - 1]) / scale
             parts.append(
-                (np.floor(boxes), likely[rows, columns], outputs["box"][0][:, rows, columns].T)
+                (np.floor(boxes), face[rows, columns], outputs["box"][0][:, rows, columns].T)
             )
         if not parts:
             return NOBODY.boxes
@@ -127,34 +129,50 @@ def _levels(halves: Halves, minimum: int, largest: float | None) -> Iterator[tup
 
 def _crops(
     pictures: Sequence[Halves], boxes: Floats, owners: NDArray[np.int32], side: int
-) -> tuple[Pixels, NDArray[np.intp]]:
-    """What lies in the boxes, uint8 (k, side, side, 3), and the rows with anything in them."""
+) -> tuple[Floats, NDArray[np.intp]]:
+    """What lies in the boxes, float32 (k, 3, side, side), and the rows with anything in them."""
     sizes = np.array([half.whole.shape[1::-1] for half in pictures]).reshape(-1, 2)[owners]
     corners = np.trunc(boxes).astype(np.int64)
     # Corners count from one, both ends included.
     low = np.maximum(corners[:, :2], 1) - 1
     high = np.minimum(corners[:, 2:], sizes)
     kept = np.flatnonzero((high > low).all(axis=1))
-    crops = np.empty((len(kept), side, side, 3), np.uint8)
-    how = cv2.INTER_LINEAR if side < FINAL else cv2.INTER_AREA
-    edges = np.hstack([low, high])[kept].tolist()
+    crops = np.empty((len(kept), 3, side, side), np.float32)
+    edges = np.hstack([low, high])[kept]
+    if side < FINAL:
+        _sampled_from_halves(pictures, edges, owners[kept], crops)
+        return crops, kept
+    # The last network's points are what faces are aligned by: its crops are averaged exactly.
     for crop, owner, (left, top, right, bottom) in zip(
-        crops, owners[kept].tolist(), edges, strict=True
+        crops, owners[kept].tolist(), edges.tolist(), strict=True
     ):
-        # The last network's points are what faces are aligned by: its crops are averaged exactly.
-        factor = min(right - left, bottom - top) / side if side < FINAL else 1.0
-        source, shrunk = pictures[owner].shrunk(factor)
-        part = source[top // shrunk : -(-bottom // shrunk), left // shrunk : -(-right // shrunk)]
-        cv2.resize(part, (side, side), dst=crop, interpolation=how)
+        part = pictures[owner].whole[top:bottom, left:right]
+        crop[:] = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
     return crops, kept
 
 
-def _run(network: Network, crops: Pixels) -> dict[str, Floats]:
+def _sampled_from_halves(
+    pictures: Sequence[Halves],
+    edges: NDArray[np.int64],
+    owners: NDArray[np.int32],
+    crops: Floats,
+) -> None:
+    """Fill crops from their owners' halves, all of one size in one call."""
+    sides = np.minimum(edges[:, 2] - edges[:, 0], edges[:, 3] - edges[:, 1])
+    steps = np.maximum(np.floor(np.log2(sides / crops.shape[2])), 0).astype(np.int64)
+    for owner, step in {*zip(owners.tolist(), steps.tolist(), strict=True)}:
+        rows = np.flatnonzero((owners == owner) & (steps == step))
+        source, shrunk = pictures[owner].shrunk(1 << step)
+        low, high = edges[rows, :2] // shrunk, -(-edges[rows, 2:] // shrunk)
+        # A half leaves an odd last row or column out.
+        high = np.minimum(high, source.shape[1::-1])
+        parts = np.hstack([np.minimum(low, high - 1), high])
+        sampled(np.ascontiguousarray(source), parts, rows, crops)
+
+
+def _run(network: Network, crops: Floats) -> dict[str, Floats]:
     """A network's outputs for many crops, some at a time: they should stay in the cache."""
-    answers = [
-        network(np.ascontiguousarray(crops[at : at + AT_ONCE].transpose(0, 3, 1, 2), np.float32))
-        for at in range(0, len(crops), AT_ONCE)
-    ]
+    answers = [network(crops[at : at + AT_ONCE]) for at in range(0, len(crops), AT_ONCE)]
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 

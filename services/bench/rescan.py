@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from pipeline.domain.trace import SEGMENT
-from pipeline.indexes._bits import compiled, vector_unit
+from pipeline.indexes._bits import vector_unit
 from pipeline.indexes._sweep import compare, laid_out
+from pipeline.kernels import compiled
 from services.bench import Report, Target
 
 UPLOADS, ENTRIES, TURNS = 1e9, 1e4, 8

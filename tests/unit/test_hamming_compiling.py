@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import pytest
 
+from pipeline import kernels
 from pipeline.indexes import _bits
 from pipeline.indexes._ring import fill_tables
 from services.bench import index as bench
@@ -26,8 +27,8 @@ def test_where_no_cache_can_be_written_kernels_are_compiled_without_one(monkeypa
             raise RuntimeError("cannot cache function: no locator available for file")
         return numba.njit(**options)
 
-    monkeypatch.setattr(_bits, "njit", njit)
-    kernel = _bits.compiled(lambda number: number + 1)
+    monkeypatch.setattr(kernels, "njit", njit)
+    kernel = kernels.compiled(lambda number: number + 1)
     assert kernel(2) == 3
     assert asked == [{"nogil": True, "cache": True}, {"nogil": True}]
 
