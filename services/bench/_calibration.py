@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.media import Frame, Side
 from pipeline.domain.policy import DEFAULT, AllOf, AnyOf, Policy, Rule, Within, Witnessed
-from pipeline.domain.witness import Calibrated, Thresholds
+from pipeline.domain.witness import Calibrated, Faint, Thresholds
 from pipeline.signals import SignalType
 from services.bench._gallery import Asked, Gallery
+from services.bench.alterations import Picture
 
+FAINT = "pdq of what is faint"
 PAIR_RATE = 1e-6
 WIDEST = 72
 
@@ -47,8 +50,28 @@ def pdq_shares(gallery: Gallery, strangers: Sequence[Asked]) -> Shares:
     """Every view of every stranger against every crop of every registered picture."""
     counts = np.zeros(257, np.int64)
     for stranger in strangers:
-        counts += np.bincount(gallery.distances(stranger).ravel(), minlength=257)
+        telling = stranger.signals.quality >= gallery.eye.signal.minimum_quality
+        found = gallery.apart(stranger.signals.codes[telling])
+        counts += np.bincount(found.ravel(), minlength=257)
     return shares(counts)
+
+
+def faint_shares(gallery: Gallery, strangers: Sequence[Asked], faint: Faint) -> Shares:
+    """Strangers made pale and blurred until their quality is faint, against every crop."""
+    eye, counts = gallery.eye, np.zeros(257, np.int64)
+    for stranger in strangers:
+        seen = eye.signal.compute(_made_faint(stranger.frame.rgb), Side.QUERY)
+        asks = (seen.quality >= faint.quality) & (seen.quality < eye.signal.minimum_quality)
+        found = gallery.apart(seen.codes[asks & ~eye.bank.generic(seen.codes)])
+        counts += np.bincount(found.ravel(), minlength=257)
+    return shares(counts)
+
+
+def _made_faint(picture: Picture) -> list[Frame]:
+    grey = picture.astype(np.float32) - 128
+    pale = [128 + share * grey for share in (0.3, 0.2, 0.15, 0.1)]
+    blurred = [cv2.GaussianBlur(picture, (0, 0), sigma) for sigma in (6, 12, 20)]
+    return [Frame(np.asarray(one, np.uint8)) for one in (*pale, *blurred)]
 
 
 def whole_shares(
@@ -68,9 +91,15 @@ def calibrated(rates: Rates, start: Thresholds) -> Thresholds:
     """Thresholds at which at most one in a million unrelated pairs of codes meets.
 
     The wide radius goes up to 72 bits, the parts' radius to 8 bits less; the near radius and those
-    of other signals stay what they are. Each carries its own rate.
+    of other signals stay what they are. Each carries its own rate. What is faint asks within the
+    near radius at most, and not at all where too few pairs vouch for it.
     """
     pdq = rates.within["pdq"]
+    faint, pale = start.faint, rates.within.get(FAINT)
+    if faint is not None and pale is not None:
+        kept = [bits for bits in range(start.near.bits + 1) if pale[bits] <= PAIR_RATE]
+        widest = kept[-1] if kept else None
+        faint = None if widest is None else Faint(faint.quality, widest, float(pale[widest]))
     fitting = [bits for bits in range(start.near.bits, WIDEST + 1) if pdq[bits] <= PAIR_RATE]
     wide = fitting[-1] if fitting else start.near.bits
     part = max(start.near.bits, wide - 8)
@@ -85,6 +114,7 @@ def calibrated(rates: Rates, start: Thresholds) -> Thresholds:
             else told
             for name, told in start.signals.items()
         },
+        faint=faint,
         acceptance=replace(start.acceptance, false_positive_rate=rates.features),
     )
 

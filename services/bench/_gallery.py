@@ -131,7 +131,11 @@ class Gallery:
 
     def distances(self, asked: Asked) -> NDArray[np.int64]:
         """Bits between every code asked (rows) and every code registered (columns)."""
-        codes = np.ascontiguousarray(asked.signals.codes).view(np.uint64)
+        return self.apart(asked.signals.codes)
+
+    def apart(self, asked: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The same of any codes, uint8 (n, width / 8)."""
+        codes = np.ascontiguousarray(asked).view(np.uint64)
         total = np.zeros((len(codes), len(self._codes)), np.int64)
         for word in range(self._codes.shape[1]):
             total += np.bitwise_count(codes[:, word, None] ^ self._codes[None, :, word])

@@ -21,11 +21,19 @@ from numpy.typing import NDArray
 
 from pipeline import plugins
 from pipeline.domain.media import Frame, Side
-from pipeline.domain.witness import Thresholds, Witness, asks_wide
+from pipeline.domain.witness import Faint, Thresholds, Witness, asks_wide
 from pipeline.media.views import USUAL, budget_of, query_views
 from pipeline.signals import SignalType
 from services.bench import Target
-from services.bench._calibration import Rates, calibrated, pdq_shares, policy_of, whole_shares
+from services.bench._calibration import (
+    FAINT,
+    Rates,
+    calibrated,
+    faint_shares,
+    pdq_shares,
+    policy_of,
+    whole_shares,
+)
 from services.bench._corpus import Corpus, corpus
 from services.bench._gallery import Asked, Entry, Eye, Gallery
 from services.bench._page import page
@@ -168,6 +176,7 @@ def _rates(
     progress(f"distances of {len(strangers)} strangers")
     within = {
         "pdq": pdq_shares(gallery, strangers),
+        FAINT: faint_shares(gallery, strangers, thresholds.faint or Faint()),
         "phash": whole_shares(
             plugins.build("signals", "phash"),
             [Frame(picture) for _, picture in pictures.tuned],

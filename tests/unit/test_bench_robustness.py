@@ -7,17 +7,26 @@ from pipeline import plugins
 from pipeline.domain.media import Frame
 from pipeline.domain.policy import DEFAULT, parse
 from pipeline.domain.signal import Signals
-from pipeline.domain.witness import Calibrated, Thresholds
+from pipeline.domain.witness import Calibrated, Faint, Thresholds
 from pipeline.errors import Invalid
 from pipeline.media.features import Features
 from pipeline.media.views import ORDER, THOROUGH, USUAL, WHOLE_ONLY, budget_of
+from pipeline.signals import pdq
 
 pytest.importorskip("skimage.data")
 pytest.importorskip("insightface")
 
-from services.bench._calibration import Rates, calibrated, policy_of, shares, whole_shares
-from services.bench._corpus import corpus
-from services.bench._gallery import Asked
+from services.bench._calibration import (
+    FAINT,
+    Rates,
+    calibrated,
+    faint_shares,
+    policy_of,
+    shares,
+    whole_shares,
+)
+from services.bench._corpus import corpus, stock_scene
+from services.bench._gallery import Asked, Eye, Gallery
 from services.bench._readme import readme_rows
 from services.bench._unrelated import _drawn, upper_bound
 from tests.pictures import textured
@@ -158,3 +167,26 @@ def test_a_rate_that_is_no_share_is_refused_by_name(rate):
     document = {**DEFAULT.document(), "review": {"within": rule}}
     with pytest.raises(Invalid, match=r"review\.within\.false_positive_rate"):
         parse(document)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "bits", "rate"), [(2_000_000, 31, 5e-7), (500_000, None, None), (0, None, None)]
+)
+def test_what_is_faint_asks_as_far_as_its_own_pairs_vouch_for(pairs, bits, rate):
+    counts, faint = np.zeros(257, np.int64), np.zeros(257, np.int64)
+    counts[120] = 10_000_000
+    faint[110] = pairs
+    rates = Rates({"pdq": shares(counts), FAINT: shares(faint)}, 0.0007)
+    found = calibrated(rates, Thresholds()).faint
+    assert (found and found.bits, found and found.false_positive_rate) == (bits, rate)
+
+
+def test_faint_strangers_are_made_of_strangers_and_only_faint_ones_count():
+    eye = Eye(pdq.build())
+    rng = np.random.default_rng(4)
+    pictures = [stock_scene(rng) for _ in range(3)]
+    gallery = Gallery(eye, [eye.register("a", pictures[0], features=False)])
+    strangers = [eye.look(picture, features=False) for picture in pictures[1:]]
+    found = faint_shares(gallery, strangers, Faint())
+    assert found[256] == 1
+    assert found[47] < 1e-2, "none is near: one pair of all is what so few can vouch for"
