@@ -153,7 +153,7 @@ def test_what_is_left_of_a_row_is_never_longer_than_it_says():
 
 
 def test_a_scan_stops_where_the_threshold_leaves_strangers_no_room():
-    assert _dots.stop_at(512, 0.5) == 5
+    assert _dots.stop_at(512, 0.5) == 6
     assert _dots.stop_at(256, 0.434) == 7
     assert _dots.stop_at(128, 0.927) < 4
     assert _dots.stop_at(512, 0.0) == _dots.PARTS
