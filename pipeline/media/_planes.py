@@ -137,17 +137,14 @@ def turned_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
     shrunk = np.array([half[0] / copy.width, half[1] / copy.height], np.float32)
     zoom = np.array(copy.zoom, np.float32)
     upright = np.array([[0, 0], [size, 0], [0, size]], np.float32) - np.float32(0.5)
-    whole = (np.zeros(1), np.full(1, float(size)))
-    weights: dict[tuple[float, float], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+    lengths = [tuple(round(side, 1) for side in sides(quad * zoom)) for quad in quads]
+    # Those that are turned either way have the same.
+    every = {length: at for at, length in enumerate(sorted({x for pair in lengths for x in pair}))}
+    stops = np.full(len(every), float(size))
+    weights = _weights(np.zeros(len(every)), stops, size, np.array(list(every)) / size)
     found = np.empty((len(quads), TILE, TILE), np.float32)
-    for at, quad in enumerate(quads):
-        across, down = (round(side, 1) for side in sides(quad * zoom))
-        if (across, down) not in weights:  # those that are turned either way have the same
-            weights[across, down] = (
-                _weights(*whole, size, down / size)[0],
-                _weights(*whole, size, across / size)[0],
-            )
-        rows, columns = weights[across, down]
+    for at, (quad, (across, down)) in enumerate(zip(quads, lengths, strict=True)):
+        rows, columns = weights[every[down]], weights[every[across]]
         corners = quad[[0, 1, 3]] * shrunk - np.float32(0.5)
         drawn = cv2.warpAffine(
             plane,
@@ -191,16 +188,20 @@ def _bytes(found: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _weights(
-    starts: NDArray[np.float64], stops: NDArray[np.float64], size: int, zoom: float
+    starts: NDArray[np.float64],
+    stops: NDArray[np.float64],
+    size: int,
+    zoom: float | NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Triangle weights (n, 64, size) that sample 64 points between each start and stop.
 
     Points and triangles lie as PDQ's do in as many pixels as the part has in the upload: a point is
     a pixel's middle, and boxes of an even width reach half a pixel further after than before. The
-    triangle is cut at the box's own edges and made to sum to one, as PDQ's boxes are.
+    triangle is cut at the box's own edges and made to sum to one, as PDQ's boxes are. ``zoom`` is
+    one for all, or one each.
     """
     length = (stops - starts)[:, None]
-    pixels = np.maximum(np.rint(length * zoom), 1.0)
+    pixels = np.maximum(np.rint(length * np.reshape(zoom, (-1, 1))), 1.0)
     window = (pixels.astype(np.int64) + 127) // 128
     at = np.floor((np.arange(TILE) + 0.5) * (pixels / TILE)) + 0.5 + (window % 2 == 0)
     centre = starts[:, None] + at * (length / pixels)

@@ -6,9 +6,7 @@ lines beside it. The difference alone says nothing: gravel and grass differ ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -43,68 +41,94 @@ stronger than so much behind it, belongs to another rectangle; what each such co
 
 
 @dataclass(frozen=True, slots=True)
-class _Sides:
-    """Sides of rectangles on parallel lines: ``sums`` at ``at``, from ``low`` to ``high``."""
+class _Lines:
+    """Sums along parallel lines (width / 2 + 1, height + 1), and pairs of the lines chosen."""
 
     sums: Grid
+    at: Places
+    first: Places
+    second: Places
+    """Which of ``at`` make a pair, the lower one first."""
+
+    def means(self, low: Places, high: Places) -> Grid:
+        """What each line (rows) jumps by between ``low`` and ``high`` (columns); rims infinitely.
+
+        The rim is as good as need be.
+        """
+        start, stop = _steps(low, len(self.sums) - 1), _steps(high, len(self.sums) - 1)
+        lines = self.sums[:, self.at]
+        risen = lines[stop] - lines[start]
+        means = np.asarray((risen / np.maximum(1, stop - start)[:, None]).T, np.float32)
+        means[(self.at == 0) | (self.at == self.sums.shape[1] - 1)] = np.inf
+        return means
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Top, bottom, left and right side of n rectangles: (4, n) lines, from ``low`` to ``high``.
+
+    ``sums`` holds the two planes one after another; ``shape`` is each side's plane's.
+    """
+
+    sums: Grid
+    base: Places
+    shape: tuple[Places, Places]
     at: Places
     low: Places
     high: Places
 
-    def of(self, chosen: NDArray[np.intp]) -> _Sides:
-        """Some of them."""
-        return _Sides(self.sums, self.at[chosen], self.low[chosen], self.high[chosen])
+    def of(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> _Sides:
+        """Some of the rectangles."""
+        some = (self.at[:, chosen], self.low[:, chosen], self.high[:, chosen])
+        return _Sides(self.sums, self.base, self.shape, *some)
 
     @property
     def rim(self) -> NDArray[np.bool_]:
         """Which of them are the picture's own rim, whose jumps are not known."""
-        return np.asarray((self.at == 0) | (self.at == len(self.sums) - 1))
-
-    def mean(self) -> Grid:
-        """By how much they jump more than what is beside them."""
-        return self._between(self.low, self.high)
+        return np.asarray((self.at == 0) | (self.at == self.shape[1] - 1))
 
     def weakest_quarter(self) -> Grid:
-        """The same of the quarter where it is least."""
-        cuts = [self.low + (self.high - self.low) * part // 4 for part in range(5)]
-        parts = [self._between(a, b) for a, b in pairwise(cuts)]
-        return np.asarray(np.minimum.reduce(parts))
+        """By how much they jump more than what is beside them, in the quarter where it is least."""
+        length = self.high - self.low
+        steps, sums = self._read([self.low + length * part // 4 for part in range(5)])
+        return np.asarray(_means(steps[:-1], steps[1:], sums[:-1], sums[1:]).min(0))
 
-    def odd_corners(self) -> NDArray[np.int64]:
-        """At how many of their two ends they stop too early or go on."""
-        tip = np.maximum(6, ((self.high - self.low) * _TIP).astype(np.int64))
-        mean = self.mean()
-        short = [(self.low, self.low + tip), (self.high - tip, self.high)]
-        over = [(self.low - tip, self.low), (self.high, self.high + tip)]
-        odd = [self._between(*ends) < _SHORT * mean for ends in short]
-        odd += [self._between(*ends) > _LONG * mean for ends in over]
-        return np.where(self.rim, 0, np.sum(odd, axis=0, dtype=np.int64))
+    def means_and_odd_corners(self) -> tuple[Grid, NDArray[np.int64]]:
+        """By how much they jump, and at how many of their ends they stop too early or go on."""
+        low, high = self.low, self.high
+        tip = np.maximum(6, ((high - low) * _TIP).astype(np.int64))
+        steps, sums = self._read([low - tip, low, low + tip, high - tip, high, high + tip])
+        mean = _means(steps[1], steps[4], sums[1], sums[4])
+        ends = [1, 3, 0, 4]
+        tips = _means(
+            steps[ends], steps[[at + 1 for at in ends]], sums[ends], sums[[at + 1 for at in ends]]
+        )
+        odd = np.concatenate([tips[:2] < _SHORT * mean, tips[2:] > _LONG * mean])
+        return mean, np.where(self.rim, 0, odd.sum(0, dtype=np.int64))
 
-    def _between(self, low: Places, high: Places) -> Grid:
-        last = self.sums.shape[1] - 1
-        low = np.clip((low + _ALONG // 2) // _ALONG, 0, last)
-        high = np.clip((high + _ALONG // 2) // _ALONG, 0, last)
-        risen = self.sums[self.at, high] - self.sums[self.at, low]
-        return np.asarray(risen / np.maximum(1, high - low), np.float32)
+    def _read(self, places: list[Places]) -> tuple[Places, Grid]:
+        """The steps (k, 4, n) that places along the sides are at, and the sums up to there."""
+        steps = _steps(np.stack(places), self.shape[0] - 1)
+        return steps, self.sums[self.base + steps * self.shape[1] + self.at]
+
+
+def _steps(places: Places, last: Places | int) -> Places:
+    return np.asarray(np.minimum(np.maximum((places + _ALONG // 2) // _ALONG, 0), last), np.int64)
+
+
+def _means(start: Places, stop: Places, before: Grid, after: Grid) -> Grid:
+    return np.asarray((after - before) / np.maximum(1, stop - start), np.float32)
 
 
 def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     """The best-supported rectangles, each overlapping the others by less than three quarters."""
     height, width = grey.shape
-    level, upright = _sums(grey), _sums(np.ascontiguousarray(grey.T))
-    top, bottom = _pairs(_lines(level, width), height)
-    left, right = _pairs(_lines(upright, height), width)
+    level, upright = _sums(np.ascontiguousarray(grey.T)), _sums(grey)
+    down, across = _paired(level, width, height), _paired(upright, height, width)
     kept: list[Rect] = []
-    if not len(top) or not len(left):
+    if not len(down.first) or not len(across.first):
         return kept
-    down, across = (found.ravel() for found in np.indices((len(top), len(left))))
-    sides = [
-        _Sides(level, top[down], left[across], right[across]),
-        _Sides(level, bottom[down], left[across], right[across]),
-        _Sides(upright, left[across], top[down], bottom[down]),
-        _Sides(upright, right[across], top[down], bottom[down]),
-    ]
-    for rect in _best(sides):
+    for rect in _best(_promising(down, across)):
         if all(overlap(rect, other) < 0.75 for other in kept):
             kept.append(rect)
         if len(kept) == most:
@@ -112,59 +136,85 @@ def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     return kept
 
 
-def _best(sides: list[_Sides]) -> list[Rect]:
-    """Rectangles with all four sides supported, best first. Large ones are preferred a little."""
-    for measure, least in ((_Sides.mean, _LEVEL), (_Sides.weakest_quarter, _EVEN)):
-        # Few are left for what costs more.
-        weakest = _least(sides, measure)
-        chosen = np.flatnonzero((weakest > least) & np.isfinite(weakest))
-        sides = [side.of(chosen) for side in sides]
-    above, _, leftmost, _ = sides
-    height, width = len(above.sums) - 1, len(leftmost.sums) - 1
-    wide, tall = above.high - above.low, leftmost.high - leftmost.low
-    share = wide * tall / (width * height)
-    rims = sum(side.rim.astype(np.int64) for side in sides)
-    odd = sum(side.odd_corners() for side in sides)
-    support = np.sqrt(np.minimum(_least(sides, _Sides.mean), 16.0))
-    score = support * share**0.25 * _RIM**rims * _ODD_CORNER**odd * (share < 0.97)
-    order = np.argsort(-score, kind="stable")[:24]
-    found = zip(above.low, leftmost.low, above.high, leftmost.high, strict=True)
-    rects = [tuple(int(value) for value in rect) for rect in found]
-    return [rects[at] for at in order.tolist() if score[at] > 0]
-
-
-def _least(sides: list[_Sides], measure: Callable[[_Sides], Grid]) -> Grid:
-    """What the weakest side of each rectangle measures; the rim is as good as need be."""
-    return np.asarray(
-        np.minimum.reduce([np.where(side.rim, np.inf, measure(side)) for side in sides])
+def _promising(down: _Lines, across: _Lines) -> _Sides:
+    """All rectangles of which each side that is not the rim jumps enough."""
+    top, bottom = down.at[down.first], down.at[down.second]
+    left, right = across.at[across.first], across.at[across.second]
+    level, upright = down.means(left, right), across.means(top, bottom)
+    weakest = np.minimum(
+        np.minimum(level[down.first], level[down.second]),
+        np.minimum(upright[across.first], upright[across.second]).T,
     )
+    rows, columns = np.nonzero((weakest > _LEVEL) & np.isfinite(weakest))
+    top, bottom, left, right = top[rows], bottom[rows], left[columns], right[columns]
+    shapes = np.array([down.sums.shape] * 2 + [across.sums.shape] * 2, np.int64)
+    return _Sides(
+        np.concatenate([down.sums.ravel(), across.sums.ravel()]),
+        np.array([0, 0, down.sums.size, down.sums.size], np.int64)[:, None],
+        (shapes[:, :1], shapes[:, 1:]),
+        np.stack([top, bottom, left, right]),
+        np.stack([left, left, top, top]),
+        np.stack([right, right, bottom, bottom]),
+    )
+
+
+def _best(sides: _Sides) -> list[Rect]:
+    """Rectangles with all four sides supported, best first. Large ones are preferred a little."""
+    # Few are left for what costs more.
+    sides = sides.of(np.where(sides.rim, np.inf, sides.weakest_quarter()).min(0) > _EVEN)
+    (top, bottom, left, right), rim = sides.at, sides.rim
+    height, width = (int(sides.shape[1][side, 0]) - 1 for side in (0, 2))
+    share = (right - left) * (bottom - top) / (width * height)
+    means, odd = sides.means_and_odd_corners()
+    support = np.sqrt(np.minimum(np.where(rim, np.inf, means).min(0), 16.0))
+    score = support * share**0.25 * _RIM ** rim.sum(0) * _ODD_CORNER ** odd.sum(0) * (share < 0.97)
+    order = np.argsort(-score, kind="stable")[:24]
+    return [
+        (int(left[at]), int(top[at]), int(right[at]), int(bottom[at]))
+        for at in order.tolist()
+        if score[at] > 0
+    ]
 
 
 def _sums(grey: NDArray[np.uint8]) -> Grid:
-    """How much more pixels differ from those above than pixels beside that line do.
+    """How much more pixels differ from those left of them than pixels beside that line do.
 
-    Summed along lines, so that any stretch is a difference of two, in steps of ``_ALONG`` pixels:
-    (height + 1, width / 2 + 1). Line 0 and the last are the picture's own rim.
+    Of upright lines; summed along them, so that any stretch is a difference of two, in steps of
+    ``_ALONG`` pixels: (height / 2 + 1, width + 1). Line 0 and the last are the picture's own rim.
     """
     height, width = grey.shape
-    steps = width // _ALONG
-    jumps = np.minimum(cv2.absdiff(grey[1:], grey[:-1]), _CAP)[:, : steps * _ALONG]
-    means = cv2.resize(jumps.astype(np.float32), (steps, height - 1), interpolation=cv2.INTER_AREA)
+    steps = height // _ALONG
+    grey = grey[: steps * _ALONG]
+    jumps = np.minimum(cv2.absdiff(grey[:, 1:], grey[:, :-1]), _CAP).astype(np.float32)
+    means = cv2.resize(jumps, (width - 1, steps), interpolation=cv2.INTER_AREA)
     around, own = (
-        cv2.boxFilter(means, -1, (1, lines), normalize=False, borderType=cv2.BORDER_REFLECT)
+        cv2.boxFilter(means, -1, (lines, 1), normalize=False, borderType=cv2.BORDER_REFLECT)
         for lines in (_BESIDE, _OWN)
     )
-    more = means - (around - own) * np.float32(1 / (_BESIDE - _OWN))
-    found = np.zeros((height + 1, steps + 1), np.float32)
-    np.cumsum(np.minimum(more, _CAP / 2), axis=1, out=found[1:-1, 1:])
+    more = np.minimum(means - (around - own) * np.float32(1 / (_BESIDE - _OWN)), _CAP / 2)
+    found = np.zeros((steps + 1, width + 1), np.float32)
+    inner = found[:, 1:-1]
+    # All lines a step at a time: NumPy's sums along an axis go one line after another.
+    for before, here, after in zip(inner[:-1], more, inner[1:], strict=True):
+        np.add(before, here, out=after)
     return found
+
+
+def _paired(sums: Grid, across: int, size: int) -> _Lines:
+    """The lines to look at, and all pairs of them that lie far enough apart."""
+    lines = _lines(sums, across)
+    first, second = np.nonzero(lines[None] - lines[:, None] >= size * _LEAST_SIDE)
+    return _Lines(sums, lines, first, second)
 
 
 def _lines(sums: Grid, across: int) -> Places:
     """Where the lines with the best stretch are, one of several neighbours, and the rim."""
-    risen = sums - np.arange(sums.shape[1], dtype=np.float32) * _LEVEL
+    risen = sums - (np.arange(len(sums), dtype=np.float32) * _LEVEL)[:, None]
     # The best stretch of a line ends where it has risen most above what came before.
-    best = (risen - np.minimum.accumulate(risen, axis=1)).max(1)
+    least, best, above = risen[0].copy(), np.zeros_like(risen[0]), np.empty_like(risen[0])
+    for here in risen:
+        np.minimum(least, here, out=least)
+        np.maximum(best, np.subtract(here, least, out=above), out=best)
     best[[0, -1]] = 0
     kept: list[int] = []
     for at in np.argsort(-best, kind="stable")[:64].tolist():
@@ -172,13 +222,7 @@ def _lines(sums: Grid, across: int) -> Places:
             break
         if all(abs(at - other) > 3 for other in kept):
             kept.append(at)
-    return np.array(sorted({0, len(sums) - 1, *kept}), np.int64)
-
-
-def _pairs(lines: Places, size: int) -> tuple[Places, Places]:
-    """All pairs of lines that lie far enough apart, the lower one first."""
-    first, second = np.nonzero(lines[None] - lines[:, None] >= size * _LEAST_SIDE)
-    return lines[first], lines[second]
+    return np.array(sorted({0, sums.shape[1] - 1, *kept}), np.int64)
 
 
 def overlap(first: Rect, second: Rect) -> float:
