@@ -11,7 +11,7 @@ size (measured from 320 to 512 pixels; borders are found no worse at 320 than at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -27,6 +27,8 @@ Quad = NDArray[np.float32]
 Zoom = tuple[float, float]
 
 TILE = 64
+_TOGETHER = 16
+"""Points of a tile that are computed at once: each is of a few pixels, and these overlap little."""
 WORKING_SIDE = 320
 """The working copy has at most as many pixels as a square of this side."""
 
@@ -101,11 +103,12 @@ def tiles(
     rows = _weights(edges[:, 1], edges[:, 3], height, zoom[1])
     columns = _weights(edges[:, 0], edges[:, 2], width, zoom[0])
     found = np.empty((len(boxes), TILE, TILE), np.float32)
-    for at, (left, top, right, bottom) in enumerate(edges):
-        down = slice(max(0, int(top) - 1), min(height, int(np.ceil(bottom)) + 1))
+    part = np.empty((TILE, width), np.float32)
+    for at, (left, _, right, _) in enumerate(edges):
         across = slice(max(0, int(left) - 1), min(width, int(np.ceil(right)) + 1))
-        part = rows[at][:, down] @ luma[down, across]
-        found[at] = part @ columns[at][:, across].T
+        for lines, weights, pixels in rows.bands(at):
+            np.matmul(weights, luma[pixels, across], out=part[lines, across])
+        found[at] = part[:, across] @ columns.dense[at][:, across].T
     return _bytes(found)
 
 
@@ -143,8 +146,8 @@ def turned_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
     stops = np.full(len(every), float(size))
     weights = _weights(np.zeros(len(every)), stops, size, np.array(list(every)) / size)
     found = np.empty((len(quads), TILE, TILE), np.float32)
+    part = np.empty((TILE, size), np.float32)
     for at, (quad, (across, down)) in enumerate(zip(quads, lengths, strict=True)):
-        rows, columns = weights[every[down]], weights[every[across]]
         corners = quad[[0, 1, 3]] * shrunk - np.float32(0.5)
         drawn = cv2.warpAffine(
             plane,
@@ -153,7 +156,9 @@ def turned_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        found[at] = rows @ np.asarray(drawn, np.float32) @ columns.T
+        for lines, of_these, pixels in weights.bands(every[down]):
+            np.matmul(of_these, drawn[pixels], out=part[lines])
+        found[at] = part @ weights.dense[every[across]].T
     return _bytes(found)
 
 
@@ -184,7 +189,28 @@ def straightened(
 
 
 def _bytes(found: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.clip(np.rint(found), 0, 255).astype(np.uint8)
+    """Means of grey levels to the nearest whole ones."""
+    flat = found.reshape(-1, TILE)
+    return np.asarray(cv2.convertScaleAbs(flat), np.uint8).reshape(found.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weights:
+    """Weights (n, 64, size) of pixels in each of 64 points, all but a few of them zero."""
+
+    dense: NDArray[np.float32] = field(repr=False)
+    first: NDArray[np.int64] = field(repr=False)
+    reach: int
+    """Each point is of so many pixels from ``first`` (n, 64) on."""
+
+    def bands(self, at: int) -> Iterator[tuple[slice, NDArray[np.float32], slice]]:
+        """A few points at a time, their weights, and the stretch of pixels that these are of."""
+        dense, size = self.dense[at], self.dense.shape[2]
+        starts, stops = self.first[at, ::_TOGETHER], self.first[at, _TOGETHER - 1 :: _TOGETHER]
+        for turn, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+            lines = slice(turn * _TOGETHER, (turn + 1) * _TOGETHER)
+            pixels = slice(max(0, start), min(size, stop + self.reach))
+            yield lines, dense[lines, pixels], pixels
 
 
 def _weights(
@@ -192,8 +218,8 @@ def _weights(
     stops: NDArray[np.float64],
     size: int,
     zoom: float | NDArray[np.float64],
-) -> NDArray[np.float32]:
-    """Triangle weights (n, 64, size) that sample 64 points between each start and stop.
+) -> _Weights:
+    """Triangle weights that sample 64 points between each start and stop.
 
     Points and triangles lie as PDQ's do in as many pixels as the part has in the upload: a point is
     a pixel's middle, and boxes of an even width reach half a pixel further after than before. The
@@ -223,4 +249,4 @@ def _weights(
     # Columns past either edge of the plane have no weight: the box is inside it.
     columns[columns < 0] = size + reach
     dense[np.arange(len(dense))[:, None], columns] = gathered.reshape(-1, reach)
-    return dense.reshape(len(starts), TILE, -1)[..., :size]
+    return _Weights(dense.reshape(len(starts), TILE, -1)[..., :size], first, reach)
