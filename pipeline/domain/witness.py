@@ -70,7 +70,7 @@ class Faint:
     A nearer near radius counts for it, too. Nothing of less than the signal's own least quality is
     registered, and no part of an upload asks with it. Of 52,000,000 pairs of a registered crop and
     a whole picture of quality 25 to 49 that was not of it, made pale or blurred, none was within
-    56 bits.
+    56 bits but memes of one template.
     """
 
     quality: int = 25
