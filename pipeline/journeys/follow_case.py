@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import zip_longest
 from typing import TypeVar
 
+from pipeline.domain.action import ActionKind
 from pipeline.domain.case import UNDECIDED, Ground, State
 from pipeline.domain.ids import CaseId, ItemId, PersonId
 from pipeline.journeys.desk import Desk
@@ -91,6 +92,8 @@ class Next(StrEnum):
     """She can object to a decision."""
     ANSWERED = "answered"
     """What was found was decided."""
+    SHOWN = "shown"
+    """A platform left it, or put it back, though it must go."""
     STOPPED = "stopped"
     """What was found must go, and a further copy of it is stopped at once."""
     NOTHING = "nothing"
@@ -147,6 +150,12 @@ class _Story:
         """Whether a repeat of it is answered at once."""
         wanted = State.DISMISSED if self.overturned else State.UPHELD
         return self.finding.state is wanted
+
+    @property
+    def shown(self) -> bool:
+        """Whether it must go and a platform, by what it did last, shows it all the same."""
+        last = {one.platform: one.kind for one in self.acted}  # oldest first
+        return self.known and not _SHOWS.isdisjoint(last.values())
 
     @property
     def undecided(self) -> bool:
@@ -215,6 +224,7 @@ _FIRST = {
     State.DISMISSED: What.LEFT,
 }
 _SIDES = {"registered": What.OBJECTED, "uploader": What.CONTESTED}
+_SHOWS = frozenset({ActionKind.RESTORED, ActionKind.NONE})
 _ORDER = {what: place for place, what in enumerate(What)}
 
 
@@ -277,6 +287,8 @@ def _next(stories: list[_Story], objections: tuple[Open, ...]) -> Next:
         return Next.DECISION
     if objections:
         return Next.OBJECTION
+    if any(story.shown for story in stories):
+        return Next.SHOWN
     return Next.STOPPED if any(story.known for story in stories) else Next.ANSWERED
 
 

@@ -33,7 +33,7 @@ HAPPENINGS: Mapping[What, str] = {
     What.LABELLED: N_("%(platform)s told us that it shows it with a warning."),
     What.RESTORED: N_("%(platform)s told us that it has put it back."),
     What.UNTOUCHED: N_("%(platform)s told us that it has left it where it is."),
-    What.REFUSED_AGAIN: N_("Stopped again on %(platform)s: %(count)s more uploads of it."),
+    What.REFUSED_AGAIN: N_("Stopped again on %(platform)s. Further uploads of it: %(count)s."),
     What.QUARANTINED: N_(
         "Many other pictures were taken for something roughly like this one. A person finds out"
         " why. We keep looking for close copies of it, as before."
@@ -64,6 +64,8 @@ NEXTS: Mapping[Next, str] = {
     Next.OBJECTION: N_("If you think that this was wrong, you can object. We keep looking."),
     Next.ANSWERED: N_("If you think that this was wrong, a help line can tell you more. We keep"
                       " looking for other copies."),
+    Next.SHOWN: N_("A site shows it, though it must go. A help line can tell you what to do now."
+                   " We keep looking."),
     Next.STOPPED: N_("We keep looking. New copies of it are stopped at once."),
 }  # fmt: skip
 """What comes next for an item."""
@@ -175,8 +177,8 @@ PROBLEMS: Mapping[str, str] = {
 REFUSALS: Mapping[str, tuple[str, str]] = {
     "too_many_attempts": (
         N_("Please wait"),
-        N_("There were too many wrong tries. Wait %(minutes)s minutes and try again. Your recovery"
-           " code works at any time."),
+        N_("There were too many wrong tries. Wait and try again. Minutes to wait: %(minutes)s. Your"
+           " recovery code works at any time."),
     ),
     "denied": (N_("That did not work"), N_("Check what you typed and try again.")),
     "signed_out": (N_("You are signed out"), N_("Sign in again to go on.")),

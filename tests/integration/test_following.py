@@ -107,6 +107,10 @@ def test_what_a_platform_did_is_told_once_a_person_has_decided(town: Town) -> No
     one, two = follow(town, person)
     assert whats(one)[2:] == [What.REMOVED, What.UPHELD, What.ASKED, What.RESTORED]
     assert {line.platform for line in one.happenings[-1:]} == {"Board"}
+    assert one.next is Next.SHOWN, "she is told where to turn"
+    town.clock.forward(minutes=1)
+    act(town.world.store, town.clock, board, first.id, removed, town.clock())
+    assert follow(town, person)[0].next is Next.STOPPED
     assert whats(two)[2:] == [What.LEFT]
     assert all(line.platform is None for line in two.happenings), "nobody decided that it must go"
 
