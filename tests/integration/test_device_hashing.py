@@ -167,6 +167,16 @@ def test_codes_of_every_kind_of_picture_are_the_servers_to_the_bit(phone: Phone,
         assert all(abs(a[2] - b[2]) <= 1 for a, b in zip(codes, wanted, strict=True)), name
 
 
+def test_a_ruled_page_has_the_servers_code_though_sums_drift_along_it(phone: Phone) -> None:
+    page = np.full((2000, 3000, 3), 255, np.uint8)
+    page[:, ::97] = 0
+    page[::61] = 0
+    page[500:900, 700:1500] = 128
+    body = encode(Image.fromarray(page))
+    (found,) = phone.hash([("ruled", body)])
+    assert found["item"]["codes"][:1] == server_codes(body, [0])
+
+
 def test_profiles_that_browsers_convert_lie_within_a_few_bits(phone: Phone) -> None:
     """Browsers and the server convert them with different rounding; 31 bits match."""
     files = list(pictures_of_devices.left_to_browsers())
