@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ class Hand:
     """A hand as an actor: the loop runs in a thread, so that it can be asked and told to end."""
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
+        _see_given_cards(_ray().get_gpu_ids())
         self._kinds, self._stop = kinds, threading.Event()
         self._pieces = 0
         self._trouble: str | None = None
@@ -82,6 +84,12 @@ class Hand:
         self._pieces += 1
 
 
+def _see_given_cards(given: Sequence[Any]) -> None:
+    """Ray leaves all of a host's cards in sight of a hand that was given none."""
+    if not given:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
 class RayExecutor:
     """See ``pipeline.ports.Executor``: a crew whose hands outlive whoever placed them."""
 
@@ -102,14 +110,17 @@ class RayExecutor:
         self._crew: list[tuple[str, Crew]] = []
 
     def whole_crews(self) -> tuple[Crew, ...]:
-        """Hands for all the cluster has, but for the headroom; CPUs and GPUs apart."""
+        """Hands for all the cluster has, but for the headroom; CPUs and GPUs apart.
+
+        Those of cards first, because each wants a core beside its card, and others have more hosts.
+        """
         there = self._ray.cluster_resources()
         cpus, gpus = int(there.get("CPU", 0)) - HEADROOM, int(there.get("GPU", 0))
         if not gpus:
             return (Crew(max(1, cpus)),)
         return (
-            Crew(max(1, cpus - gpus), kinds=("rescan",)),
             Crew(gpus, gpus=1.0, kinds=("sift",)),
+            Crew(max(1, cpus - gpus), kinds=("rescan",)),
         )
 
     def start(self, crew: Crew) -> None:

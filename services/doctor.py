@@ -47,6 +47,8 @@ def examine(
     yield _index()
     for signal in settings.signals:
         yield _signal(signal)
+    if settings.faces or settings.copies:
+        yield _networks()
     for pack in (*settings.faces, *settings.copies):
         yield _pack(pack, settings)
     yield from _gates(settings)
@@ -132,6 +134,20 @@ def _signal(name: str) -> Finding:
     except Exception as error:
         return Finding(f"signal {name}", False, str(error), "correct CONSENTRY_SIGNALS")
     return Finding(f"signal {name}", True, built.space.key)
+
+
+def _networks() -> Finding:
+    """Where packs run: a card that is here and not used costs time, and is no fault."""
+    from pipeline.packs._card import card_here, free_bytes
+    from pipeline.packs._runtime import runs
+
+    try:
+        found = runs(card_here=card_here())
+    except Exception as error:  # onnxruntime's own exceptions have no public common root
+        return Finding("networks", False, type(error).__name__, "reinstall onnxruntime")
+    free = free_bytes() if found.card else None
+    room = "" if free is None else f", {free / 2**30:.1f} GiB of it free"
+    return Finding("networks", True, found.words + room)
 
 
 def _pack(name: str, settings: Settings) -> Finding:

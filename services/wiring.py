@@ -490,12 +490,24 @@ class _Generic(Mapping[str, GenericBank]):
 
 
 def _models(settings: Settings) -> tuple[FaceModel, ...]:
+    if settings.faces:
+        _say_where_networks_run()
     home, most = settings.home / "packs", settings.max_faces
     wait = settings.faces_wait_ms / 1e3
     return tuple(
         cast(FaceModel, plugins.build("packs", name, home, max_faces=most, wait=wait))
         for name in settings.faces
     )
+
+
+def _say_where_networks_run() -> None:
+    """A card that was given to this process and is not used must not go unnoticed."""
+    from pipeline.packs._card import card_here
+    from pipeline.packs._runtime import runs
+
+    found = runs(card_here=card_here())
+    if found.instead:
+        log.warning("networks.on_processor", why=found.instead)
 
 
 def _manifests(settings: Settings) -> tuple[Manifest, ...]:

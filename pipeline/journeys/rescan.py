@@ -47,10 +47,10 @@ WIDE_QUESTIONS = 4096
 """Up to how many codes are asked within the wide radius, which wants a second witness: beyond,
 chance alone puts an upload in a thousand within it, and each is screened again."""
 _LIST = "list|"
+"""Before a list's holder, among a sweep's radii."""
 _TERMS = f"{_LIST}terms|"  # the version before knows no terms, and leaves lists alone
 _JUDGING = ("signals", "banks", "unknown", "review", "known", "witness")
 """The parts of a platform's and of the operator's documents that say which uploads are found."""
-"""Before a list's holder, among a sweep's radii."""
 _BLOCK = 512
 """Candidates whose screenings are read at a time."""
 

@@ -29,9 +29,18 @@ def inside(side: int) -> int:
     return 3 * side * side * 4 * INSIDE
 
 
+def card_here() -> bool:
+    """Whether a card is here for this process: one was given to it, or a driver answers."""
+    return _seen() is not None and (
+        "CUDA_VISIBLE_DEVICES" in os.environ or free_bytes() is not None
+    )
+
+
 def free_bytes() -> int | None:
     """Free memory of the card that this process sees first; None where its driver does not say."""
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() or "0"
+    seen = _seen()
+    if seen is None:
+        return None
     command = ["nvidia-smi", f"--id={seen}", "--query-gpu=memory.free"]
     try:
         said = subprocess.run(
@@ -41,3 +50,9 @@ def free_bytes() -> int | None:
         return int(said.stdout.split()[0]) << 20
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
+
+
+def _seen() -> str | None:
+    """The first card that this process may see; None where none was left to it."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    return None if first in ("", "-1") else first

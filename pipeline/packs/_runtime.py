@@ -6,6 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ import onnxruntime  # noqa: E402
 onnxruntime.disable_telemetry_events()
 
 WARNINGS_OFF = 3
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class Network:
@@ -75,13 +78,51 @@ def session_options() -> Any:
 def providers(available: Sequence[str] | None = None) -> list[str]:
     """CUDA before the CPU when this build of onnxruntime has it, otherwise the CPU alone."""
     there = onnxruntime.get_available_providers() if available is None else available
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    return [name for name in wanted if name in there]
+    return [name for name in (CUDA, CPU) if name in there]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Where networks run in this process."""
+
+    card: bool
+    instead: str = ""
+    """Why a card that is here is not used, and what to do; empty where there is nothing to say."""
+
+    @property
+    def words(self) -> str:
+        """As an operator reads it."""
+        where = "on the graphics card" if self.card else "on the processor"
+        return f"{where}; {self.instead}" if self.instead else where
+
+
+def runs(*, card_here: bool) -> Runs:
+    """Where networks run, by opening one; ``card_here`` is whether a card is this process's."""
+    if CUDA not in providers():
+        lacks = f"onnxruntime {onnxruntime.__version__} has no {CUDA} for the graphics card here"
+        return Runs(False, f"{lacks}: install onnxruntime-gpu in its place" if card_here else "")
+    if _opens_on_card():
+        return Runs(True)
+    lacks = f"{CUDA} did not start on the graphics card here"
+    return Runs(False, f"{lacks}: see that its driver, CUDA and cuDNN fit" if card_here else "")
 
 
 def on_card() -> bool:
     """Whether networks run on a graphics card here."""
-    return "CUDAExecutionProvider" in providers()
+    return CUDA in providers() and _opens_on_card()
+
+
+@lru_cache(maxsize=1)
+def _opens_on_card() -> bool:
+    """A build that has CUDA falls back to the CPU by itself, and says so by the session alone."""
+    from pipeline.packs._graph import Graph
+
+    graph = Graph("probe")
+    graph.output(graph.input("input", (1,)), "output", (1,))
+    session = onnxruntime.InferenceSession(
+        graph.serialise(), session_options(), providers=providers()
+    )
+    return bool(session.get_providers()[0] == CUDA)
 
 
 def _first_line(wrong: Exception) -> str:

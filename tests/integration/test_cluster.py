@@ -156,27 +156,48 @@ def hands_of_cards_are_placed_where_cards_are(cluster: Any) -> None:
     assert all(crew.gpus == 0 for crew in executor.whole_crews()), "no card, no crew of cards"
     executor.stop()
     carded = cluster.add_node(num_cpus=2, num_gpus=2)
-    scanning, sifting = executor.whole_crews()
-    assert (scanning.gpus, scanning.kinds) == (0, ("rescan",))
+    sifting, scanning = executor.whole_crews()
     assert (sifting.size, sifting.gpus, sifting.kinds) == (2, 1.0, ("sift",))
-    executor.start(sifting)
-    wait_for_hands(executor, 2)
-
-    def free() -> float:
-        return float(ray.available_resources().get("GPU", 0.0))
-
-    until = time.monotonic() + 30
-    while free():
-        assert time.monotonic() < until, "each of the two hands has a card of its own"
-        time.sleep(0.1)
-    (first, second) = executor.hands()
-    assert {first.name, second.name} == {"gpu-0", "gpu-1"}
+    assert (scanning.gpus, scanning.kinds) == (0, ("rescan",))
+    for crew in (sifting, scanning):  # as `consentry cluster up` does, nobody waits in between
+        executor.start(crew)
+    wait_for_hands(executor, 2 + scanning.size)
+    placed = {name: sees(name) for name in named("gpu-", 2) + named("cpu-", scanning.size)}
+    of_cards = [placed[name] for name in named("gpu-", 2)]
+    assert {node for node, _ in of_cards} == {carded.node_id}, "where the cards are, and only there"
+    assert {cards for _, cards in of_cards} == {"0", "1"}, "each has a card of its own"
+    others = [placed[name] for name in named("cpu-", scanning.size)]
+    assert {cards for _, cards in others} == {"-1"}, "and nobody else sees one"
+    assert {node for node, _ in others}.isdisjoint({carded.node_id}), "its two cores are taken"
     ray.kill(ray.get_actor("gpu-0"), no_restart=False)
-    wait_for_hands(executor, 2)  # it is placed again, and where a card is: there is no other place
+    wait_for_hands(executor, 2 + scanning.size)
+    assert sees("gpu-0")[0] == carded.node_id, "it is placed again, where a card is"
     cluster.remove_node(carded)
     until = time.monotonic() + 60
-    while any(hand.state == AT_WORK for hand in executor.hands(patience=1.0)):
+    while any(
+        hand.state == AT_WORK and hand.name.startswith("gpu-")
+        for hand in executor.hands(patience=1.0)
+    ):
         assert time.monotonic() < until, "without a card they are placed nowhere"
         time.sleep(0.2)
     executor.stop()
     executor.leave()
+
+
+def named(kind: str, count: int) -> list[str]:
+    return [f"{kind}{number}" for number in range(count)]
+
+
+def sees(name: str) -> tuple[str, str]:
+    """Where a hand is, and which cards a network that it opens would see."""
+
+    def look(_: Any) -> tuple[str, str]:
+        import os
+
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        return node, os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+    found: tuple[str, str] = ray.get(ray.get_actor(name).__ray_call__.remote(look), timeout=60)
+    return found

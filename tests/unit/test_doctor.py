@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from pipeline.packs import _copies
-from services.doctor import Finding, _gates, _pack
+from services.doctor import Finding, _gates, _networks, _pack
 from services.settings import Settings
+from services.wiring import _say_where_networks_run
 from tests.copies import pack_folder
 
 
@@ -38,6 +40,16 @@ def test_a_pack_that_is_not_installed_is_named_with_what_to_run(tmp_path: Path) 
     assert (found.well, found.advice) == (False, "run: consentry packs install dlib_mtcnn")
 
 
+def test_the_doctor_says_where_networks_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert _networks() == Finding("networks", True, "on the processor")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    found = _networks()
+    assert found.well, "slower than it could be is no fault"
+    assert found.said.startswith("on the processor; onnxruntime")
+    assert found.said.endswith("install onnxruntime-gpu in its place")
+
+
 @pytest.mark.parametrize("content", ["[", "[]", '{"nothing": {}}', '{"onnx_classifier": {}}'])
 def test_gates_that_cannot_be_used_are_sick(tmp_path: Path, content: str) -> None:
     file = tmp_path / "gates.json"
@@ -62,3 +74,19 @@ def test_the_command_line_starts_without_what_only_services_need() -> None:
     )
     heavy = {"services.console", "services.api", "services.portal", "services.wiring", "numba"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_a_process_that_was_given_a_card_it_cannot_use_says_so_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with structlog.testing.capture_logs() as written:
+        _say_where_networks_run()
+    assert [(one["event"], one["log_level"]) for one in written] == [
+        ("networks.on_processor", "warning")
+    ]
+    assert "install onnxruntime-gpu" in written[0]["why"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    with structlog.testing.capture_logs() as written:
+        _say_where_networks_run()
+    assert written == []

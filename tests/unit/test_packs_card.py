@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.packs._card import HEADROOM, batch_for, free_bytes, inside
+from pipeline.packs._card import HEADROOM, batch_for, card_here, free_bytes, inside
 
 GIB = 1 << 30
 
@@ -52,3 +52,20 @@ def test_the_card_s_driver_says_what_is_free(
 def test_without_a_driver_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert free_bytes() is None
+
+
+@pytest.mark.parametrize(("seen", "here"), [("0", True), ("2,3", True), ("", False), ("-1", False)])
+def test_a_card_is_here_where_one_was_given_and_not_where_all_were_taken_out_of_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str, here: bool
+) -> None:
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\necho 2048\n")
+    command.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert card_here() is here
+    assert free_bytes() == (2 * GIB if here else None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert card_here(), "the driver answers for one"
+    command.unlink()
+    assert not card_here()

@@ -80,6 +80,47 @@ def test_cuda_comes_first_where_there_is_one():
     assert _runtime.providers(["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
 
 
+class Opened:
+    """A session of a build that has CUDA, on a machine where it starts or does not."""
+
+    starts = False
+
+    def __init__(self, *_, providers):
+        self.asked = providers
+
+    def get_providers(self):
+        return [name for name in self.asked if self.starts or "CUDA" not in name]
+
+
+@pytest.fixture
+def cuda_build(monkeypatch):
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(_runtime.onnxruntime, "get_available_providers", lambda: both)
+    monkeypatch.setattr(_runtime.onnxruntime, "InferenceSession", Opened)
+    _runtime._opens_on_card.cache_clear()
+    yield Opened
+    Opened.starts = False
+    _runtime._opens_on_card.cache_clear()
+
+
+def test_networks_are_on_the_card_where_a_session_opened_there(cuda_build):
+    cuda_build.starts = True
+    assert _runtime.on_card()
+    assert _runtime.runs(card_here=True) == _runtime.Runs(True)
+
+
+def test_a_build_with_cuda_that_does_not_start_runs_on_the_processor_and_says_why(cuda_build):
+    assert not _runtime.on_card()
+    assert "did not start" in _runtime.runs(card_here=True).words
+    assert _runtime.runs(card_here=False).words == "on the processor"
+
+
+def test_a_build_without_cuda_says_what_to_install_where_a_card_is_and_else_nothing():
+    assert not _runtime.on_card()
+    assert "install onnxruntime-gpu" in _runtime.runs(card_here=True).instead
+    assert _runtime.runs(card_here=False) == _runtime.Runs(False)
+
+
 def test_a_network_answers_by_name_and_counts_its_time():
     graph = Graph("double")
     x = graph.input("input", ("n", 2))
