@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -315,3 +316,17 @@ def wait_for_hands(executor: RayExecutor, size: int, seconds: float = 120.0) -> 
         if time.monotonic() > until:
             raise Unavailable("the cluster has no room for its hands; see consentry cluster status")
         time.sleep(0.2)
+        executor.tend()  # a name whose last hand was still dying was placed by nobody
+
+
+def start_all(executor: RayExecutor, patience: float = 20.0) -> None:
+    """Start hands for all the cluster has, those of cards first.
+
+    Each of these wants a core beside its card, which no other hand may have taken before; where
+    hands that were there already did, the rest of the cluster need not wait for ever.
+    """
+    for crew in executor.whole_crews():
+        executor.start(crew)
+        if crew.gpus:
+            with suppress(Unavailable):
+                wait_for_hands(executor, crew.size, patience)

@@ -100,7 +100,7 @@ def rescan(
         )
         sweeps = [*unfinished, *([asked.id] if asked else [])]
         if not sweeps:
-            out.print("nothing was registered since the last rescan; --everything asks for all")
+            _tell_last(world, as_json=as_json)
             return
         executor = placed(world, cluster=cluster, workers=workers)
         try:
@@ -254,6 +254,22 @@ def _tell(said: dict[str, Any]) -> None:
         err.print(f"{said['given_up']} pieces were given up; run it again to try them anew")
 
 
+def _tell_last(world: World, *, as_json: bool) -> None:
+    """There is nothing new: what the last one found, which others may have ended meanwhile."""
+    from pipeline.journeys.rescan import progress_of
+
+    with world.store.transaction() as unit:
+        last = unit.sweeps.latest()
+    said = document(last.id, progress_of(world.store, last.id)) if last else None
+    if as_json:
+        sys.stdout.write(json.dumps(said) + "\n")
+        return
+    out.print("nothing was registered since the last rescan; --everything asks for all")
+    if said:
+        out.print("of the last one: ", end="")
+        _tell(said)
+
+
 cluster_app = typer.Typer(no_args_is_help=True, help="Hands on many hosts, placed by Ray.")
 
 
@@ -268,7 +284,14 @@ def cluster_up(
     cpus: Annotated[int | None, typer.Option(min=1, help="Cores to give; all by default.")] = None,
 ) -> None:
     """Make this host one of the cluster's: DATABASE_URL and the key in its environment suffice."""
-    from services.cluster import PORT, RayExecutor, guard, start_node, wait_for_hands
+    from services.cluster import (
+        PORT,
+        RayExecutor,
+        guard,
+        start_all,
+        start_node,
+        wait_for_hands,
+    )
     from services.wiring import open_world
 
     settings = Settings()
@@ -278,8 +301,7 @@ def cluster_up(
         guard(world.cluster_token)  # so database and key are the right ones, too
     start_node(listen, join, cpus)
     executor = RayExecutor()
-    for crew in executor.whole_crews():
-        executor.start(crew)
+    start_all(executor)
     wait_for_hands(executor, 1)
     hands = executor.hands()
     hosts = [node for node in executor.nodes() if node["alive"]]
