@@ -7,6 +7,7 @@ time, against the other codes of the same registered picture, before anybody is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -211,18 +212,21 @@ class Eye:
 
     def asks_faintly(self, signal: SignalType, quality: int) -> bool:
         """Whether the code of a whole upload may ask that is below the signal's least quality."""
+        return quality >= self._faintest(signal)
+
+    def _faintest(self, signal: SignalType) -> float:
         faint = self._policy.witness.faint
-        wide = self._wide.get(signal.space.name)
-        return faint is not None and wide is not None and quality >= faint.quality
+        if faint is None or self._wide.get(signal.space.name) is None:
+            return math.inf
+        return faint.quality
 
     def _faint(self, signal: SignalType, computed: Signals) -> NDArray[np.bool_]:
-        return np.array(
-            [
-                view.corners == WHOLE_CORNERS and self.asks_faintly(signal, int(quality))
-                for view, quality in zip(computed.views, computed.quality, strict=True)
-            ],
-            np.bool_,
-        )
+        """Which codes of the whole upload ask though they say less than others must."""
+        dim = computed.quality < signal.minimum_quality
+        dim &= computed.quality >= self._faintest(signal)
+        for row in np.flatnonzero(dim):
+            dim[row] = computed.views[row].corners == WHOLE_CORNERS
+        return dim
 
     def _ranked(self, unit: Unit, frame: Frame, worth: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """The candidates for a second look: where there are too many, by how near they come.

@@ -123,7 +123,8 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
     boxes: list[Box] = []
     tilted: list[Quad] = []
     turned: list[Quad] = []
-    drawn = _drawn(copy.grey)
+    guessing = any(family.value in GUESSES for family in budget.families)
+    drawn = guessing and _drawn(copy.grey)
     for family in (family for family in ORDER if family in budget.families):
         if drawn and family.value in GUESSES:
             continue
