@@ -127,7 +127,10 @@ class Settings(BaseSettings):
         description="Version of the consent text shown before a face is enrolled.",
     )
     face_years: int = Field(
-        default=YEARS, gt=0, description="Years until consent to templates is asked for again."
+        default=YEARS,
+        gt=0,
+        le=YEARS,  # the texts that people agree to and read say so
+        description="Years until consent to templates is asked for again; at most 3.",
     )
     vouchers_file: Path | None = Field(
         default=None,

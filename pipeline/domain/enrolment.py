@@ -84,6 +84,12 @@ class Enrolment:
         live = self.state in {_S.APPROVED, _S.FROZEN}
         return live and now >= self.expires_at - ASK_AGAIN
 
+    @property
+    def ran_out(self) -> bool:
+        """Whether it ended because its time was over, not because she took it back."""
+        ended = self.decided_at
+        return self.state is _S.EXPIRED and ended is not None and ended >= self.expires_at
+
 
 def expiry(now: datetime, years: int = YEARS) -> datetime:
     """Until when a consent given now holds."""

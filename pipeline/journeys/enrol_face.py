@@ -283,7 +283,8 @@ def renew(
 ) -> Enrolment:
     """A person says that her enrolment shall go on; asked for from 60 days before its end.
 
-    Raises ``NotFound`` when there is nothing that could go on.
+    One that waits beside an earlier one, which counts until then, goes on with it. Returns the
+    newest; raises ``NotFound`` when there is nothing that could go on.
     """
     if consented_to != office.text:
         raise Invalid(f"the consent text shown today is {office.text}; show it and ask again")
@@ -293,15 +294,18 @@ def renew(
         going = [one for one in unit.enrolments.of(person) if NEXT[one.state]]
         if not going or not unit.registry.hold(person):
             raise NotFound("there is no enrolment that could go on; enrol anew")
-        renewed = replace(going[0], text_version=consented_to, expires_at=expiry(now, office.years))
-        unit.enrolments.save(renewed)
+        until = expiry(now, office.years)
+        renewed = [replace(one, text_version=consented_to, expires_at=until) for one in going]
+        for one in renewed:
+            unit.enrolments.save(one)
         unit.registry.put_consent(
             person, Consent(Purpose.FACE, consented_to).to(ConsentState.GIVEN, now)
         )
-        unit.audit.append(
-            actor, "enrolment.renewed", f"enrolment:{renewed.id}", {"consent": consented_to}
-        )
-    return renewed
+        for one in renewed:
+            unit.audit.append(
+                actor, "enrolment.renewed", f"enrolment:{one.id}", {"consent": consented_to}
+            )
+    return renewed[0]
 
 
 def expire(store: Store, blobs: Blobs, clock: Clock, limit: int = 100) -> int:

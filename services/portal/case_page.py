@@ -20,7 +20,7 @@ from pipeline.journeys.withdraw import leave as leave_for_good
 from pipeline.journeys.withdraw_items import withdraw_items
 from pipeline.ports import Visit
 from services.portal import visits
-from services.portal.face_page import ends, standing
+from services.portal.face_page import of_face
 from services.portal.pages import language_of
 from services.portal.receipts import full, of_features, of_items
 from services.portal.refusals import pages_of
@@ -121,7 +121,7 @@ def _case(
     return pages_of(request).answer(
         request, "case.html", visit=visit, items=follow_case(world.desk, visit.person),
         receipt=receipt, only_finer=only_finer, finer=finer,
-        face=standing(world, visit.person), face_ends=ends(world, visit.person),
+        face=of_face(world, visit.person), version=world.settings.face_text,
     )  # fmt: skip
 
 

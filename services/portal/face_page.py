@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.domain.enrolment import EnrolmentState
+from pipeline.domain.enrolment import NEXT
 from pipeline.domain.ids import PersonId
 from pipeline.domain.photos import LEAST, MOST, Outcome
 from pipeline.domain.voucher import parse
@@ -137,20 +138,44 @@ def take_back(request: Request, world: WorldOf, posted: PostedBy) -> Response:
     return RedirectResponse(f"/{language_of(request).code}/case", 303)
 
 
-def standing(world: World, person: PersonId) -> tuple[str, ...]:
-    """What her case page says of her face, as texts to be translated."""
-    return tuple(
-        words.ENROLMENTS[one.state]
-        for one in enrol_face.of_person(world.store, person)[:1]
-        if one.state in words.ENROLMENTS
-    )
+@router.post("/photo/renew")
+def go_on(request: Request, world: WorldOf, posted: PostedBy) -> Response:
+    """She agrees anew, to the text that her case page showed."""
+    live = cast(LiveIndexes | None, request.app.state.live)
+    if live is None:
+        raise NotFound("faces are not protected here")
+    if posted.fields["agree"] != "yes":
+        raise Invalid("tick the box to say that you agree")
+    enrol_face.renew(world.office(live), posted.visit.person, consented_to=posted.fields["consent"])
+    return RedirectResponse(f"/{language_of(request).code}/case", 303)
 
 
-def ends(world: World, person: PersonId) -> bool:
-    """Whether there is an enrolment that she could take back."""
-    return any(
-        one.state in (EnrolmentState.PENDING, EnrolmentState.APPROVED, EnrolmentState.FROZEN)
-        for one in enrol_face.of_person(world.store, person)
+@dataclass(frozen=True, slots=True)
+class OfFace:
+    """What her case page says of her face."""
+
+    said: str | None = None
+    """Where it stands, to be translated."""
+    until: datetime | None = None
+    """When her agreement ends, where there is something that she could take back."""
+    again: bool = False
+    """Whether she is asked now if it shall go on."""
+    ended: datetime | None = None
+    """When it ran out, where nothing took its place."""
+
+
+def of_face(world: World, person: PersonId) -> OfFace:
+    """What to tell her of her face, and to ask her."""
+    every = enrol_face.of_person(world.store, person)
+    if not every:
+        return OfFace()
+    newest, now = every[0], world.desk.clock()
+    going = [one for one in every if NEXT[one.state]]
+    return OfFace(
+        words.ENROLMENTS.get(newest.state),
+        min((one.expires_at for one in going), default=None),
+        bool(world.settings.faces) and any(one.ask_again(now) for one in going),
+        newest.expires_at if newest.ran_out else None,
     )
 
 

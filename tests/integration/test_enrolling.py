@@ -277,10 +277,26 @@ def test_consent_runs_out_after_three_years_unless_she_agrees_anew(drawn_town: T
     town.clock.forward(days=40)
     assert enrol_face.expire(town.world.store, town.world.blobs, town.clock) == 1
     assert _now(town, his).state is EnrolmentState.EXPIRED
+    assert _now(town, his).ran_out
     assert _answer(town, HIM, 10) is Verdict.CLEAR
     assert _answer(town, HER, 10) is Verdict.REVIEW
     assert town.query("SELECT state FROM cases WHERE id = %s", case) == [("withdrawn",)]
     assert town.query("SELECT count(*) FROM entries") == [(1,)]
+
+
+def test_whoever_agrees_anew_while_a_further_enrolment_waits_keeps_the_earlier_one(
+    drawn_town: Town,  # noqa: F811
+) -> None:
+    town = drawn_town
+    hers = enrol(town, *three(HER))
+    town.clock.forward(days=3 * 365 - 30)
+    person = person_of(town, hers.case_number)
+    ask(town, drawn(HER, 4), drawn(HER, 5), person=person)
+    enrol_face.renew(office(town), person, consented_to="face-2026-11")
+    town.clock.forward(days=40)
+    assert enrol_face.expire(town.world.store, town.world.blobs, town.clock) == 0
+    assert _answer(town, HER) is Verdict.REVIEW
+    assert not _now(town, hers).ran_out
 
 
 def test_a_partners_voucher_takes_the_place_of_a_verifier(drawn_town: Town) -> None:  # noqa: F811

@@ -13,8 +13,10 @@ from pipeline.domain.enrolment import FACE_TEXT
 from pipeline.domain.likeness import Likeness
 from pipeline.domain.media import Frame
 from pipeline.domain.signal import Metric, Space
+from pipeline.journeys import enrol_face
 from pipeline.packs import Face, Faces, Looks
 from services.portal import create_app
+from services.wiring import World, now
 from tests.integration.test_portal import PAGE, new_key, signed_in, token
 from tests.world import Town, jpeg, picture
 
@@ -44,7 +46,15 @@ def sent(*bodies: bytes, **changes: object) -> dict[str, object]:
 
 
 def test_a_face_is_asked_for_judged_photo_by_photo_and_taken_back(town: Town) -> None:
-    world = replace(
+    world = _looking(town)
+    with world.live("portal") as live:
+        client = TestClient(create_app(world, live), headers=PAGE, follow_redirects=False)
+        _asked_and_taken_back(town, client)
+
+
+def _looking(town: Town) -> World:
+    """The town's world, with a pack."""
+    return replace(
         town.world,
         settings=town.world.settings.model_copy(update={"faces": ("model",)}),
         face_models=lambda: (Model(),),
@@ -54,9 +64,6 @@ def test_a_face_is_asked_for_judged_photo_by_photo_and_taken_back(town: Town) ->
             faces=replace(town.world.policy.faces, thresholds={"model": Model.likeness}),
         ),
     )
-    with world.live("portal") as live:
-        client = TestClient(create_app(world, live), headers=PAGE, follow_redirects=False)
-        _asked_and_taken_back(town, client)
 
 
 def _asked_and_taken_back(town: Town, client: TestClient) -> None:
@@ -87,10 +94,49 @@ def _asked_and_taken_back(town: Town, client: TestClient) -> None:
     assert "set-cookie" not in done.headers
     page = signed_in(client, given).get("/en/case").text
     assert "a person will check that it is yours" in page
+    _asked_again(town, client, given)
     back = client.post("/en/photo/end", data={"csrf": token(page)})
     assert back.headers["location"] == "/en/case"
     assert "Take my face back" not in client.get("/en/case").text
     assert town.query("SELECT count(*) FROM enrolments WHERE sealed IS NOT NULL") == [(0,)]
+
+
+def _asked_again(town: Town, client: TestClient, given: dict[str, str]) -> None:
+    """Her agreement is near its end: she is asked, and it goes on once she has agreed anew."""
+    page = client.get("/en/case").text
+    assert "Your agreement holds until" in page
+    assert "Shall we go on" not in page
+    soon = "UPDATE enrolments SET state = 'approved', expires_at = now() + interval '20 days'"
+    town.query(f"{soon} RETURNING id")
+    page = client.get("/en/case").text
+    assert "Shall we go on looking for your face?" in page
+    form = {"csrf": token(page), "consent": FACE_TEXT}
+    assert client.post("/en/photo/renew", data=form).status_code == 422, "without the box"
+    form["agree"] = "yes"
+    assert client.post("/en/photo/renew", data={**form, "csrf": "x"}).status_code == 403
+    assert client.post("/en/photo/renew", data={**form, "consent": "another"}).status_code == 422
+    assert town.query("SELECT expires_at < now() + interval '21 days' FROM enrolments") == [(True,)]
+    done = client.post("/en/photo/renew", data=form)
+    assert done.headers["location"] == "/en/case"
+    assert "Shall we go on" not in client.get("/en/case").text
+    kept = town.query("SELECT expires_at > now() + interval '1000 days' FROM enrolments")
+    assert kept == [(True,)]
+    said = town.query("SELECT actor FROM audit_log WHERE action = 'enrolment.renewed'")
+    assert said == [("person",)]
+
+
+def test_who_let_her_agreement_run_out_is_asked_for_new_photos(town: Town) -> None:
+    world = _looking(town)
+    with world.live("portal") as live:
+        client = TestClient(create_app(world, live), headers=PAGE, follow_redirects=False)
+        given = client.post("/en/photo", json=sent(*map(jpeg, map(picture, (1, 2, 3))))).json()
+        town.query("UPDATE enrolments SET expires_at = now() - interval '1 day' RETURNING id")
+        assert enrol_face.expire(world.store, world.blobs, now) == 1
+        page = signed_in(client, given).get("/en/case").text
+    assert "Your agreement to look for your face ended on" in page
+    assert "send new photos" in page
+    assert "Take my face back" not in page
+    assert "There is nothing in your case now" not in page
 
 
 def test_where_faces_are_not_looked_at_the_page_says_so(town: Town) -> None:

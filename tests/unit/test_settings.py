@@ -208,6 +208,7 @@ def test_the_table_shows_variables_that_are_really_read(read, tmp_path):
             "CONSENTRY_SECOND_FACTOR": "optional",
             "CONSENTRY_EXIT_URL": "https://weather.example/",
             "CONSENTRY_VIEW_FAMILIES": "3",
+            "CONSENTRY_FACE_YEARS": "1",
             "CONSENTRY_SECRETS": str(tmp_path),
         }
         value = words.get(name, "x" if name in path_like else "17")
