@@ -44,6 +44,16 @@ def reduced_size(width: int, height: int) -> tuple[int, int]:
     return width, height
 
 
+def span(length: int, whole: int) -> float:
+    """How many pixels long a side of a sketch really is, that has ``length`` of them.
+
+    Each pixel is the mean of as many of the ``whole`` picture's, but for the last, which is of
+    those that are left.
+    """
+    factor = round(whole / length)
+    return whole / factor if -(-whole // factor) == length else float(length)
+
+
 def shrink(rgb: NDArray[np.uint8], longer: int) -> NDArray[np.uint8]:
     """``rgb`` with its longer side made ``longer`` and the other in proportion (half up, least 1).
 

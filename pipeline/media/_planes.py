@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.shrink import span
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the working copy."""
 
@@ -62,10 +64,13 @@ def working_copy(
     It is shrunk by area. Means over whole blocks of pixels come first, because they are five times
     as fast as means over fractions; up to a block's width less one pixel is left off at the right
     and the bottom.
-    ``of`` is the width and height of the picture that this is a sketch of.
+    ``of`` is the width and height of the picture that this is a sketch of: one of means already.
     """
     height, width = picture.shape[:2]
     whole = of or (width, height)
+    if of is not None:
+        width, height = int(span(width, of[0])), int(span(height, of[1]))
+        picture = picture[:height, :width]
     scale = side / (height * width) ** 0.5
     block = int(1 / scale)
     # Blocks of 3 cost five times what those of 2 do, and a megapixel would have blocks of 3.
@@ -75,7 +80,8 @@ def working_copy(
         picture = _resized(picture, (width // block, height // block), cv2.INTER_AREA)
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = _resized(picture, size, cv2.INTER_LINEAR if block > 1 else cv2.INTER_AREA)
+        means = block > 1 or of is not None
+        picture = _resized(picture, size, cv2.INTER_LINEAR if means else cv2.INTER_AREA)
     if picture.ndim == 2:
         grey, rgb = picture, np.asarray(cv2.merge([picture] * 3), np.uint8)
     else:

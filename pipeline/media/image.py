@@ -43,8 +43,8 @@ _LYING = {
     Image.Transpose.ROTATE_90,
     Image.Transpose.ROTATE_270,
 }
-SKETCH_SIDE = 640
-"""No side of a sketch is shorter."""
+SKETCH_SIDE = 600
+"""A sketch has as many pixels as a square of this side, or more, and no side under half of it."""
 
 _UNKNOWN = re.compile(r"unsupported|not supported|unknown|not available|unimplemented", re.I)
 
@@ -55,8 +55,8 @@ def decode_image(
     """The canonical picture in ``body``; of an animation, its first frame.
 
     A ``sketch`` of a large JPEG is made from a part of its coefficients, at a half, a quarter or
-    an eighth of its sides but no side under ``SKETCH_SIDE``: five times as quick for a camera's
-    picture. Everything else is decoded whole.
+    an eighth of its sides (see ``SKETCH_SIDE``): five times as quick for a camera's picture.
+    Everything else is decoded whole.
 
     Frames are RGB uint8 (height, width, 3), C-contiguous and read-only. Raises ``Refused`` and
     nothing else, whatever the bytes are.
@@ -110,7 +110,8 @@ def _canonical(
         if kind is _containers.JPEG:
             _within_scans(body, image.width * image.height, limits)
             if sketch:
-                image.draft(None, (SKETCH_SIDE, SKETCH_SIDE))
+                factor = _sketched_by(*whole)
+                image.draft(None, (whole[0] // factor, whole[1] // factor))
         upright = _UPRIGHT.get(_orientation(image))
         drafted = image.size != whole
         image.load()
@@ -121,6 +122,19 @@ def _canonical(
     if not drafted:
         return canonical, None
     return canonical, (whole[1], whole[0]) if upright in _LYING else whole
+
+
+def _sketched_by(width: int, height: int) -> int:
+    """By how much the sides of a JPEG of this size are divided."""
+    return next(
+        factor
+        for factor in (8, 4, 2, 1)
+        if factor == 1
+        or (
+            width * height >= (SKETCH_SIDE * factor) ** 2
+            and 2 * min(width, height) >= SKETCH_SIDE * factor
+        )
+    )
 
 
 def _orientation(image: Image.Image) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.media import WHOLE, Frame, Side, Turn
-from pipeline.domain.shrink import reduce, reduced_size
+from pipeline.domain.shrink import reduce, reduced_size, span
 from pipeline.domain.signal import Metric, Signals, Space
 from pipeline.signals import _pdq_peer
 
@@ -277,9 +277,8 @@ def bands(length: int, of: int | None = None) -> tuple[Band, ...]:
     lines = [_line(whole, int(centre)) for centre in _centres(whole)]
     mirrored = [(whole - start - len(weights), weights[::-1]) for start, weights in lines[::-1]]
     if whole != length:
-        lines, mirrored = (
-            [_folded(*line, length / whole) for line in some] for some in (lines, mirrored)
-        )
+        share = span(length, whole) / whole
+        lines, mirrored = ([_folded(*line, share) for line in some] for some in (lines, mirrored))
     size, found = 64 // _BANDS, []
     for first in range(0, 64, size):
         part = lines[first : first + size] + mirrored[first : first + size]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.domain.media import Frame, Side, Turn
+from pipeline.domain.shrink import span
 from pipeline.domain.signal import Metric, Signals, Space
 from pipeline.signals.pdq import MINIMUM_QUALITY, quality
 
@@ -57,7 +58,7 @@ class PHash:
         codes = np.zeros((len(frames), len(turns), 32), np.uint8)
         for row, frame in enumerate(frames):
             if asked:
-                grids[row] = _quick_grey(frame.rgb)
+                grids[row] = _quick_grey(frame.rgb, frame.of)
                 codes[row] = _eight_codes(grids[row])
             else:
                 grey = _grey(frame.rgb)
@@ -80,11 +81,14 @@ def _grey(rgb: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(rgb).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
 
 
-def _quick_grey(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _quick_grey(rgb: NDArray[np.uint8], of: tuple[int, int] | None = None) -> NDArray[np.float32]:
     """The same for an upload, its blocks of pixels averaged first: a sixth of the time.
 
-    Codes stay within 2 bits on eleven photographs.
+    Codes stay within 2 bits on eleven photographs. ``of`` is the width and height of the picture
+    that this is a sketch of.
     """
+    across, down = of or (rgb.shape[1], rgb.shape[0])
+    wide, tall = span(rgb.shape[1], across), span(rgb.shape[0], down)
     grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), np.uint8)
     height, width = grey.shape
     block = 1
@@ -95,10 +99,10 @@ def _quick_grey(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = (width // block, height // block)
         grey = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
     plane, across = grey.astype(np.float32), np.empty((len(grey), _SIDE), np.float32)
-    for points, pixels, weights in _stretches(grey.shape[1], width / block):
+    for points, pixels, weights in _stretches(grey.shape[1], wide / block):
         np.matmul(plane[:, pixels], weights.T, out=across[:, points])
     across, grid = _levels(across), np.empty((_SIDE, _SIDE), np.float32)
-    for points, pixels, weights in _stretches(grey.shape[0], height / block):
+    for points, pixels, weights in _stretches(grey.shape[0], tall / block):
         np.matmul(weights, across[pixels], out=grid[points])
     return _levels(grid)
 

@@ -6,10 +6,12 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.domain.media import Frame, Media, Side
 from pipeline.domain.screening import Verdict
+from pipeline.journeys.restore_index import LiveIndexes
+from pipeline.journeys.see import Eye, Found, Seen
 from pipeline.media.image import SKETCH_SIDE, decode_image
 from pipeline.signals import pdq
 from tests.world import Town, jpeg, picture
@@ -54,7 +56,7 @@ def test_a_sketch_is_a_fraction_of_the_picture_lying_as_it_lies(orientation: int
     assert sketch.reduced
     assert not whole.reduced
     assert (sketch.width, sketch.height) == (whole.width, whole.height)
-    assert SKETCH_SIDE <= min(sketch.frames[0].rgb.shape[:2]) < min(LARGE)
+    assert SKETCH_SIDE**2 <= np.prod(sketch.frames[0].rgb.shape[:2]) < np.prod(LARGE)
     ratio = whole.width / whole.height
     assert sketch.frames[0].width / sketch.frames[0].height == pytest.approx(ratio, rel=0.01)
 
@@ -76,7 +78,7 @@ def test_the_code_of_a_sketch_is_within_a_bit_on_average_and_four_at_most() -> N
     for name in ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins"):
         photograph = getattr(data, name)()
         colour = photograph if photograph.ndim == 3 else np.stack([photograph] * 3, 2)
-        for size in ((2400, 1800), (1500, 2000)):
+        for size in ((2400, 1800), (1500, 2000), (1600, 1004), (1601, 1003), (2405, 1799)):
             shown = np.asarray(Image.fromarray(colour[..., :3]).resize(size)).astype(np.int16)
             noisy = np.clip(shown + rng.normal(0, 4, (*shown.shape[:2], 1)), 0, 255)
             body = jpeg(Image.fromarray(noisy.astype(np.uint8)))
@@ -86,6 +88,31 @@ def test_the_code_of_a_sketch_is_within_a_bit_on_average_and_four_at_most() -> N
             apart.append(int(np.bitwise_count(whole ^ quick).sum()))
     assert np.mean(apart) <= 1
     assert max(apart) <= 4
+
+
+@pytest.mark.parametrize(
+    ("size", "factor"),
+    [((1199, 1199), 1), ((1200, 1200), 2), ((1600, 1004), 2), ((4000, 3000), 4), ((9000, 1199), 2)],
+)
+def test_a_sketch_leaves_enough_of_each_side(size: tuple[int, int], factor: int) -> None:
+    sketch = decode_image(jpeg(Image.new("RGB", size)), sketch=True)
+    assert sketch.frames[0].rgb.shape[1::-1] == tuple(-(-side // factor) for side in size)
+
+
+def test_a_part_that_only_the_sketch_showed_is_told(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.register(jpeg(large(1)))
+    framed = ImageOps.expand(large(1), 150, "white")
+    plain = Eye.search
+
+    def search(eye: Eye, live: LiveIndexes, seen: Seen) -> Found:
+        return plain(eye, live, seen) if seen.reduced else Found((), truncated=False)
+
+    monkeypatch.setattr(Eye, "search", search)
+    answer = town.screen(town.platform(), jpeg(framed))
+    assert answer.verdict is Verdict.REVIEW
+    assert all(match.view != "whole" for match in answer.matches)
 
 
 def test_a_stranger_is_looked_at_once_in_a_sketch(
