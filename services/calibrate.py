@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from services.bench._rates import Roc
     from services.bench.faces import Pairs
 
-out = Console()
-err = Console(stderr=True)
+out = Console(width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else 240)
 
+LEAST = 1e-6
 RATES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 SEEN = 10
 """A rate is believed from so many false accepts on: fewer are luck."""
@@ -34,12 +36,17 @@ def calibrate(
     name: str,
     pairs: Annotated[Path, typer.Option(help="Lines path_a,path_b,same (1 or 0).")],
     root: Annotated[Path, typer.Option(help="The folder that the paths are under.")] = Path(),
-    review_at: Annotated[float, typer.Option(help="False-accept rate to review from.")] = 1e-4,
+    review_at: Annotated[
+        float, typer.Option(min=LEAST, max=0.5, help="False-accept rate to review from.")
+    ] = 1e-4,
     strong_at: Annotated[
-        float, typer.Option(help="False-accept rate that counts as strong.")
+        float, typer.Option(min=LEAST, max=0.5, help="False-accept rate that counts as strong.")
     ] = 1e-5,
 ) -> None:
-    """Measure an installed pack on your own pairs of pictures and keep what they say."""
+    """Measure an installed pack on your own pairs of pictures and keep what they say.
+
+    A calibration that is there is not replaced by one that may be wrong more often than you ask.
+    """
     from services.bench._rates import roc
     from services.bench.faces import read_pairs, similarities, templates_of
 
@@ -49,14 +56,22 @@ def calibrate(
     said = similarities(compared, templates)
     curve = roc(said[compared.same], said[~compared.same])
     found = calibration_of(curve, compared, pairs.name, review_at, strong_at)
+    there = model.manifest.calibration
+    if there is not None and found.review_at > review_at:
+        raise Invalid(
+            f"{pairs.name} can vouch for a rate of {found.review_at:g} at best, and the pack is"
+            f" calibrated for {there.review_at:g}: nothing was changed. Compare more pairs of two"
+            f" people ({SEEN / review_at:,.0f} for {review_at:g}), or ask for less with"
+            f" --review-at {found.review_at:g} --strong-at {found.review_at:g}"
+        )
     packs.recalibrate(name, home(), found)
     table = Table("false-accept rate", "similarity", "same pairs accepted", "")
     for one in found.thresholds:
-        words = {found.review_at: "review", found.strong_at: "strong"}
+        means = (("review", found.review_at), ("strong", found.strong_at))
         table.add_row(
             f"{one.false_accept_rate:g}", f"{one.similarity:.3f}",
             f"{curve.at(one.false_accept_rate)[1]:.1%}",
-            words.get(one.false_accept_rate, ""),
+            " and ".join(word for word, rate in means if rate == one.false_accept_rate),
         )  # fmt: skip
     out.print(table)
     if review_at < found.review_at or strong_at < found.strong_at:

@@ -347,7 +347,8 @@ def screen(
     from services.files import screen_files
 
     with _world() as world:
-        table = Table("path", "verdict", "signal", "distance", "view", "case", "ms")
+        table = _table_of_screened()
+        said: list[str] = []
         with Progress(console=err, transient=True, disable=as_json) as bar:
             files = list(_files(named))
             task = bar.add_task("screening", total=len(files))
@@ -364,8 +365,25 @@ def screen(
                     _line(found)
                     continue
                 table.add_row(*_screened(found))
+                said += _remarks(found)
         if not as_json:
-            out.print(table)
+            _show(table, said)
+
+
+def _table_of_screened() -> Table:
+    return Table("path", "verdict", "signal", "how near", "view", "case", "ms")
+
+
+def _show(table: Table, said: list[str]) -> None:
+    out.print(table)
+    for line in said:
+        out.print(line, highlight=False)
+
+
+def _remarks(found: dict[str, Any]) -> list[str]:
+    """What a table has no room for: how alike a face is, in words, and what was not looked at."""
+    witness = found["matches"][0].get("witness") if found["matches"] else None
+    return [f"{found['path']}: {said}" for said in (witness, *found.get("notes", ())) if said]
 
 
 def _screened(found: dict[str, Any]) -> tuple[str, ...]:
@@ -373,10 +391,17 @@ def _screened(found: dict[str, Any]) -> tuple[str, ...]:
     best = found["matches"][0] if found["matches"] else {}
     return (
         found["path"], found["verdict"], best.get("signal", "-"),
-        f"{best['distance']:g} of {best['threshold']:g}" if best else "-",
+        _how_near(best) if best else "-",
         best.get("view", found["refused"] or "-"), found["case"] or "-",
         f"{found['milliseconds']:.1f}",
     )  # fmt: skip
+
+
+def _how_near(match: dict[str, Any]) -> str:
+    """Bits that differ, no more than so many; or a cosine, no less."""
+    if match["distance"] > match["threshold"]:
+        return f"{match['distance']:.3f}, from {match['threshold']:g} on"
+    return f"{match['distance']:g} of {match['threshold']:g}"
 
 
 def _screen_remotely(
@@ -384,7 +409,8 @@ def _screen_remotely(
 ) -> None:
     from services.remote import KEY, screen_addresses, screen_remotely
 
-    table = Table("path", "verdict", "signal", "distance", "view", "case", "ms")
+    table = _table_of_screened()
+    said: list[str] = []
     with Progress(console=err, transient=True, disable=as_json) as bar:
         whole = bar.add_task("screening", total=len(files) + len(urls))
         bars: dict[Path, TaskID] = {}
@@ -406,6 +432,7 @@ def _screen_remotely(
                 _line(found)
             else:
                 table.add_row(*_screened(found))
+                said += _remarks(found)
         for found in screen_addresses(
             address, os.environ.get(KEY), urls, rating,
             lambda done: bar.update(whole, completed=len(files) + done),
@@ -414,8 +441,9 @@ def _screen_remotely(
                 _line(found)
             else:
                 table.add_row(*_screened(found))
+                said += _remarks(found)
     if not as_json:
-        out.print(table)
+        _show(table, said)
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:

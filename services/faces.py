@@ -18,6 +18,7 @@ from rich.table import Table
 from pipeline.domain import voucher as vouchers
 from pipeline.domain.enrolment import Enrolment, EnrolmentState
 from pipeline.domain.ids import GrantId, PersonId, ReviewerId
+from pipeline.domain.photos import MOST
 from pipeline.domain.voucher import Voucher
 from pipeline.errors import Denied, Invalid, NotFound
 from pipeline.journeys.register import normal_case_number, shown_case_number
@@ -76,8 +77,12 @@ def enrol(
                 raise Invalid("--renew takes a case number")
             done = enrol_face.renew(office, person, consented_to=office.text, actor="operator:cli")
             _say(done, case or "", as_json=as_json)
+            if not as_json:
+                out.print(f"she has agreed until {done.expires_at:%Y-%m-%d}", highlight=False)
             return
-        bodies = [(str(path), _read(path)) for path in photo or []]
+        if not photo:
+            raise Invalid(f"name {LEAST} to {MOST} photos of her face, each with --photo PATH")
+        bodies = [(str(path), _read(path)) for path in photo]
         word = None if voucher is None else vouchers.parse(_read(voucher))
         submitted = enrol_face.submit(
             office, person, bodies, consented_to=office.text, voucher=word,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,15 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from pipeline import plugins
+from pipeline.errors import Misconfigured
 from pipeline.gates import _nsfwjs as gate_model
 from pipeline.packs import _copies as copies
 from pipeline.packs import _install as packs
+from pipeline.packs._manifest import FILE, Licence, Manifest
 from services.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Face models, their licences and their checks.")
+UNREADABLE = "unreadable: install it anew"
 out = Console(width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else 240)
 
@@ -32,14 +36,14 @@ def home() -> Path:
 @app.command("list")
 def list_packs() -> None:
     """The packs there are, and which are installed."""
-    there = packs.installed(home())
     table = Table("pack", "installed", "commercial use", "what it is")
     for name in plugins.names("packs"):
-        manifest = there.get(name) or packs.recipe(name)
+        there, wrong = _told(name)
+        manifest = there or packs.recipe(name)
         table.add_row(
             name,
-            there[name].version if name in there else "-",
-            "-" if manifest is None else ("yes" if manifest.licence.commercial_use else "no"),
+            there.version if there else wrong or "-",
+            "-" if manifest is None else _yes(manifest.licence),
             manifest.title if manifest else "a folder of models that you are licensed for",
         )
     there_too = (gate_home() / gate_model.NAME / gate_model.MODEL).is_file()
@@ -47,11 +51,28 @@ def list_packs() -> None:
         gate_model.NAME, gate_model.VERSION if there_too else "-", "yes",
         "a gate: whether an upload is intimate, where a platform gives no rating",
     )  # fmt: skip
-    for name, pack in copies.installed(home()).items():
-        table.add_row(
-            name, pack.version, "yes" if pack.licence.commercial_use else "no", pack.title
-        )
+    for name in copies.names(home()):
+        try:
+            pack = copies.told(home() / name)
+        except Misconfigured:
+            table.add_row(name, UNREADABLE, "-", "a copy-detection pack of your own")
+            continue
+        table.add_row(name, pack.version, _yes(pack.licence), pack.title)
     out.print(table)
+
+
+def _told(name: str) -> tuple[Manifest | None, str | None]:
+    """What an installed pack says of itself; or why it says nothing."""
+    if not (home() / name / FILE).is_file():
+        return None, None
+    try:
+        return packs.told(name, home()), None
+    except Misconfigured:
+        return None, UNREADABLE
+
+
+def _yes(licence: Licence) -> str:
+    return "yes" if licence.commercial_use else "no"
 
 
 @app.command()
@@ -77,6 +98,9 @@ def install(
     if Path(name).is_dir():
         _install_copies(Path(name), allow_noncommercial=allow_noncommercial)
         return
+    _known(name)
+    # Folders of packages half fetched are removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(f"installing {name}", total=None)
@@ -103,6 +127,7 @@ def verify(name: str) -> None:
     elif copies.is_copies(home() / name):
         apart = copies.verify(name, home())
     else:
+        _known(name)
         apart = packs.verify(name, home())
     out.print(f"{name} is what was installed; its answer is {apart:.1e} from the known one")
 
@@ -110,15 +135,25 @@ def verify(name: str) -> None:
 @app.command()
 def show(name: str) -> None:
     """A pack's licence, sources, networks and calibration."""
+    if name == gate_model.NAME:
+        out.print_json(data=gate_model.told(gate_home()))
+        return
     if copies.is_copies(home() / name):
         told = copies.told(home() / name)
         out.print_json(told.model_dump_json(by_alias=True, exclude_none=True))
         return
-    manifest = packs.installed(home()).get(name) or packs.recipe(name)
-    if manifest is None:
-        packs.opened(name, home())  # says what to do
-        return
-    out.print_json(manifest.model_dump_json(by_alias=True))
+    _known(name)
+    there = (home() / name / FILE).is_file() or packs.recipe(name) is None
+    manifest = packs.told(name, home()) if there else packs.recipe(name)
+    assert manifest is not None
+    out.print_json(manifest.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def _known(name: str) -> None:
+    """Raise ``Misconfigured`` for a name that no pack has."""
+    there = [*plugins.names("packs"), gate_model.NAME, *copies.names(home())]
+    if name not in there:
+        raise Misconfigured(f"no pack {name!r}; there are: {', '.join(there)}")
 
 
 def gate_home() -> Path:

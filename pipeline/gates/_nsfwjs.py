@@ -76,6 +76,19 @@ def settings(folder: Path) -> dict[str, dict[str, object]]:
     }
 
 
+def told(home: Path) -> dict[str, object]:
+    """What the model is, where it comes from and what its gate makes of it."""
+    folder = home / NAME
+    return {
+        "name": NAME,
+        "version": VERSION,
+        "installed": (folder / MODEL).is_file(),
+        "licence": LICENCE,
+        "source": {"package": "nsfwjs (npm)", "archive": ARCHIVE, "archive_sha256": DIGEST},
+        "gates": settings(folder),
+    }
+
+
 def check(folder: Path) -> float:
     """Ask the model about the test picture; how far it is from TensorFlow.js, at the worst place.
 

@@ -8,6 +8,7 @@ other, runs out, and is asked for again.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -367,7 +368,13 @@ def _templates(
 ) -> tuple[list[Signals], tuple[Outcome, ...]]:
     """A batch a pack with one template a good photo; raises ``PhotosRefused``."""
     outcomes, frames, faces = [], [], []
+    seen_before = set[bytes]()
     for name, body in bodies:
+        digest = hashlib.sha256(body).digest()
+        if digest in seen_before:
+            outcomes.append(Outcome(name, quality.TWICE))
+            continue
+        seen_before.add(digest)
         try:
             frame = office.decode(body).frames[0]
         except Refused as refused:
@@ -398,19 +405,22 @@ def _templates(
             else one
             for one in outcomes
         )
-        raise PhotosRefused("the photos do not show one and the same person", said)
+        raise PhotosRefused(f"the photos do not show one and the same person{_why(said)}", said)
     return batches, tuple(outcomes)
 
 
 def _enough(outcomes: Sequence[Outcome], least: int) -> None:
     good = sum(outcome.problem is None for outcome in outcomes)
     if good < least:
-        reasons = "; ".join(f"{one.name}: {one.problem}" for one in outcomes if one.problem)
         raise PhotosRefused(
-            f"{least} good photos are needed, {good} of these can be used"
-            + (f" ({reasons})" if reasons else ""),
+            f"{least} good photos are needed, {good} of these can be used{_why(outcomes)}",
             tuple(outcomes),
         )
+
+
+def _why(outcomes: Sequence[Outcome]) -> str:
+    reasons = "; ".join(f"{one.name}: {one.problem}" for one in outcomes if one.problem)
+    return f" ({reasons})" if reasons else ""
 
 
 def _sight(face: Face) -> Sight:

@@ -125,14 +125,10 @@ def told(folder: Path) -> CopyManifest:
     return parsed(CopyManifest, folder / FILE)
 
 
-def installed(home: Path) -> dict[str, CopyManifest]:
-    """The copy-detection packs in ``home`` by name, without checking their networks."""
+def names(home: Path) -> list[str]:
+    """The copy-detection packs in ``home``, whatever state they are in."""
     there = sorted(path.name for path in home.iterdir()) if home.is_dir() else []
-    return {
-        name: told(home / name)
-        for name in there
-        if not name.startswith(".") and is_copies(home / name)
-    }
+    return [name for name in there if not name.startswith(".") and is_copies(home / name)]
 
 
 def install(source: Path, home: Path, *, allow_noncommercial: bool = False) -> CopyManifest:
@@ -175,7 +171,7 @@ def opened(name: str, home: Path) -> tuple[CopyManifest, Path]:
     """An installed pack, its network checked against its digest, ready to be loaded."""
     folder = home / name
     if not is_copies(folder):
-        there = ", ".join(installed(home)) or "none"
+        there = ", ".join(names(home)) or "none"
         raise Misconfigured(
             f"no copy-detection pack {name!r} is installed; there are: {there}. Install one with:"
             " consentry packs install FOLDER"

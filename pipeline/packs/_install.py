@@ -71,15 +71,6 @@ def install(
     return manifest
 
 
-def installed(home: Path) -> dict[str, Manifest]:
-    """The packs in ``home`` by name, without checking their networks."""
-    return {
-        name: _manifest.read(home / name / _manifest.FILE)
-        for name in plugins.names("packs")
-        if (home / name / _manifest.FILE).is_file()
-    }
-
-
 def recipe(name: str) -> Manifest | None:
     """What ``install`` would make; None for a pack that depends on the operator's own files."""
     return _member(name).RECIPE
@@ -93,18 +84,18 @@ def opened(name: str, home: Path) -> tuple[Manifest, Path]:
     """
     folder, manifest = home / name, told(name, home)
     wanted = recipe(name)
-    if wanted is not None and (manifest.version, manifest.build) != (wanted.version, wanted.build):
+    if wanted is not None and _makes_templates(manifest) != _makes_templates(wanted):
         raise Misconfigured(
-            f"the pack {name} was made by another version of Consentry; run: consentry packs "
-            f"install {name}"
+            f"the pack {name} was made by another version of Consentry, or its manifest was "
+            f"changed; {_way_out(name)}"
         )
     if missing := set(manifest.networks) - set(manifest.files):
         raise Tampered(f"the pack {name} has no digest of {', '.join(sorted(missing))}")
     for file, digest in manifest.files.items():
         if digest_of(folder / file) != digest:
             raise Tampered(
-                f"{file} of the pack {name} is missing or is not what was installed; run: "
-                f"consentry packs install {name}"
+                f"{file} of the pack {name} is missing or is not what was installed; "
+                f"{_way_out(name)}"
             )
     return manifest, folder
 
@@ -112,15 +103,16 @@ def opened(name: str, home: Path) -> tuple[Manifest, Path]:
 def told(name: str, home: Path) -> Manifest:
     """What an installed pack says of itself, without a look at its networks.
 
-    Raises ``Misconfigured`` when it is not installed.
+    Raises ``Misconfigured`` when it is not installed or cannot be read.
     """
     if name not in plugins.names("packs"):
         raise Misconfigured(f"no pack {name!r}; there are: {', '.join(plugins.names('packs'))}")
     if not (home / name / _manifest.FILE).is_file():
-        raise Misconfigured(
-            f"the pack {name} is not installed; run: consentry packs install {name}"
-        )
-    return _manifest.read(home / name / _manifest.FILE)
+        raise Misconfigured(f"the pack {name} is not installed; {_way_out(name)}")
+    try:
+        return _manifest.read(home / name / _manifest.FILE)
+    except Misconfigured as wrong:
+        raise Misconfigured(f"{wrong}; {_way_out(name)}") from None
 
 
 def verify(name: str, home: Path) -> float:
@@ -145,6 +137,16 @@ def _member(name: str) -> Member:
     if name not in there:
         raise Misconfigured(f"no pack {name!r}; there are: {', '.join(there)}")
     return cast(Member, importlib.import_module(f"pipeline.packs.{name}"))
+
+
+def _makes_templates(manifest: Manifest) -> tuple[object, ...]:
+    """What a pack's templates depend on: another of it, and they would not be comparable."""
+    return manifest.version, manifest.build, manifest.recogniser
+
+
+def _way_out(name: str) -> str:
+    own = "" if recipe(name) else " --from FOLDER"
+    return f"run: consentry packs install {name}{own}"
 
 
 def _check_licence(manifest: Manifest, allow_noncommercial: bool) -> None:

@@ -212,6 +212,12 @@ class Manifest(_Part):
                 raise ValueError("files are plain names inside the pack's folder")
         return files
 
+    @model_validator(mode="after")
+    def _golden_fits(self) -> Self:
+        if self.golden is not None and len(self.golden.vector) != self.recogniser.dim:
+            raise ValueError("golden's embedding has as many numbers as recogniser.dim says")
+        return self
+
     @property
     def space(self) -> Space:
         """Where this pack's templates live."""
@@ -246,5 +252,7 @@ def parsed(kind: type[Kind], path: Path) -> Kind:
 def _what(wrong: ValueError) -> str:
     if isinstance(wrong, ValidationError):
         first = wrong.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        where = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{where}: {said}" if where else said
     return str(wrong)

@@ -104,44 +104,78 @@ def identification(
     return float(found.mean()), len(enrolled), len(asks)
 
 
+WIDTH, HEIGHT, EDGE = 720, 440, 64
+LEAST = 1e-5
+COLOURS = ("#0057b7", "#d95f02", "#1b9e77")
+
+
 def plot(curves: Mapping[str, Roc], title: str) -> str:
-    """The curves as an SVG picture: true accepts over false accepts, the latter logarithmic."""
-    width, height, edge = 640, 420, 60
-    least = 1e-5
+    """The curves as an SVG picture: true accepts over false accepts, the latter logarithmic.
 
-    def place(false: float, true: float) -> tuple[float, float]:
-        across = 1 - np.log10(max(false, least)) / np.log10(least)
-        return edge + across * (width - 2 * edge), height - edge - true * (height - 2 * edge)
-
+    Left of the lowest rate that the strangers there were can tell apart from none, a curve is
+    dashed: nothing was measured there.
+    """
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="{width / 2}" y="24" text-anchor="middle">{escape(title)}</text>',
-        f'<text x="{width / 2}" y="{height - 14}" text-anchor="middle">false accept rate</text>',
-    ]
-    for power in range(-5, 1):
-        x, y = place(10.0**power, 0)
-        parts.append(f'<path d="M{x:.1f} {edge}V{y:.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">1e{power}</text>')
-    for tenth in range(0, 11, 2):
-        x, y = place(least, tenth / 10)
-        parts.append(f'<path d="M{x:.1f} {y:.1f}H{width - edge}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{tenth / 10}</text>')
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12" fill="#222">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        _text(WIDTH / 2, 28, title, "middle", 'font-size="15"'),
+        _text(WIDTH / 2, HEIGHT - 16, "strangers accepted", "middle"),
+        _text(18, HEIGHT / 2, "same person accepted", "middle",
+              f'transform="rotate(-90 18 {HEIGHT / 2:g})"'),
+        *_grid(),
+    ]  # fmt: skip
     for number, (name, curve) in enumerate(curves.items()):
-        colour = ("#0057b7", "#d95f02", "#1b9e77")[number % 3]
-        points = [
-            place(false, true)
-            for false, true in zip(curve.false_accepts, curve.true_accepts, strict=True)
+        colour = COLOURS[number % len(COLOURS)]
+        measured = curve.false_accepts > 0
+        parts += [
+            _line(curve, ~measured, colour, ' stroke-dasharray="2 5"'),
+            _line(curve, measured, colour, ""),
         ]
-        # Of points on one pixel the first says it all.
-        drawn = [points[0]] + [p for o, p in pairwise(points) if _apart(o, p)] + [points[-1]]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        y = edge + 18 * number
-        parts.append(f'<text x="{width - edge}" y="{y}" fill="{colour}" text-anchor="end">'
-                     f"{escape(name)}</text>")  # fmt: skip
-    return "\n".join([*parts, "</svg>\n"])
+        # The lower right corner is the one that curves keep away from.
+        y = HEIGHT - EDGE - 18 * (len(curves) - number)
+        parts.append(_text(WIDTH - EDGE - 12, y, name, "end", f'style="fill:{colour}"'))
+    return "\n".join([*filter(None, parts), "</svg>\n"])
+
+
+def _place(false: float, true: float) -> tuple[float, float]:
+    across = 1 - np.log10(max(false, LEAST)) / np.log10(LEAST)
+    return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - true * (HEIGHT - 2 * EDGE)
+
+
+def _grid() -> Iterable[str]:
+    for power in range(-5, 1):
+        x, y = _place(10.0**power, 0)
+        yield f'<path d="M{x:.1f} {EDGE}V{y:.1f}" stroke="#ddd"/>'
+        yield _text(x, y + 18, f"1 in {10**-power:,}" if power else "all", "middle")
+    for tenth in range(0, 11, 2):
+        x, y = _place(LEAST, tenth / 10)
+        yield f'<path d="M{x:.1f} {y:.1f}H{WIDTH - EDGE}" stroke="#ddd"/>'
+        yield _text(x - 6, y + 4, f"{tenth / 10:.0%}", "end")
+
+
+def _line(curve: Roc, which: NDArray[np.bool_], colour: str, dashes: str) -> str:
+    """The part of a curve at some of its thresholds; nothing where there are none."""
+    points = [
+        _place(false, true)
+        for false, true in zip(curve.false_accepts[which], curve.true_accepts[which], strict=True)
+    ]
+    if not points:
+        return ""
+    if dashes:
+        # What is accepted without a stranger is accepted up to the first one.
+        first = curve.false_accepts[curve.false_accepts > 0]
+        points.append(_place(float(first[0]) if len(first) else 1.0, float(
+            curve.true_accepts[which][-1])))  # fmt: skip
+        points = points[-2:]
+    # Of points on one pixel the first says it all.
+    drawn = [points[0]] + [p for o, p in pairwise(points) if _apart(o, p)] + [points[-1]]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
+    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
+
+
+def _text(x: float, y: float, said: str, anchor: str, more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {more}>{escape(said)}</text>'
 
 
 def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:

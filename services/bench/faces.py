@@ -200,8 +200,13 @@ def _compare(
         if (~pairs.same).sum() * rate >= 1
     ]
     if plot_to is not None:
-        plot_to.write_text(plot({model.space.key: curve}, "Face comparison"), encoding="utf-8")
+        plot_to.write_text(plot({model.space.key: curve}, _title(pairs)), encoding="utf-8")
         document["plot"] = str(plot_to)
+
+
+def _title(pairs: Pairs) -> str:
+    same = int(pairs.same.sum())
+    return f"{same:,} pairs of one person, {len(pairs.same) - same:,} of two"
 
 
 def _true_accepts(curve: Roc, different: int) -> Iterator[dict[str, Any]]:

@@ -200,6 +200,7 @@ PHOTOS: Mapping[str, str] = {
     "the face is too bright": N_("It is too bright. Turn away from the light."),
     "the face is blurred": N_("It is blurred. Hold the camera still."),
     "the face is turned away": N_("Your face is turned too far. Look towards the camera."),
+    "this is the same file": N_("You chose this photo twice. Take another one."),
     "this does not look like": N_("This looks like somebody else. Leave this photo out."),
 }
 """How the beginnings of ``domain.photos``' problems are said to her."""

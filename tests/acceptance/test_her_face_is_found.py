@@ -5,6 +5,8 @@ The portraits stand for pictures that a platform rates intimate; none of them is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pipeline.domain.media import Rating
 from pipeline.domain.screening import Verdict
 from tests.faces import (
@@ -15,7 +17,7 @@ from tests.faces import (
     person_of,
     portrait_file,
 )
-from tests.packs import portrait
+from tests.packs import group_photo, portrait
 from tests.pictures import encode
 from tests.unit.test_face_detection import pasted
 from tests.world import Town
@@ -84,6 +86,15 @@ def test_her_face_pasted_into_another_picture_is_found_and_the_carrier_is_not(
         people = {hit.person for hit in unit.cases.hits(answer.case)}
     assert people == {person_of(face_town, hers.case_number)}
     assert person_of(face_town, carrier.case_number) not in people
+
+
+def test_a_crowd_beyond_the_bound_is_told(
+    make_face_town: Callable[..., Town],  # noqa: F811
+) -> None:
+    town = make_face_town(max_faces=4)
+    answer = town.screen(town.platform(), encode(group_photo().rgb))
+    assert answer.verdict is Verdict.CLEAR
+    assert answer.notes == ("faces_left_out:2",)
 
 
 def test_without_a_rating_faces_are_left_alone_unless_the_policy_says_otherwise(

@@ -39,6 +39,13 @@ def test_a_helpline_enrols_and_a_verifier_approves(
     assert done["state"] == "approved"
     found = said("screen", PORTRAITS / "obama3.jpg", "--rating", "intimate", "--json")
     assert found["verdict"] == "review"
+    shown = shell("screen", PORTRAITS / "obama3.jpg", "--rating", "intimate", CONSENTRY_FACES=PACK)
+    assert "from 0.434 on" in shown.stdout
+    assert "1 in 100,000 strangers would look this alike" in shown.stdout
+    shown = shell("screen", PORTRAITS / "obama3.jpg", CONSENTRY_FACES=PACK)
+    assert "faces_not_looked_at:unknown_rating" in shown.stdout
+    renewed = shell("enrol", asked["case"], "--renew", CONSENTRY_FACES=PACK)
+    assert "she has agreed until" in renewed.stdout
     again = shell("verify", asked["case"], *word, status=1, CONSENTRY_FACES=PACK)
     assert "nothing waits for a verifier" in again.stderr
     few = shell("enrol", "--new", *photos[:2], status=1, CONSENTRY_FACES=PACK)

@@ -93,6 +93,21 @@ def test_photos_of_two_people_are_refused(drawn_town: Town) -> None:  # noqa: F8
     assert [one.problem is None for one in refused.value.outcomes] == [True, True, True, False]
 
 
+def test_of_three_photos_the_one_of_somebody_else_is_named(drawn_town: Town) -> None:  # noqa: F811
+    with pytest.raises(enrol_face.PhotosRefused, match="photo 3: this does not look") as refused:
+        ask(drawn_town, drawn(HER, 1), drawn(HER, 2), drawn(HIM, 1))
+    assert [one.problem is None for one in refused.value.outcomes] == [True, True, False]
+    with pytest.raises(enrol_face.PhotosRefused) as refused:
+        ask(drawn_town, drawn(HER, 1), drawn(HIM, 1))
+    assert [one.problem is None for one in refused.value.outcomes] == [False, False]
+
+
+def test_the_same_photo_twice_is_one_photo(drawn_town: Town) -> None:  # noqa: F811
+    with pytest.raises(enrol_face.PhotosRefused, match="2 good photos are needed, 1") as refused:
+        ask(drawn_town, drawn(HER, 1), drawn(HER, 1))
+    assert "same file" in (refused.value.outcomes[1].problem or "")
+
+
 def test_more_than_eight_photos_and_another_text_are_refused(drawn_town: Town) -> None:  # noqa: F811
     with pytest.raises(Invalid, match="3 to 8 photos"):
         ask(drawn_town, *(drawn(HER, photo) for photo in range(9)))

@@ -11,9 +11,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from fastapi.testclient import TestClient
 
 from pipeline.domain.screening import Verdict
 from pipeline.journeys.allow import allow
+from pipeline.journeys.see_faces import FaceEye, FacesSeen
+from services.accounts import add_platform
+from services.api import create_app
+from services.logs import configure
 from tests.faces import (
     MARK,
     Drawn,
@@ -84,6 +89,42 @@ def test_nothing_that_holds_a_template_prints_it(drawn_town: Town) -> None:  # n
     assert len(seen.asked[0]) == 1
     shown = f"{seen!r} {seen} {seen.asked!r} {Drawn().templates(frames)!r}"
     assert not any(f"{number:.3f}"[:5] in shown for number in map(float, MARK))
+
+
+def test_a_failure_on_the_way_tells_nothing_of_a_face(
+    drawn_town: Town,  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    town = drawn_town
+    held: list[object] = []
+
+    def break_down(*given: object) -> None:
+        held.extend(given)
+        raise RuntimeError("the search broke down")
+
+    monkeypatch.setattr(FaceEye, "search", break_down)
+    configure(town.world.settings)
+    made = add_platform(town.world, "board", "http://127.0.0.1:9/hook", 1000)
+    client = TestClient(create_app(town.world, town.live), raise_server_exceptions=False)
+    answer = client.post(
+        "/v1/screenings",
+        params={"content_id": "1", "rating": "intimate"},
+        content=drawn(7),
+        headers={
+            "authorization": f"Bearer {made.api_key}",
+            "content-type": "application/octet-stream",
+        },
+    )
+    assert answer.status_code == 500
+    (seen,) = [one for one in held if isinstance(one, FacesSeen)]
+    assert len(seen.asked) == 1, "there was a template that could have been told"
+    said = "".join(capfd.readouterr()) + caplog.text
+    assert "api.defect" in said
+    for text in (said, answer.text):
+        assert not any(f"{number:.3f}" in text for number in map(float, MARK))
+        assert not any(needle in text.encode() for needle in _spellings(MARK.tobytes()))
 
 
 def _upload(number: int):

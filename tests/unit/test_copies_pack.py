@@ -106,7 +106,7 @@ def test_a_digest_and_an_answer_that_a_folder_brings_along_are_checked(installed
 def test_a_pack_that_is_not_right_is_refused_by_name(installed, home, changes, error, said):
     with pytest.raises(error, match=said):
         installed(**changes)
-    assert _copies.installed(home) == {}
+    assert _copies.names(home) == []
 
 
 def test_a_noncommercial_pack_needs_the_operators_word(tmp_path, home):

@@ -233,6 +233,26 @@ def test_the_face_pasted_into_a_picture_is_found_and_the_carrier_is_not(make_mod
     assert inside @ carrier < review
 
 
+@pytest.mark.parametrize("pack", PACKS)
+def test_of_bundled_pictures_too_the_face_pasted_in_is_found_and_the_carrier_is_not(
+    make_model,  # noqa: F811
+    pack,
+):
+    model, group, she = make_model(pack), group_photo(), astronaut()
+    review = model.manifest.calibration.review
+    (everybody,) = model.templates([group])
+    for face in everybody:
+        left, top, right, bottom = (int(edge) for edge in face.box)
+        margin = (right - left) // 2
+        rows = slice(max(0, top - margin), bottom + margin)
+        columns = slice(max(0, left - margin), right + margin)
+        one = Frame(np.ascontiguousarray(group.rgb[rows, columns]))
+        for victim, carrier in ((she, one), (one, she)):
+            fake, hers, theirs = best(model, pasted(victim, carrier, model), victim, carrier)
+            assert fake @ hers >= review
+            assert fake @ theirs < review
+
+
 def test_the_bound_on_faces_keeps_the_largest_and_says_what_it_left_out(make_model):  # noqa: F811
     model = make_model("omz0095", max_faces=4)
     everybody = make_model("omz0095").templates([group_photo()])[0]

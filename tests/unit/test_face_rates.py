@@ -79,3 +79,18 @@ def test_the_plot_is_a_picture_whose_names_cannot_break_it():
     picture = ElementTree.fromstring(plot({"<pack>": curve}, "faces & figures"))
     assert picture.tag.endswith("svg")
     assert "<pack>" in [text.text for text in picture.iter() if text.text]
+
+
+def test_where_too_few_strangers_were_compared_the_curve_is_dashed():
+    curve = roc(scores(50, 1, 0), scores(50, 0, 1))
+    lines = [
+        (line.get("points"), line.get("stroke-dasharray"))
+        for line in ElementTree.fromstring(plot({"pack": curve}, "")).iter()
+        if line.tag.endswith("polyline")
+    ]
+    (dashed, pattern), (solid, plain) = lines
+    assert (pattern, plain) == ("2 5", None)
+    ends, starts = dashed.split()[-1], solid.split()[0]
+    assert ends.split(",")[0] == starts.split(",")[0], "it goes on where it was measured"
+    both = roc(np.array([0.9, 0.8]), np.array([0.95]))
+    assert plot({"pack": both}, "").count("<polyline") == 2, "the strictest accepts nobody"

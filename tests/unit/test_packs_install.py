@@ -5,12 +5,14 @@ import types
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pipeline import plugins
 from pipeline.errors import Denied, Misconfigured, Tampered, Unavailable
 from pipeline.packs import _golden, _install, _manifest
 from pipeline.packs._graph import Graph
 from pipeline.packs._manifest import Calibration, Manifest
+from services import packs as command
 
 SIDE, WIDTH = 16, 4
 
@@ -96,7 +98,7 @@ def test_an_installed_pack_has_its_manifest_and_verified_networks(tmp_path, make
     _install.install("tiny", home=tmp_path)
     assert left_in(tmp_path) == ["tiny"]
     found, folder = _install.opened("tiny", tmp_path)
-    assert found == _install.installed(tmp_path)["tiny"]
+    assert found == _install.told("tiny", tmp_path)
     assert sorted(found.files) == ["recogniser.onnx"]
     assert folder == tmp_path / "tiny"
     assert _install.verify("tiny", tmp_path) < 1e-5
@@ -195,6 +197,64 @@ def test_a_pack_that_is_not_there_says_how_to_get_it(tmp_path, make_member):
         _install.opened("tiny", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recogniser": {"channel_order": "bgr"}}, "manifest was changed"),
+        ({"recogniser": {"dim": WIDTH + 1}}, "as many numbers as recogniser.dim"),
+        ({"schema": 2}, "schema: .*1"),
+        ({"schema": None}, "schema"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_manifest_that_was_changed_is_refused_with_the_way_out(
+    tmp_path, make_member, changes, said
+):
+    make_member()
+    _install.install("tiny", home=tmp_path)
+    path = tmp_path / "tiny" / "manifest.json"
+    document = json.loads(path.read_text())
+    for part, change in changes.items():
+        document[part] = document[part] | change if isinstance(change, dict) else change
+    path.write_text(json.dumps(document))
+    with pytest.raises(Misconfigured, match=f"{said}.*consentry packs install tiny"):
+        _install.opened("tiny", tmp_path)
+    _install.install("tiny", home=tmp_path)
+    assert _install.verify("tiny", tmp_path) < 1e-5
+
+
+def test_a_pack_that_cannot_be_read_hides_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSENTRY_HOME", str(tmp_path))
+    for name in ("dlib_mtcnn", "thumbs"):
+        broken = tmp_path / "packs" / name
+        broken.mkdir(parents=True)
+        (broken / "manifest.json").write_text('{"kind": "copies"' if name == "thumbs" else "[")
+    listed = CliRunner().invoke(command.app, ["list"])
+    assert listed.exit_code == 0
+    for name in ("dlib_mtcnn", "insightface", "nsfwjs_mobilenet", "omz0095", "thumbs"):
+        assert name in listed.output
+    assert listed.output.count("unreadable: install it anew") == 2
+    shown = CliRunner().invoke(command.app, ["show", "dlib_mtcnn"])
+    assert "run: consentry packs install dlib_mtcnn" in str(shown.exception)
+
+
+def test_the_command_shows_what_is_not_installed_and_names_every_pack_there_is(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CONSENTRY_HOME", str(tmp_path))
+    run = CliRunner().invoke
+    shown = json.loads(run(command.app, ["show", "omz0095"]).output)
+    assert shown["licence"]["spdx"] == "Apache-2.0 AND MIT"
+    assert all(value is not None for source in shown["sources"] for value in source.values())
+    gate = json.loads(run(command.app, ["show", "nsfwjs_mobilenet"]).output)
+    assert (gate["installed"], gate["version"]) == (False, "4.3.0")
+    assert gate["licence"].startswith("MIT")
+    for words in (["show", "x"], ["verify", "x"], ["install", "x"]):
+        assert "omz0095, nsfwjs_mobilenet" in str(run(command.app, words).exception)
+    own = run(command.app, ["show", "insightface"])
+    assert "consentry packs install insightface --from FOLDER" in str(own.exception)
+
+
 def test_an_unknown_pack_lists_the_known_ones(tmp_path):
     with pytest.raises(Misconfigured, match="dlib_mtcnn, insightface, omz0095"):
         _install.install("buffalo", home=tmp_path)
@@ -209,7 +269,7 @@ def test_a_noncommercial_pack_needs_the_operators_word(tmp_path, make_member):
     assert not tmp_path.joinpath("tiny").exists()
     member.make = make
     _install.install("tiny", home=tmp_path, allow_noncommercial=True)
-    assert "tiny" in _install.installed(tmp_path)
+    assert _install.told("tiny", tmp_path).name == "tiny"
 
 
 def test_an_operators_own_calibration_is_kept(tmp_path, make_member):

@@ -1,5 +1,6 @@
 """onnxruntime as the packs open it."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -8,13 +9,15 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Misconfigured
-from pipeline.packs import _runtime
+from pipeline.packs import _install, _runtime
 from pipeline.packs._graph import Graph
+from tests.contracts.test_packs import insightface_folder
+from tests.packs import make_model  # noqa: F401
 
 
-def in_a_fresh_process(code, **environment):
+def in_a_fresh_process(code, *words, **environment):
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, words)],
         capture_output=True,
         text=True,
         env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **environment},
@@ -67,6 +70,46 @@ def test_an_onnxruntime_that_came_first_with_telemetry_off_is_welcome():
         "import onnxruntime; import pipeline.packs._runtime", ORT_DISABLE_TELEMETRY="1"
     )
     assert run.returncode == 0, run.stderr
+
+
+OFFLINE = """
+    import pyseccomp, socket, sys
+    import urllib3  # insightface's: it binds a socket of this machine to see whether it has IPv6
+
+    from pathlib import Path
+
+    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    for family in (socket.AF_INET, socket.AF_INET6):
+        rules.add_rule(pyseccomp.KILL_PROCESS, "socket", pyseccomp.Arg(0, pyseccomp.EQ, family))
+    rules.load()
+    """
+
+
+@pytest.mark.parametrize("pack", ["dlib_mtcnn", "omz0095", "insightface"])
+def test_no_network_is_touched_when_a_pack_is_opened_and_asked(make_model, tmp_path, pack):  # noqa: F811
+    """Whoever reaches for an address is killed: native code's threads, too."""
+    if pack == "insightface":
+        folder, home = insightface_folder(tmp_path / "random"), tmp_path
+        _install.install(pack, folder, home=home, allow_noncommercial=True)
+    else:
+        home = make_model.home
+        make_model(pack)
+    asked = """
+    import time
+    import numpy as np
+    from pipeline import plugins
+    from pipeline.domain.media import Frame
+
+    model = plugins.build("packs", sys.argv[1], Path(sys.argv[2]))
+    picture = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    model.templates([Frame(picture)])
+    time.sleep(0.5)
+    print("asked")
+    """
+    run = in_a_fresh_process(OFFLINE + asked, pack, home)
+    assert (run.stdout, run.returncode) == ("asked\n", 0), run.stderr
+    reaching = in_a_fresh_process(OFFLINE + "\n    socket.socket()\n")
+    assert reaching.returncode == -signal.SIGSYS, "the rule bites"
 
 
 def test_a_session_has_one_thread():
