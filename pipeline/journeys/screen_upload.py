@@ -23,7 +23,6 @@ import numpy as np
 
 from pipeline.domain.bank import part, sift
 from pipeline.domain.case import ORDINARY, CaseKind, CaseUpload, State
-from pipeline.domain.digest import digests
 from pipeline.domain.evidence import Hit, gather, without
 from pipeline.domain.flood import KEPT_OUT, QUARANTINE, is_loose, is_parked, without_kept_out
 from pipeline.domain.grant import UNDER_GRANT, asked_for
@@ -47,7 +46,7 @@ from pipeline.journeys.notice_probing import Suspicion, notice_probing
 from pipeline.journeys.record_together import Ledger
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see import Eye, Found, Seen
-from pipeline.journeys.see_bytes import believe_bytes, entries_of, same_bytes
+from pipeline.journeys.see_bytes import believe_bytes, digest_of, entries_of
 from pipeline.journeys.see_copies import CopyEye
 from pipeline.journeys.see_faces import NOT_LOOKED, FaceEye, FacesSeen
 from pipeline.journeys.try_banks import note_tried
@@ -223,8 +222,7 @@ class Screener:
             return mine.screen_file(platform, upload, body, given)
         began = time.perf_counter()
         which, received = given or self._anew()
-        same = digests((body,))
-        labels = same_bytes(self._live, self._policy, same)
+        digest, labels = digest_of(self._live, self._policy, body)
         try:
             media, seen, asked = self._look(body, whole=bool(labels))
         except Refused as refused:
@@ -232,7 +230,7 @@ class Screener:
         with stage("faces"):
             faces = self._faces.look(upload, media)
         subject = Subject(
-            upload, Form.FILE, same.sha256, seen, body, media.mime, faces, asked, same=labels,
+            upload, Form.FILE, digest, seen, body, media.mime, faces, asked, same=labels,
             screening=which,
         )  # fmt: skip
         return self._screen(platform, subject, received, began)
@@ -422,7 +420,7 @@ class Screener:
         if mine is not self:
             return mine.screen_old(platform, subject, end)
         assert subject.body is not None  # ``look`` puts it there
-        labels = same_bytes(self._live, self._policy, digests((subject.body,)))
+        _, labels = digest_of(self._live, self._policy, subject.body)
         subject = replace(subject, same=labels)
         answered = self._screen(platform, subject, self._clock(), time.perf_counter(), end)
         return None if answered.verdict is Verdict.CLEAR else answered

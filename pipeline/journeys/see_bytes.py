@@ -6,9 +6,10 @@ it whatever it shows. A digest is asked for exactly; nothing is near to it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
-from pipeline.domain.digest import SPACE, Digests
+from pipeline.domain.digest import SPACE, Digests, digests
 from pipeline.domain.evidence import Hit, Owner
 from pipeline.domain.ids import EntryId, entry_of, slot_of
 from pipeline.domain.media import View
@@ -17,11 +18,22 @@ from pipeline.domain.witness import Witness
 from pipeline.journeys.restore_index import LiveIndexes
 
 
+def digest_of(live: LiveIndexes, policy: Policy, body: bytes) -> tuple[bytes, tuple[int, ...]]:
+    """A file's SHA-256, and labels of the entries of this very file; raises ``IndexNotReady``.
+
+    MD5, which takes twice as long, is computed only where there is a digest to be equal to.
+    """
+    if not _asked(live, policy):
+        return hashlib.sha256(body).digest(), ()
+    same = digests((body,))
+    return same.sha256, same_bytes(live, policy, same)
+
+
 def same_bytes(live: LiveIndexes, policy: Policy, same: Digests) -> tuple[int, ...]:
     """Labels of the entries of this very file; raises ``IndexNotReady``."""
-    asked = same.signals()
-    if policy.radius(asked.space.name) is None or not live.codes(asked.space):
+    if not _asked(live, policy):
         return ()
+    asked = same.signals()
     return tuple(int(label) for label in live.search(asked.space, asked.codes, 0).label)
 
 
@@ -44,6 +56,11 @@ def believe_bytes(
         for label in labels
         if entry_of(label) in owners
     )
+
+
+def _asked(live: LiveIndexes, policy: Policy) -> bool:
+    """Whether files are told by their bytes here, and any are known."""
+    return policy.radius(SPACE.name) is not None and live.codes(SPACE) > 0
 
 
 def entries_of(labels: Sequence[int]) -> set[EntryId]:

@@ -170,7 +170,7 @@ def _within_size(size: tuple[int, int], limits: ImageLimits) -> None:
 def _within_scans(body: bytes, pixels: int, limits: ImageLimits) -> None:
     most = min(limits.scans, limits.scan_pixels // pixels)
     # Counting the bytes is quick and never too low; embedded files can make it too high.
-    if body.count(b"\xff\xda") > most and _containers.jpeg_scans(body).scans > most:
+    if _containers.starts_of_scans(body) > most and _containers.jpeg_scans(body).scans > most:
         raise Refused(
             RefusalReason.CORRUPT,
             f"The JPEG has more than {most} scans, which no camera or program writes; "

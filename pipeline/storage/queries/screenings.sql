@@ -7,6 +7,19 @@ VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(form)s
   %(index_seq)s, %(milliseconds)s, %(received_at)s, %(audited)s,
   %(near)s, %(blocks)s);
 
+-- name: screening_add_traced
+-- The record of an answer and what its upload leaves: one statement, which keeps both or neither.
+WITH answered AS (
+  INSERT INTO screenings (id, platform, content_id, uploader, rating, form, bytes, mime, verdict,
+    refusal, message, matches, notes, case_id, policy, index_seq, milliseconds, received_at, audited, near, blocks)
+  VALUES (%(id)s, %(platform)s, %(content_id)s, %(uploader)s, %(rating)s, %(form)s, %(bytes)s,
+    %(mime)s, %(verdict)s, %(refusal)s, %(message)s, %(matches)s, %(notes)s, %(case_id)s, %(policy)s,
+    %(index_seq)s, %(milliseconds)s, %(received_at)s, %(audited)s,
+    %(near)s, %(blocks)s)
+)
+INSERT INTO traces (day, screening, index_seq, sealed)
+VALUES (%(day)s, %(id)s, %(index_seq)s, %(sealed)s);
+
 -- name: screening_get
 -- A platform's own screening.
 SELECT id, platform, content_id, uploader, rating, form, verdict, policy, index_seq, received_at,
