@@ -25,6 +25,8 @@ LANES = 8
 """Codes in a tile."""
 TILE = 32
 """Words in a tile."""
+SKETCHES = 16
+"""Sketches of 512 bits in a tile of theirs, which is 128 words, word by word too."""
 
 
 def cpu_features() -> dict[str, bool]:
@@ -77,20 +79,21 @@ def _mask(builder: Any, verdicts: Any, lanes: int) -> Any:
     return bits if lanes == 32 else builder.zext(bits, ir.IntType(32))
 
 
-def _words_within(planes: int) -> Callable[..., Any]:
+def _words_within(planes: int, lanes: int = LANES) -> Callable[..., Any]:
     """Code for: which lanes of a tile differ by at most ``limit`` bits in the first planes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tiles, at, limit = args[0], args[1], args[2 + planes]
         total = None
         for plane in range(planes):
-            offset = builder.add(at, ir.Constant(at.type, plane * LANES))
+            offset = builder.add(at, ir.Constant(at.type, plane * lanes))
             address = _address(context, builder, signature.args[0], tiles, offset)
-            stored = _vector(builder, address, 64, LANES)
-            asked = _splat(builder, args[2 + plane], LANES)
+            stored = _vector(builder, address, 64, lanes)
+            asked = _splat(builder, args[2 + plane], lanes)
             counts = _popcounts(builder, builder.xor(stored, asked))
             total = counts if total is None else builder.add(total, counts)
-        return _mask(builder, builder.icmp_unsigned("<=", total, _splat(builder, limit, LANES)), 8)
+        verdicts = builder.icmp_unsigned("<=", total, _splat(builder, limit, lanes))
+        return _mask(builder, verdicts, lanes)
 
     return generate
 
@@ -185,3 +188,12 @@ def tile_within(
     """Which codes of the tile at word ``at`` are within ``limit`` bits in all 256."""
     word = types.uint64
     return types.uint32(tiles, types.intp, word, word, word, word, word), _words_within(4)
+
+
+@intrinsic
+def sketches_within(
+    _typing: Any, tiles: Any, _at: Any, _w0: Any, _w1: Any, _w2: Any, _w3: Any, _w4: Any, _w5: Any,
+    _w6: Any, _w7: Any, _limit: Any,
+) -> Any:  # fmt: skip
+    """Which sketches of the tile at word ``at`` are within ``limit`` bits in all 512."""
+    return types.uint32(tiles, types.intp, *[types.uint64] * 9), _words_within(8, SKETCHES)

@@ -2,15 +2,18 @@
 
 Rows lie in chunks that never move, so that a search reads them without a lock. Up to
 ``scan_from`` vectors FAISS multiplies everything. Beyond that, a scan over one byte a dimension
-names the few rows that may be near enough, with a bound that holds (``_dots``). Either way every
-row named is read again under the lock: the similarity reported is the product of the vectors
-themselves, and what was removed, its numbers overwritten with zeros, is not reported.
+names the few rows that may be near enough, with a bound that holds (``_dots``). Where the threshold
+is so high that it pays, a scan over 64 bytes a vector does so instead, which misses a pair at the
+threshold with a chance of at most 1 in 2**40 (``_sketch``). Either way every row named is read
+again under the lock: the similarity reported is the product of the vectors themselves, and what was
+removed, its numbers overwritten with zeros, is not reported.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Invalid, Misconfigured
-from pipeline.indexes import Hits, Index, IndexState, _dots
+from pipeline.indexes import Hits, Index, IndexState, _dots, _sketch
 from pipeline.indexes._columns import checked_labels, ranked
 
 CHUNK = 16_384
@@ -57,12 +60,18 @@ def _may_scan() -> bool:
     return _dots.holds()
 
 
+@functools.cache
+def _may_sketch() -> bool:
+    return _sketch.holds()
+
+
 @dataclass(slots=True, eq=False)
 class _Chunk:
     """Some rows with their labels; a free row is all zeros and has no label.
 
     ``whole`` (blocks, groups, LANES, GROUP), ``scales``, ``lost`` and ``left`` (PARTS, rows) are
-    the same rows as ``_dots`` scans them, once the index is large enough.
+    the same rows as ``_dots`` scans them, once the index is large enough; ``tiles`` (n, WORDS,
+    ROWS) are their sketches.
     """
 
     rows: Floats = field(repr=False)
@@ -72,6 +81,7 @@ class _Chunk:
     scales: Floats | None = field(default=None, repr=False)
     lost: Floats | None = field(default=None, repr=False)
     left: Floats | None = field(default=None, repr=False)
+    tiles: NDArray[np.uint64] | None = field(default=None, repr=False)
 
     def prepare(self) -> None:
         """Make the chunk ready to be scanned."""
@@ -82,6 +92,10 @@ class _Chunk:
             self.scales = np.zeros(CHUNK, np.float32)
             self.lost = np.zeros(CHUNK, np.float32)
             self.left = np.zeros((_dots.PARTS, CHUNK), np.float32)
+            if _may_sketch():
+                self.tiles = np.zeros(
+                    (-(-CHUNK // _sketch.ROWS), _sketch.WORDS, _sketch.ROWS), np.uint64
+                )
             self.whole = whole
             self.update(np.arange(self.used))
 
@@ -95,11 +109,14 @@ class _Chunk:
         whole, self.scales[at], self.lost[at] = _dots.quantised(self.rows[at])
         self.left[:, at] = _dots.tails(whole, self.scales[at]).T
         self.whole[at // _dots.LANES, :, at % _dots.LANES] = _dots.arranged(whole)
+        if self.tiles is not None:
+            sketches = _sketch.sketched(self.rows[at])
+            self.tiles[at // _sketch.ROWS, :, at % _sketch.ROWS] = sketches
 
     @property
     def bytes(self) -> int:
         """Memory in use."""
-        parts = (self.rows, self.labels, self.whole, self.scales, self.lost, self.left)
+        parts = (self.rows, self.labels, self.whole, self.scales, self.lost, self.left, self.tiles)
         return sum(part.nbytes for part in parts if part is not None)
 
 
@@ -115,6 +132,8 @@ class VectorIndex:
         self._free: list[int] = []
         self._chunks: list[_Chunk] = []
         self._scanning = False
+        self.scanner: Callable[[Floats, float], Sketches | Scan] = scanner
+        """How chunks are scanned; the bench sets another to compare."""
 
     @property
     def space(self) -> Space:
@@ -168,7 +187,7 @@ class VectorIndex:
         with self._lock:
             chunks = [(number, chunk, chunk.used) for number, chunk in enumerate(self._chunks)]
             scan = self._scanning
-        find = _Scan(queries, within) if scan else _Multiplication(queries, within)
+        find = self.scanner(queries, within) if scan else _Multiplication(queries, within)
         parts = []
         for number, chunk, used in chunks:
             rows, who = find.near(chunk, used)
@@ -190,7 +209,8 @@ class VectorIndex:
         """Size, memory and the method in use."""
         with self._lock:
             used = sum(chunk.bytes for chunk in self._chunks) + 100 * len(self._places)
-            method = "int8-scan" if self._scanning else "faiss-flat"
+            scan = "int8-scan+sketch" if self._scanning and _may_sketch() else "int8-scan"
+            method = scan if self._scanning else "faiss-flat"
             return IndexState(len(self._places), used, method)
 
     def _read_again(self, queries: Floats, places: Rows, who: Rows, within: float) -> Hits:
@@ -282,7 +302,7 @@ class _Multiplication:
         return rows, np.repeat(np.arange(queries, dtype=np.int64), np.diff(limits))
 
 
-class _Scan:
+class Scan:
     """The compiled scan of one chunk after the other."""
 
     def __init__(self, queries: Floats, within: float) -> None:
@@ -333,3 +353,40 @@ class _Scan:
             # These vectors crowd together more than random ones: stopping costs more than it saves.
             self._stop_after(_dots.PARTS)
         return rows[:count], who[:count]
+
+
+class Sketches:
+    """The sketches of one chunk after the other, as long as they tell strangers apart."""
+
+    def __init__(self, queries: Floats, within: float, limit: int) -> None:
+        self._queries, self._within = queries, within
+        self._sketches, self._limit = _sketch.sketched(queries), np.uint64(limit)
+        width = queries.shape[1]
+        self._least = np.float32(within - ROUNDING - _sketch.lost(width) * (1 + UNIT) ** 2)
+        self._share = 2 * _sketch.crowd(len(queries), width)
+        self._scan: Scan | None = None
+
+    def near(self, chunk: _Chunk, used: int) -> tuple[Rows, Rows]:
+        """Rows, and the queries that are within reach of them."""
+        if self._scan is None:
+            room = 256 + int(self._share * used * len(self._queries))
+            rows, who = np.empty(room, np.int64), np.empty(room, np.int64)
+            count = _sketch.near(
+                chunk.tiles, chunk.rows, used, self._sketches, self._queries, self._limit,
+                self._least, rows, who,
+            )  # fmt: skip
+            if count != _sketch.FULL:
+                return rows[:count], who[:count]
+            # These vectors crowd together more than random ones: the scan takes less time.
+            self._scan = Scan(self._queries, self._within)
+        return self._scan.near(chunk, used)
+
+
+def scanner(queries: Floats, within: float) -> Sketches | Scan:
+    """Sketches where they are expected to take less time than the scan."""
+    if within > 0 and _may_sketch():
+        # The product reaches ``within``; the vectors may be longer than 1.
+        limit = _sketch.limit((within - ROUNDING) / (1 + UNIT) ** 2, queries.shape[1])
+        if _sketch.pays(limit, len(queries), queries.shape[1]):
+            return Sketches(queries, within, limit)
+    return Scan(queries, within)

@@ -20,10 +20,12 @@ def test_a_turned_vector_has_the_cosine_it_was_given() -> None:
 def test_it_measures_everybody_and_loses_nothing() -> None:
     found = bench.measure_vectors(2000, seed=1, progress=lambda _: None)
     assert set(found["ms"]) == {
-        "ours, one", "ours, 64", "flat, one", "flat, 64", "flat, 64, BLAS",
+        "ours, one", "ours, 64", "sketch at 0.65, one", "sketch at 0.65, 64",
+        "int8 scan at 0.65, one", "int8 scan at 0.65, 64",
+        "flat, one", "flat, 64", "flat, 64, BLAS",
     }  # fmt: skip
     assert found["lost"] == 0
-    assert found["planted"] == 256
+    assert found["planted"] == 512
     assert found["targets"][-1]["met"]
 
 

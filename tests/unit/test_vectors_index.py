@@ -14,7 +14,7 @@ from pipeline.indexes import _dots
 
 WIDTH = 96
 FACES = Space("test", "1", Metric.INNER_PRODUCT, WIDTH)
-METHODS = {"faiss-flat": 10**9, "int8-scan": 0}
+METHODS = {"faiss-flat": 10**9, "int8-scan+sketch": 0}
 
 
 def unit(rows):
@@ -83,7 +83,7 @@ def test_the_method_changes_when_there_are_many_and_nothing_is_lost():
     before = said(index.search(rows[:5], 0.2))
     assert index.state().method == "faiss-flat"
     index.add(np.arange(60, 150), rows[60:])
-    assert index.state().method == "int8-scan"
+    assert index.state().method == "int8-scan+sketch"
     after = said(index.search(rows[:5], 0.2))
     assert set(before) <= set(after)
     assert after == oracle(dict(enumerate(rows)), rows[:5], 0.2)
