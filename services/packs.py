@@ -92,6 +92,16 @@ def install(
     ] = False,
 ) -> None:
     """Fetch, check, convert and try a pack; nothing half-installed is left behind."""
+    # As if it were Ctrl-C: what was half fetched is removed on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _install(name, source, allow_noncommercial=allow_noncommercial)
+    except KeyboardInterrupt:
+        err.print(f"interrupted: {name} was not installed; what was there before is as it was")
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _install(name: str, source: str | None, *, allow_noncommercial: bool) -> None:
     if name == gate_model.NAME:
         _install_gate(source)
         return
@@ -99,8 +109,6 @@ def install(
         _install_copies(Path(name), allow_noncommercial=allow_noncommercial)
         return
     _known(name)
-    # Folders of packages half fetched are removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(f"installing {name}", total=None)

@@ -28,6 +28,7 @@ RECIPE: Manifest | None = None
 DETECTOR, RECOGNISER = "detector.onnx", "recogniser.onnx"
 LONG_SIDE, MINIMUM_FACE = 640, 20
 TEMPLATE_SIDE = 112
+LEAST_DIM = 2
 TEMPLATE = (
     (38.2946, 51.6963),
     (73.5318, 51.5014),
@@ -132,9 +133,7 @@ class ArcFaceEmbedder:
 
 def _made(name: str, detector: bytes, recogniser: Path, arcface: Any) -> Made:
     side = int(arcface.input_size[0])
-    said = ArcFaceEmbedder(arcface).embed([_golden.draw(side)])[0]
-    if not np.isfinite(said).all() or not np.linalg.norm(said) > 0:
-        raise Misconfigured(f"the recogniser of {name} says nothing usable of a test picture")
+    said = _asked(name, ArcFaceEmbedder(arcface), side)
     networks = {DETECTOR: detector, RECOGNISER: recogniser.read_bytes()}
     digest = hashlib.sha256(b"".join(networks.values())).hexdigest()
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:40] or "pack"
@@ -172,6 +171,25 @@ def _made(name: str, detector: bytes, recogniser: Path, arcface: Any) -> Made:
         golden=_golden.golden_of(side, said, 1e-3),
     )
     return Made(manifest, networks)
+
+
+def _asked(name: str, embedder: ArcFaceEmbedder, side: int) -> Floats:
+    """What a recogniser says of a test picture; ``Misconfigured`` unless that is a vector."""
+    try:
+        said = embedder.embed([_golden.draw(side)])
+    except Exception as wrong:
+        # A graph of other dimensions fails in onnxruntime, in OpenCV or in NumPy.
+        raise Misconfigured(
+            f"the recogniser of {name} cannot be asked about a face: {type(wrong).__name__}. It"
+            " must take pictures one by one or in batches of any number"
+        ) from None
+    if said.ndim != 2 or len(said) != 1 or said.shape[1] < LEAST_DIM:
+        raise Misconfigured(
+            f"the recogniser of {name} must answer one row of numbers a face, not {said.shape}"
+        )
+    if not np.isfinite(said).all() or not np.linalg.norm(said) > 0:
+        raise Misconfigured(f"the recogniser of {name} says nothing usable of a test picture")
+    return np.asarray(said[0], np.float32)
 
 
 def _template(side: int) -> Any:

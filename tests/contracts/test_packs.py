@@ -193,6 +193,39 @@ def test_an_insightface_folder_without_both_networks_is_refused(tmp_path, keep):
         _install.install("insightface", source, home=tmp_path, allow_noncommercial=True)
 
 
+def answering(shape, number=1.0):
+    """An ArcFace whose answer to n faces has another shape, or other numbers."""
+    graph = Graph("odd")
+    x = graph.input("input.1", ("n", 3, 112, 112))
+    x = graph.add("Flatten", graph.add("GlobalAveragePool", x), axis=1)
+    matrix = np.full((3, int(np.prod(shape))), number, np.float32)
+    x = graph.add("MatMul", x, graph.constant(matrix))
+    x = graph.add("Reshape", x, graph.constant(np.array([-1, *shape], np.int64)))
+    graph.output(x, "embedding", ("n", *shape))
+    return graph.serialise()
+
+
+@pytest.mark.parametrize(
+    ("recogniser", "said"),
+    [
+        (random_arcface(batch=4), "one by one or in batches"),
+        (answering((1, 8)), r"one row of numbers a face, not \(1, 1, 8\)"),
+        (answering((1,)), "one row of numbers a face"),
+        (answering((8,), 0.0), "nothing usable"),
+        (answering((8,), np.nan), "nothing usable"),
+        (random_arcface()[:5000], "cannot open rec.onnx"),
+        (b"no network", "cannot open rec.onnx"),
+    ],
+)
+def test_a_recogniser_of_other_dimensions_is_refused(tmp_path, recogniser, said):
+    source = insightface_folder(tmp_path / "random")
+    (source / "rec.onnx").write_bytes(recogniser)
+    home = tmp_path / "home"
+    with pytest.raises(Misconfigured, match=said):
+        _install.install("insightface", source, home=home, allow_noncommercial=True)
+    assert not (home / "insightface").exists()
+
+
 def test_insightfaces_second_package_format_is_refused_by_name(tmp_path):
     source = insightface_folder(tmp_path / "random")
     (source / "manifest.json").write_text('{"manifest_version": 2}')

@@ -1,6 +1,7 @@
 """Packs are there whole or not at all."""
 
 import json
+import signal
 import types
 
 import numpy as np
@@ -253,6 +254,25 @@ def test_the_command_shows_what_is_not_installed_and_names_every_pack_there_is(
         assert "omz0095, nsfwjs_mobilenet" in str(run(command.app, words).exception)
     own = run(command.app, ["show", "insightface"])
     assert "consentry packs install insightface --from FOLDER" in str(own.exception)
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_installation_says_so_and_leaves_the_old_pack(
+    tmp_path, make_member, monkeypatch, told
+):
+    monkeypatch.setenv("CONSENTRY_HOME", str(tmp_path))
+    make_member()
+    home = tmp_path / "packs"
+    _install.install("tiny", home=home)
+    before = (home / "tiny" / "manifest.json").read_bytes()
+    kept = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(_golden, "check", lambda *_: signal.raise_signal(told))
+    done = CliRunner().invoke(command.app, ["install", "tiny"])
+    signal.signal(signal.SIGTERM, kept)
+    assert done.exit_code == 130
+    assert "interrupted: tiny was not installed" in done.stderr
+    assert left_in(home) == ["tiny"]
+    assert (home / "tiny" / "manifest.json").read_bytes() == before
 
 
 def test_an_unknown_pack_lists_the_known_ones(tmp_path):
