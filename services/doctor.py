@@ -7,7 +7,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,7 @@ from pipeline import plugins
 from pipeline.domain.media import Frame, Media, Rating, Upload
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import ConsentryError
-from pipeline.storage import Database, Queries
-from pipeline.storage.enrolments import out_of_sight
+from pipeline.storage import Database
 from pipeline.storage.migrate import require_known
 from services.settings import Settings
 from services.wiring import database_url, decoder_pool, gates_of, keyring
@@ -203,7 +202,6 @@ def _database(settings: Settings, progress: Callable[[str], None]) -> Iterator[F
                         "use PostgreSQL 18 or newer",
                     )
                     behind = require_known(connection)
-                    unseen = out_of_sight(Queries(connection), _face_spaces(settings))
             finally:
                 database.close()
     except ConsentryError as error:
@@ -215,22 +213,3 @@ def _database(settings: Settings, progress: Callable[[str], None]) -> Iterator[F
         return
     waiting = f"the version before's: {behind} migrations wait for consentry migrate"
     yield Finding("schema", True, waiting if behind else "as this version needs it")
-    if unseen:
-        yield Finding(
-            "enrolled faces",
-            False,
-            f"{unseen} of the people whose faces count have no template of the packs in"
-            " CONSENTRY_FACES: nobody looks for them",
-            "name the pack that they were enrolled with, too, until they have been enrolled anew",
-        )
-
-
-def _face_spaces(settings: Settings) -> list[str]:
-    """Where the templates of the configured packs live; of one that cannot be read, nowhere."""
-    from pipeline.packs import _install
-
-    found = []
-    for name in settings.faces:
-        with suppress(ConsentryError):
-            found.append(_install.told(name, settings.home / "packs").space.key)
-    return found

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.packs._halves import Halves, Pixels
 from pipeline.packs._runtime import Network
+from pipeline.packs._sampling import best
 
-Pixels = NDArray[np.uint8]
+__all__ = ["NOBODY", "FaceDetector", "Floats", "Found", "Pixels", "distinct", "together", "unlike"]
+
 Floats = NDArray[np.float32]
 
 
@@ -56,7 +58,7 @@ class FaceDetector(Protocol):
     networks: tuple[Network, ...]
     """What is run, where its time can be measured."""
 
-    def detect(self, pictures: Sequence[Pixels], *, largest: float | None) -> list[Found]:
+    def detect(self, pictures: Sequence[Halves], *, largest: float | None) -> list[Found]:
         """The faces of each RGB picture; faces with sides beyond ``largest`` may be passed over."""
         ...
 
@@ -77,17 +79,11 @@ def unlike(
 ) -> NDArray[np.intp]:
     """Rows of the boxes that overlap no better box of their group by more than ``overlap`` (IoU).
 
-    Best first within a group; groups never meet.
+    Best first; groups, numbered from 0, never meet.
     """
-    if not len(boxes):
-        return np.zeros(0, np.intp)
-    rectangles = boxes.astype(np.float64)
-    rectangles[:, 2:] -= rectangles[:, :2]
-    # OpenCV's stubs ask for lists; the arrays are passed on without copies.
-    kept = cv2.dnn.NMSBoxesBatched(
-        cast(Any, rectangles), cast(Any, scores), cast(Any, groups), -1e9, overlap
-    )
-    return np.asarray(kept, np.intp).reshape(-1)
+    order = np.argsort(-scores, kind="stable")
+    kept: NDArray[np.intp] = best(boxes.astype(np.float64), order, overlap, groups)
+    return kept
 
 
 def distinct(boxes: Floats, order: NDArray[np.intp], overlap: float) -> NDArray[np.intp]:

@@ -13,13 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.packs._found import NOBODY, Floats, Found, Pixels, distinct, unlike
-from pipeline.packs._halves import Halves
+from pipeline.packs._found import NOBODY, Floats, Found, distinct, unlike
+from pipeline.packs._halves import Halves, Stretch
 from pipeline.packs._manifest import Detector
 from pipeline.packs._runtime import Network
-from pipeline.packs._sampling import likely, sampled
+from pipeline.packs._sampling import WINDOW, averaged, planes, proposed, sampled, suspected
 
-WINDOW, STEP = 12, 2
 SHRINK = 0.709
 SAME_AT_ONE_SCALE = 0.5
 REFINED, FINAL = 24, 48
@@ -40,42 +39,29 @@ class Mtcnn:
         self._nms = detector.nms
         self._minimum = detector.minimum_face
 
-    def detect(self, pictures: Sequence[Pixels], *, largest: float | None = None) -> list[Found]:
+    def detect(self, pictures: Sequence[Halves], *, largest: float | None = None) -> list[Found]:
         """The faces of each picture; the second and third network see all pictures in one batch."""
-        halves = [Halves(picture) for picture in pictures]
-        proposed = [self._proposals(half, largest) for half in halves]
+        proposed = [self._proposals(picture, largest) for picture in pictures]
         boxes = np.concatenate([NOBODY.boxes, *proposed])
-        owners = np.repeat(np.arange(len(halves), dtype=np.int32), [len(b) for b in proposed])
-        boxes, owners = self._refined(halves, boxes, owners)
-        return self._finished(halves, boxes, owners)
+        owners = np.repeat(np.arange(len(pictures), dtype=np.int32), [len(b) for b in proposed])
+        boxes, owners = self._refined(pictures, boxes, owners)
+        return self._finished(pictures, boxes, owners)
 
-    def _proposals(self, halves: Halves, largest: float | None) -> Floats:
+    def _proposals(self, picture: Halves, largest: float | None) -> Floats:
         """Square boxes (n, 4) where the first network suspects a face of any size."""
         parts = []
-        for scale, level in _levels(halves, self._minimum, largest):
-            batch = cv2.dnn.blobFromImage(level)
-            outputs = self._propose(batch)
-            face = outputs["face"][0, 1]
-            places = likely(face, self._scores[0])
-            if not len(places):
-                continue
-            rows, columns = places.T
-            corners = STEP * places[:, ::-1] + 1
-            boxes = np.hstack([corners, corners + WINDOW - 1]) / scale
-            parts.append(
-                (np.floor(boxes), face[rows, columns], outputs["box"][0][:, rows, columns].T)
-            )
+        for scale, level in _levels(picture, self._minimum, largest):
+            outputs = self._propose(level)
+            part = suspected(outputs["face"][0, 1], outputs["box"][0], self._scores[0], scale)
+            if len(part[0]):
+                parts.append(part)
         if not parts:
             return NOBODY.boxes
         level_of = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p[1]) for p in parts])
-        boxes = np.concatenate([part[0] for part in parts]).astype(np.float32)
-        scores = np.concatenate([part[1] for part in parts])
-        offsets = np.concatenate([part[2] for part in parts])
-        kept = unlike(boxes, scores, SAME_AT_ONE_SCALE, level_of)
-        kept = kept[unlike(boxes[kept], scores[kept], self._nms[0], np.zeros(len(kept), np.int32))]
-        kept = kept[np.argsort(-scores[kept], kind="stable")[:MAX_PROPOSALS]]
-        sides = boxes[kept, 2:] - boxes[kept, :2]
-        return _squared(boxes[kept] + offsets[kept] * np.tile(sides, 2))
+        boxes, scores, offsets = (np.concatenate(column) for column in zip(*parts, strict=True))
+        overlaps = (SAME_AT_ONE_SCALE, self._nms[0])
+        squares: Floats = proposed(boxes, scores, offsets, level_of, overlaps, MAX_PROPOSALS)
+        return squares
 
     def _refined(
         self, pictures: Sequence[Halves], boxes: Floats, owners: NDArray[np.int32]
@@ -115,15 +101,20 @@ class Mtcnn:
         ]
 
 
-def _levels(halves: Halves, minimum: int, largest: float | None) -> Iterator[tuple[float, Pixels]]:
-    """The picture at scales at which the window sees faces from ``minimum`` to ``largest``."""
-    height, width = halves.whole.shape[:2]
+def _levels(picture: Halves, minimum: int, largest: float | None) -> Iterator[tuple[float, Floats]]:
+    """The picture at scales at which the window sees faces from ``minimum`` to ``largest``.
+
+    Each level is a batch of one, float32 (1, 3, rows, columns).
+    """
+    width, height = picture.size
     scale = WINDOW / minimum
     while min(height, width) * scale >= WINDOW and (largest is None or WINDOW / scale < largest):
-        source, _ = halves.shrunk(1 / scale)
+        source, _ = picture.shrunk(1 / scale)
         size = (int(width * scale + 1), int(height * scale + 1))
-        level = cv2.resize(source, size, interpolation=cv2.INTER_LINEAR)
-        yield scale, np.asarray(level, np.uint8)
+        level = cv2.resize(source.pixels, size, interpolation=cv2.INTER_LINEAR)
+        batch = np.empty((1, 3, *size[::-1]), np.float32)
+        planes(level, batch[0])
+        yield scale, batch
         scale *= SHRINK
 
 
@@ -131,7 +122,7 @@ def _crops(
     pictures: Sequence[Halves], boxes: Floats, owners: NDArray[np.int32], side: int
 ) -> tuple[Floats, NDArray[np.intp]]:
     """What lies in the boxes, float32 (k, 3, side, side), and the rows with anything in them."""
-    sizes = np.array([half.whole.shape[1::-1] for half in pictures]).reshape(-1, 2)[owners]
+    sizes = np.array([picture.size for picture in pictures]).reshape(-1, 2)[owners]
     corners = np.trunc(boxes).astype(np.int64)
     # Corners count from one, both ends included.
     low = np.maximum(corners[:, :2], 1) - 1
@@ -143,11 +134,9 @@ def _crops(
         _sampled_from_halves(pictures, edges, owners[kept], crops)
         return crops, kept
     # The last network's points are what faces are aligned by: its crops are averaged exactly.
-    for crop, owner, (left, top, right, bottom) in zip(
-        crops, owners[kept].tolist(), edges.tolist(), strict=True
-    ):
-        part = pictures[owner].whole[top:bottom, left:right]
-        crop[:] = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
+    for owner, rows in _runs(owners[kept]):
+        there = pictures[owner].there
+        averaged(there.picture, edges[rows] + _shift(there), crops[rows])
     return crops, kept
 
 
@@ -159,15 +148,31 @@ def _sampled_from_halves(
 ) -> None:
     """Fill crops from their owners' halves, all of one size in one call."""
     sides = np.minimum(edges[:, 2] - edges[:, 0], edges[:, 3] - edges[:, 1])
-    steps = np.maximum(np.floor(np.log2(sides / crops.shape[2])), 0).astype(np.int64)
-    for owner, step in {*zip(owners.tolist(), steps.tolist(), strict=True)}:
-        rows = np.flatnonzero((owners == owner) & (steps == step))
-        source, shrunk = pictures[owner].shrunk(1 << step)
-        low, high = edges[rows, :2] // shrunk, -(-edges[rows, 2:] // shrunk)
+    # The exponent of a whole number's float is its logarithm, rounded down.
+    steps = np.maximum(np.frexp(sides // crops.shape[2])[1] - 1, 0)
+    keys = owners.astype(np.int64) << 6 | steps
+    order = np.argsort(keys, kind="stable")
+    for key, run in _runs(keys[order]):
+        rows = order[run]
+        there, shrunk = pictures[key >> 6].shrunk(1 << (key & 63))
+        part = edges[rows]
         # A half leaves an odd last row or column out.
-        high = np.minimum(high, source.shape[1::-1])
-        parts = np.hstack([np.minimum(low, high - 1), high])
-        sampled(np.ascontiguousarray(source), parts, rows, crops)
+        high = np.minimum(-(-part[:, 2:] // shrunk), (there.width, there.height))
+        low = np.minimum(part[:, :2] // shrunk, high - 1)
+        sampled(there.picture, np.hstack([low, high]) + _shift(there), rows, crops)
+
+
+def _shift(there: Stretch) -> NDArray[np.int64]:
+    return np.array([there.left, there.top, there.left, there.top], np.int64)
+
+
+def _runs(sorted_keys: NDArray[np.integer]) -> Iterator[tuple[int, slice]]:
+    """Each number of a sorted column, and where it stands."""
+    stops = [*(np.flatnonzero(np.diff(sorted_keys)) + 1).tolist(), len(sorted_keys)]
+    start = 0
+    for stop in stops if len(sorted_keys) else ():
+        yield int(sorted_keys[start]), slice(start, stop)
+        start = stop
 
 
 def _run(network: Network, crops: Floats) -> dict[str, Floats]:

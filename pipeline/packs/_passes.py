@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pipeline.packs._found import NOBODY, FaceDetector, Found, Pixels, distinct, together
-from pipeline.packs._halves import Halves, resized
+from pipeline.packs._halves import GRID, Halves
 
 OCTAVE = 2.0
 OVERLAP = 2.6
@@ -42,11 +42,11 @@ class Passes:
         """The faces of each RGB picture, in its own pixels."""
         halves = [Halves(picture) for picture in pictures]
         scales = [min(1.0, self.long_side / max(picture.shape[:2])) for picture in pictures]
-        seen = [resized(half, scale) for half, scale in zip(halves, scales, strict=True)]
+        seen = [half.resized(scale) for half, scale in zip(halves, scales, strict=True)]
         parts = [
-            [_in_original(faces, picture, small)]
-            for faces, picture, small in zip(
-                self.detector.detect(seen, largest=None), pictures, seen, strict=True
+            [_in_original(faces, half, small)]
+            for faces, half, small in zip(
+                self.detector.detect(seen, largest=None), halves, seen, strict=True
             )
         ]
         for found, half, scale in zip(parts, halves, scales, strict=True):
@@ -64,10 +64,12 @@ class Passes:
 
     def _octave(self, halves: Halves, scale: float) -> Found:
         """The faces of one octave; tiles of all of the picture that is not plain."""
-        picture = resized(halves, scale)
+        picture = halves.resized(scale)
         overlap = int(OVERLAP * self.minimum_face)
         tiles = [
-            tile for tile in _tiles(picture, self.long_side, overlap) if not _is_plain(tile[2])
+            tile
+            for tile in _tiles(picture, self.long_side, overlap)
+            if not _is_plain(tile[2].whole)
         ]
         parts = []
         for at in range(0, len(tiles), TILES_AT_ONCE):
@@ -79,7 +81,7 @@ class Passes:
                 answer.moved(left, top)
                 for (left, top, _), answer in zip(batch, answers, strict=True)
             ]
-        return _in_original(together(parts), halves.whole, picture)
+        return _in_original(together(parts), halves, picture)
 
 
 def _is_plain(tile: Pixels) -> bool:
@@ -87,28 +89,30 @@ def _is_plain(tile: Pixels) -> bool:
     return all(float(cv2.meanStdDev(tile[::step])[1].max()) < PLAIN for step in (32, 4))
 
 
-def _tiles(picture: Pixels, side: int, overlap: int) -> Iterator[tuple[int, int, Pixels]]:
+def _tiles(picture: Halves, side: int, overlap: int) -> Iterator[tuple[int, int, Halves]]:
     """Tiles with their left and top edges; neighbours share ``overlap`` pixels."""
-    height, width = picture.shape[:2]
+    width, height = picture.size
     for top in _starts(height, side, overlap):
         for left in _starts(width, side, overlap):
-            yield left, top, picture[top : top + side, left : left + side]
+            right, bottom = min(left + side, width), min(top + side, height)
+            yield left, top, picture.part(left, top, right, bottom)
 
 
 def _starts(length: int, side: int, overlap: int) -> list[int]:
-    """Where tiles begin along one edge: evenly spread, the last one ending at the end."""
+    """Where tiles begin along one edge: evenly spread on the grid, the last one to the end."""
     if length <= side:
         return [0]
-    count = -(-(length - overlap) // (side - overlap))
-    return [round(at * (length - side) / (count - 1)) for at in range(count)]
+    # A start is moved by less than the grid, which neighbours must not lose of their overlap.
+    count = -(-(length - overlap) // (side - overlap - GRID))
+    last = -(-(length - side) // GRID)
+    return [GRID * round(at * last / (count - 1)) for at in range(count)]
 
 
-def _in_original(found: Found, picture: Pixels, seen: Pixels) -> Found:
+def _in_original(found: Found, picture: Halves, seen: Halves) -> Found:
     """Faces of a resized picture in the original's pixels."""
-    if picture.shape == seen.shape or not len(found):
+    if picture.size == seen.size or not len(found):
         return found
-    across = picture.shape[1] / seen.shape[1], picture.shape[0] / seen.shape[0]
-    factor = np.array(across, np.float32)
+    factor = np.divide(picture.size, seen.size).astype(np.float32)
     return Found(found.boxes * np.tile(factor, 2), found.scores, found.landmarks * factor)
 
 

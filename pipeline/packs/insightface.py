@@ -19,6 +19,7 @@ import numpy as np
 from pipeline.errors import Misconfigured
 from pipeline.packs import FaceModel, _golden, _manifest, _runtime
 from pipeline.packs._found import NOBODY, Floats, Found, Pixels
+from pipeline.packs._halves import Halves
 from pipeline.packs._install import Made, opened
 from pipeline.packs._manifest import Build, Detector, Licence, Manifest, Recogniser
 from pipeline.packs._model import MAX_FACES, SMALLEST_FACE, PackModel
@@ -94,10 +95,10 @@ class ScrfdDetector:
         self._size = (detector.long_side, detector.long_side)
         scrfd.prepare(0, det_thresh=detector.score[0], nms_thresh=detector.nms[0])
 
-    def detect(self, pictures: Sequence[Pixels], *, largest: float | None = None) -> list[Found]:
+    def detect(self, pictures: Sequence[Halves], *, largest: float | None = None) -> list[Found]:
         """The faces of each picture, of whatever size."""
         del largest  # one look finds all sizes
-        return [self._one(picture) for picture in pictures]
+        return [self._one(picture.whole) for picture in pictures]
 
     def _one(self, picture: Pixels) -> Found:
         boxes, points = self._scrfd.detect(

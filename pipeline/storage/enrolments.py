@@ -12,11 +12,6 @@ from pipeline.domain.ids import CaseId, EnrolmentId, GrantId, ItemId, PersonId, 
 from pipeline.storage import Queries
 
 
-def out_of_sight(queries: Queries, spaces: Iterable[str]) -> int:
-    """How many people's faces count, but have no template in any of these spaces."""
-    return int(queries.value("enrolments_out_of_sight", spaces=list(spaces)))
-
-
 class PgEnrolments:
     """See ``pipeline.ports.Enrolments``."""
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.domain.enrolment import NEXT, EnrolmentState
+from pipeline.domain.enrolment import NEXT
 from pipeline.domain.ids import PersonId
 from pipeline.domain.photos import LEAST, MOST, Outcome
 from pipeline.domain.voucher import parse
@@ -171,10 +171,8 @@ def of_face(world: World, person: PersonId) -> OfFace:
         return OfFace()
     newest, now = every[0], world.desk.clock()
     going = [one for one in every if NEXT[one.state]]
-    seen = {space.key for space in world.face_spaces} & set(newest.spaces)
-    counts = newest.state is EnrolmentState.APPROVED
     return OfFace(
-        words.OUT_OF_SIGHT if counts and not seen else words.ENROLMENTS.get(newest.state),
+        words.ENROLMENTS.get(newest.state),
         min((one.expires_at for one in going), default=None),
         bool(world.settings.faces) and any(one.ask_again(now) for one in going),
         newest.expires_at if newest.ran_out else None,

@@ -218,9 +218,6 @@ ENROLMENTS: Mapping[EnrolmentState, str] = {
 }  # fmt: skip
 """Where an enrolment stands; those that ended by themselves are not spoken of."""
 
-OUT_OF_SIGHT = N_("Your face: at the moment we cannot look for it. A help line can tell you more.")
-"""Of one that counts, where nothing here looks with what it was enrolled with."""
-
 
 def photo(problem: str) -> str:
     """What to tell her of a photo's problem."""

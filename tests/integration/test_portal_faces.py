@@ -15,7 +15,6 @@ from pipeline.domain.media import Frame
 from pipeline.domain.signal import Metric, Space
 from pipeline.journeys import enrol_face
 from pipeline.packs import Face, Faces, Looks
-from services.doctor import _database
 from services.portal import create_app
 from services.wiring import World, now
 from tests.integration.test_portal import PAGE, new_key, signed_in, token
@@ -138,27 +137,6 @@ def test_who_let_her_agreement_run_out_is_asked_for_new_photos(town: Town) -> No
     assert "send new photos" in page
     assert "Take my face back" not in page
     assert "There is nothing in your case now" not in page
-
-
-def test_whoever_was_enrolled_with_another_pack_is_told_and_so_is_the_operator(
-    town: Town,
-) -> None:
-    world = _looking(town)
-    with world.live("portal") as live:
-        client = TestClient(create_app(world, live), headers=PAGE, follow_redirects=False)
-        given = client.post("/en/photo", json=sent(*map(jpeg, map(picture, (1, 2, 3))))).json()
-        town.query("UPDATE enrolments SET state = 'approved' RETURNING id")
-        assert "we look for it in intimate uploads" in signed_in(client, given).get("/en/case").text
-        other = replace(world, face_spaces=(replace(Model.space, name="another"),))
-        client = TestClient(create_app(other, live), headers=PAGE, follow_redirects=False)
-        page = signed_in(client, given).get("/en/case").text
-    assert "at the moment we cannot look for it" in page
-    assert "we look for it in intimate uploads" not in page
-    found = [one for one in _database(town.world.settings, print) if one.name == "enrolled faces"]
-    assert [one.well for one in found] == [False]
-    assert found[0].said.startswith("1 of the people whose faces count")
-    town.query("UPDATE enrolments SET state = 'pending' RETURNING id")
-    assert all(one.well for one in _database(town.world.settings, print))
 
 
 def test_where_faces_are_not_looked_at_the_page_says_so(town: Town) -> None:

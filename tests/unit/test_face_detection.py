@@ -5,13 +5,16 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline.domain.media import Frame
 from pipeline.packs import Looks
 from pipeline.packs._align import similarity
 from pipeline.packs._found import NOBODY, Found, distinct, together, unlike
-from pipeline.packs._halves import Halves, resized
+from pipeline.packs._halves import GRID, Halves
 from pipeline.packs._passes import Passes, _starts
+from pipeline.packs._sampling import averaged, planes, sampled, suspected
 from tests.packs import astronaut, group_photo, make_model, portrait  # noqa: F401
 
 PACKS = ["dlib_mtcnn", "omz0095"]
@@ -35,8 +38,8 @@ class Blobs:
         self.least, self.most, self.shown = least, most, []
 
     def detect(self, pictures, *, largest=None):
-        self.shown += [(picture.shape, largest) for picture in pictures]
-        return [self._one(picture, largest) for picture in pictures]
+        self.shown += [(picture.whole.shape, largest) for picture in pictures]
+        return [self._one(picture.whole, largest) for picture in pictures]
 
     def _one(self, picture, largest):
         white = (picture[:, :, 0] > 127).astype(np.uint8)
@@ -96,11 +99,16 @@ def test_plain_tiles_are_not_looked_at():
     assert len(detector.shown) == 1
 
 
-@pytest.mark.parametrize(("length", "side"), [(641, 640), (1000, 640), (4000, 640), (639, 640)])
-def test_tiles_cover_everything_and_overlap(length, side):
+@given(st.integers(1, 9000))
+@example(641)
+@example(1176)
+@example(640)
+def test_tiles_cover_everything_and_overlap(length):
+    side = 640
     starts = _starts(length, side, 104)
     assert starts[0] == 0
-    assert starts[-1] + side >= length
+    assert length <= starts[-1] + side < length + GRID or starts == [0]
+    assert all(start % GRID == 0 for start in starts)
     assert all(later - earlier <= side - 104 for earlier, later in pairwise(starts))
 
 
@@ -117,6 +125,88 @@ def test_a_box_inside_an_earlier_one_is_the_same_face():
     assert distinct(boxes, np.arange(3), 0.5).tolist() == [0, 2]
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.sampled_from([0.3, 0.5, 0.7]))
+def test_what_is_unlike_is_what_opencv_keeps(seed, count, overlap):
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 60, (count, 2))
+    boxes = np.hstack([corners, corners + rng.integers(1, 60, (count, 2))]).astype(np.float32)
+    scores = (rng.integers(1, 30, count) / 32).astype(np.float32)
+    groups = rng.integers(0, 3, count).astype(np.int32)
+    rectangles = boxes.astype(np.float64)
+    rectangles[:, 2:] -= rectangles[:, :2]
+    kept = cv2.dnn.NMSBoxesBatched(rectangles, scores, groups, -1e9, overlap)
+    assert unlike(boxes, scores, overlap, groups).tolist() == list(kept)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+@pytest.mark.parametrize("shape", [(640, 640), (643, 487), (120, 97)])
+def test_a_part_of_a_picture_has_the_halves_it_would_have_alone(step, shape):
+    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    height, width = shape
+    for left, top, right, bottom in [(0, 0, 64, 72), (14, 42, width, height), (8, 2, width, 88)]:
+        part = Halves(picture).part(left, top, right, bottom)
+        alone = Halves(picture[top:bottom, left:right])
+        (shared, one), (own, other) = part.shrunk(1 << step), alone.shrunk(1 << step)
+        assert one == other == 1 << step
+        assert np.array_equal(shared.pixels, own.pixels)
+
+
+def test_a_picture_made_half_as_large_shares_its_halves():
+    picture = np.random.default_rng(2).integers(0, 256, (646, 1280, 3), dtype=np.uint8)
+    halves = Halves(picture)
+    small = halves.resized(0.5)
+    assert small.size == (640, 323)
+    assert np.shares_memory(small.whole, halves.shrunk(2)[0].pixels)
+    tile = small.part(320, 160, 640, 323)
+    assert np.array_equal(tile.whole, small.whole[160:, 320:])
+    quarter = Halves(small.whole).shrunk(2)[0].pixels
+    assert np.array_equal(tile.shrunk(2)[0].pixels, quarter[80:, 160:])
+
+
+@pytest.mark.parametrize(
+    "part", [(0, 0, 200, 150), (31, 7, 44, 20), (60, 60, 90, 71), (5, 9, 6, 10)]
+)
+def test_parts_are_averaged_by_area_as_opencv_does(part):
+    picture = np.random.default_rng(3).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+    left, top, right, bottom = part
+    crops = np.empty((1, 3, 48, 48), np.float32)
+    averaged(picture, np.array([part]), crops)
+    exact = picture[top:bottom, left:right].astype(np.float32)
+    expected = cv2.resize(exact, (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs(crops[0].transpose(1, 2, 0) - expected).max() < 0.01
+
+
+@pytest.mark.parametrize("part", [(0, 0, 40, 40), (31, 7, 70, 50), (190, 140, 200, 150)])
+def test_parts_are_sampled_as_opencv_does(part):
+    picture = np.random.default_rng(4).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+    left, top, right, bottom = part
+    crops = np.empty((2, 3, 24, 24), np.float32)
+    sampled(picture, np.array([part]), np.array([1]), crops)
+    exact = picture[top:bottom, left:right].astype(np.float32)
+    expected = cv2.resize(exact, (24, 24), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(crops[1].transpose(1, 2, 0) - expected).max() < 0.02
+
+
+def test_planes_are_the_channels():
+    picture = np.random.default_rng(5).integers(0, 256, (33, 47, 3), dtype=np.uint8)
+    found = np.empty((3, 33, 47), np.float32)
+    planes(picture, found)
+    assert np.array_equal(found, picture.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("least", [0.6, 0.95, 2.0])
+def test_suspects_are_the_windows_of_the_picture(least):
+    rng = np.random.default_rng(6)
+    face, moves = rng.random((9, 14), np.float32), rng.random((4, 9, 14), np.float32)
+    boxes, scores, moved = suspected(face, moves, least, 0.3)
+    rows, columns = np.nonzero(face >= least)
+    corners = np.stack([2 * columns + 1, 2 * rows + 1], axis=1)
+    expected = np.floor(np.hstack([corners, corners + 11]) / 0.3)
+    assert np.array_equal(boxes, expected.reshape(-1, 4))
+    assert np.array_equal(scores, face[rows, columns])
+    assert np.array_equal(moved, moves[:, rows, columns].T)
+
+
 def test_nothing_together_is_nobody():
     assert len(together([])) == 0
 
@@ -126,7 +216,7 @@ def test_nothing_together_is_nobody():
 def test_a_resized_picture_keeps_its_mean(shape, scale):
     rng = np.random.default_rng(0)
     picture = cv2.GaussianBlur(rng.integers(0, 256, (*shape, 3), dtype=np.uint8), (0, 0), 9)
-    small = resized(Halves(picture), scale)
+    small = Halves(picture).resized(scale).whole
     assert small.shape[:2] == tuple(max(1, round(side * scale)) for side in shape)
     assert abs(float(small.mean()) - float(picture.mean())) < 12
 

@@ -138,11 +138,6 @@ WHERE e.state IN ('approved', 'frozen', 'pending') AND e.expires_at <= %(now)s
   AND p.withdrawn_at IS NULL
 ORDER BY e.expires_at LIMIT %(limit)s;
 
--- name: enrolments_out_of_sight
--- How many people's faces count, but have no template of the packs that are looked with.
-SELECT count(DISTINCT person) FROM enrolments
-WHERE state = 'approved' AND NOT spaces && %(spaces)s::text[];
-
 -- name: enrolments_destroy
 -- Delete all of a person's enrolments.
 DELETE FROM enrolments WHERE person = %(person)s;
