@@ -8,11 +8,15 @@ import textwrap
 import numpy as np
 import pytest
 
+from pipeline.domain.media import Frame
 from pipeline.errors import Misconfigured
 from pipeline.packs import _install, _runtime
+from pipeline.packs._found import Found
 from pipeline.packs._graph import Graph
+from pipeline.packs._model import PackModel
 from tests.contracts.test_packs import insightface_folder
 from tests.packs import make_model  # noqa: F401
+from tests.unit.test_packs_install import manifest
 
 
 def in_a_fresh_process(code, *words, **environment):
@@ -176,3 +180,36 @@ def test_a_network_answers_by_name_and_counts_its_time():
 def test_what_is_not_a_network_is_refused():
     with pytest.raises(Misconfigured, match="cannot open"):
         _runtime.Network(b"not a network")
+
+
+class Counting:
+    """A detector that finds two faces in every picture, and an embedder that counts its batches."""
+
+    networks = ()
+
+    def __init__(self):
+        self.batches = []
+
+    def detect(self, pictures, *, largest=None):
+        points = np.array([[30, 30], [70, 30], [50, 50], [35, 70], [65, 70]], np.float32)
+        boxes = np.array([[0, 0, 100, 100], [100, 0, 200, 100]], np.float32)
+        both = np.stack([points, points + np.array([100, 0])]).astype(np.float32)
+        return [Found(boxes, np.array([0.9, 0.8], np.float32), both) for _ in pictures]
+
+    def embed(self, chips):
+        self.batches.append(len(chips))
+        return np.stack([chip.reshape(-1)[:4] for chip in chips]).astype(np.float32)
+
+
+def test_faces_of_several_pictures_go_through_the_recogniser_in_common_batches():
+    counting = Counting()
+    model = PackModel(manifest(), counting, counting, smallest=None)
+    rng = np.random.default_rng(0)
+    frames = [Frame(rng.integers(1, 256, (100, 200, 3), dtype=np.uint8)) for _ in range(5)]
+    together = model.templates(frames)
+    assert counting.batches == [4, 4, 2], "ten faces, four of them at once"
+    alone = [model.templates([frame])[0] for frame in frames]
+    for many, one in zip(together, alone, strict=True):
+        assert len(many) == len(one) == 2
+        for left, right in zip(many, one, strict=True):
+            assert (left.template == right.template).all()
