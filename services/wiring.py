@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import cv2
+import numpy as np
 import structlog
 
 from pipeline import plugins
@@ -29,7 +30,7 @@ from pipeline.domain.digest import SPACE as BYTES
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import PlatformId, ProcessId, uuid7
 from pipeline.domain.likeness import Likeness
-from pipeline.domain.media import Media, Side
+from pipeline.domain.media import Frame, Media, Side
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import ConsentryError, Invalid, Misconfigured, Unavailable
@@ -138,6 +139,8 @@ class World:
 
         def warmed() -> None:
             dict(self.generic)
+            noise = np.random.default_rng(1).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+            self._eye().look([Frame(noise)])  # its loops are compiled, once on a machine
             try:
                 self.decoders.warm()
             except ConsentryError as error:

@@ -11,7 +11,7 @@ size (measured from 320 to 512 pixels; borders are found no worse at 320 than at
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.shrink import span
+from pipeline.media._tiles import TILE, sampled
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the working copy."""
@@ -28,9 +29,6 @@ Quad = NDArray[np.float32]
 
 Zoom = tuple[float, float]
 
-TILE = 64
-_TOGETHER = 16
-"""Points of a tile that are computed at once: each is of a few pixels, and these overlap little."""
 WORKING_SIDE = 320
 """The working copy has at most as many pixels as a square of this side."""
 
@@ -104,18 +102,12 @@ def tiles(
     """
     if not boxes:
         return np.zeros((0, TILE, TILE), np.uint8)
-    edges = np.asarray(boxes, dtype=np.float64)
-    height, width = luma.shape
-    rows = _weights(edges[:, 1], edges[:, 3], height, zoom[1])
-    columns = _weights(edges[:, 0], edges[:, 2], width, zoom[0])
-    found = np.empty((len(boxes), TILE, TILE), np.float32)
-    part = np.empty((TILE, width), np.float32)
-    for at, (left, _, right, _) in enumerate(edges):
-        across = slice(max(0, int(left) - 1), min(width, int(np.ceil(right)) + 1))
-        for lines, weights, pixels in rows.bands(at):
-            np.matmul(weights, luma[pixels, across], out=part[lines, across])
-        found[at] = part[:, across] @ columns.dense[at][:, across].T
-    return _bytes(found)
+    count = len(boxes)
+    found = np.empty((count, TILE, TILE), np.uint8)
+    whole = np.zeros(count, np.int64)
+    zooms = np.broadcast_to(np.array(zoom, np.float64), (count, 2))
+    sampled(luma[None], whole, np.asarray(boxes, np.float64), np.ascontiguousarray(zooms), found)
+    return found
 
 
 def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
@@ -147,25 +139,22 @@ def turned_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
     zoom = np.array(copy.zoom, np.float32)
     upright = np.array([[0, 0], [size, 0], [0, size]], np.float32) - np.float32(0.5)
     lengths = [tuple(round(side, 1) for side in sides(quad * zoom)) for quad in quads]
-    # Those that are turned either way have the same.
-    every = {length: at for at, length in enumerate(sorted({x for pair in lengths for x in pair}))}
-    stops = np.full(len(every), float(size))
-    weights = _weights(np.zeros(len(every)), stops, size, np.array(list(every)) / size)
-    found = np.empty((len(quads), TILE, TILE), np.float32)
-    part = np.empty((TILE, size), np.float32)
-    for at, (quad, (across, down)) in enumerate(zip(quads, lengths, strict=True)):
+    count = len(quads)
+    drawn = np.empty((count, size, size), np.float32)
+    for quad, plain in zip(quads, drawn, strict=True):
         corners = quad[[0, 1, 3]] * shrunk - np.float32(0.5)
-        drawn = cv2.warpAffine(
+        cv2.warpAffine(
             plane,
             cv2.getAffineTransform(upright, corners.astype(np.float32)),
             (size, size),
+            dst=plain,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        for lines, of_these, pixels in weights.bands(every[down]):
-            np.matmul(of_these, drawn[pixels], out=part[lines])
-        found[at] = part @ weights.dense[every[across]].T
-    return _bytes(found)
+    boxes = np.tile(np.array([0.0, 0.0, size, size]), (count, 1))
+    found = np.empty((count, TILE, TILE), np.uint8)
+    sampled(drawn, np.arange(count), boxes, np.array(lengths) / size, found)
+    return found
 
 
 def sides(quad: Quad) -> tuple[float, float]:
@@ -192,67 +181,3 @@ def straightened(
         ),
         dtype=np.float32,
     )
-
-
-def _bytes(found: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Means of grey levels to the nearest whole ones."""
-    flat = found.reshape(-1, TILE)
-    return np.asarray(cv2.convertScaleAbs(flat), np.uint8).reshape(found.shape)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Weights:
-    """Weights (n, 64, size) of pixels in each of 64 points, all but a few of them zero."""
-
-    dense: NDArray[np.float32] = field(repr=False)
-    first: NDArray[np.int64] = field(repr=False)
-    reach: int
-    """Each point is of so many pixels from ``first`` (n, 64) on."""
-
-    def bands(self, at: int) -> Iterator[tuple[slice, NDArray[np.float32], slice]]:
-        """A few points at a time, their weights, and the stretch of pixels that these are of."""
-        dense, size = self.dense[at], self.dense.shape[2]
-        starts, stops = self.first[at, ::_TOGETHER], self.first[at, _TOGETHER - 1 :: _TOGETHER]
-        for turn, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
-            lines = slice(turn * _TOGETHER, (turn + 1) * _TOGETHER)
-            pixels = slice(max(0, start), min(size, stop + self.reach))
-            yield lines, dense[lines, pixels], pixels
-
-
-def _weights(
-    starts: NDArray[np.float64],
-    stops: NDArray[np.float64],
-    size: int,
-    zoom: float | NDArray[np.float64],
-) -> _Weights:
-    """Triangle weights that sample 64 points between each start and stop.
-
-    Points and triangles lie as PDQ's do in as many pixels as the part has in the upload: a point is
-    a pixel's middle, and boxes of an even width reach half a pixel further after than before. The
-    triangle is cut at the box's own edges and made to sum to one, as PDQ's boxes are. ``zoom`` is
-    one for all, or one each.
-    """
-    length = (stops - starts)[:, None]
-    pixels = np.maximum(np.rint(length * np.reshape(zoom, (-1, 1))), 1.0)
-    window = (pixels.astype(np.int64) + 127) // 128
-    at = np.floor((np.arange(TILE) + 0.5) * (pixels / TILE)) + 0.5 + (window % 2 == 0)
-    centre = starts[:, None] + at * (length / pixels)
-    half = np.maximum(window * (length / pixels), 0.75)
-    reach = int(np.ceil(2 * half.max())) + 1
-    first = np.floor(centre - half).astype(np.int64)
-    # In place, because there are thousands of small arrays like these in an upload's views.
-    along = np.clip(
-        first[..., None] + np.arange(reach + 1), starts[:, None, None], stops[:, None, None]
-    )
-    along -= centre[..., None]
-    along /= half[..., None]
-    np.clip(along, -1, 1, out=along)
-    along *= 1 - 0.5 * np.abs(along)
-    gathered = np.diff(along, axis=-1)
-    gathered /= np.maximum(gathered.sum(-1, keepdims=True), 1e-12)
-    dense = np.zeros((len(starts) * TILE, size + reach + 1), np.float32)
-    columns = (first[..., None] + np.arange(reach)).reshape(-1, reach)
-    # Columns past either edge of the plane have no weight: the box is inside it.
-    columns[columns < 0] = size + reach
-    dense[np.arange(len(dense))[:, None], columns] = gathered.reshape(-1, reach)
-    return _Weights(dense.reshape(len(starts), TILE, -1)[..., :size], first, reach)

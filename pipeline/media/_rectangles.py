@@ -6,129 +6,25 @@ lines beside it. The difference alone says nothing: gravel and grass differ ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.media._edges import ALONG, chosen, summed, supported
 from pipeline.media._trims import Rect
 
-Grid = NDArray[np.float32]
-Places = NDArray[np.int64]
-
-_CAP = 80
-"""Grey levels above which a jump counts no more: a black letter is not a border."""
-_ALONG = 2
-"""Pixels along a line that count as one: it is long, and where it ends need not be exact."""
-_BESIDE, _OWN = 9, 3
-"""Lines that a line is compared with, and how many of these in the middle are its own."""
-_LEVEL = 2.0
-"""Grey levels that a stretch of a line must jump by more than the lines beside it."""
-_EVEN = 0.5
-"""The same for each quarter of a side: it is a border all along, not only for a part."""
-_MOST_LINES = 12
 _LEAST_SIDE = 0.15
 _RIM = 0.6
 """What a side is worth that is only the picture's own rim: every rectangle that reaches it has it.
 """
-_TIP = 0.1
-"""The share of a side that is looked at before and behind each of its corners."""
-_SHORT, _LONG, _ODD_CORNER = 0.35, 0.5, 0.85
-"""A side ends at its corners. One that is weaker than so much of its mean before a corner, or
-stronger than so much behind it, belongs to another rectangle; what each such corner is worth.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """Sums along parallel lines (width / 2 + 1, height + 1), and pairs of the lines chosen."""
-
-    sums: Grid
-    at: Places
-    first: Places
-    second: Places
-    """Which of ``at`` make a pair, the lower one first."""
-
-    def means(self, low: Places, high: Places) -> Grid:
-        """What each line (rows) jumps by between ``low`` and ``high`` (columns); rims infinitely.
-
-        The rim is as good as need be.
-        """
-        start, stop = _steps(low, len(self.sums) - 1), _steps(high, len(self.sums) - 1)
-        lines = self.sums[:, self.at]
-        risen = lines[stop] - lines[start]
-        means = np.asarray((risen / np.maximum(1, stop - start)[:, None]).T, np.float32)
-        means[(self.at == 0) | (self.at == self.sums.shape[1] - 1)] = np.inf
-        return means
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """Top, bottom, left and right side of n rectangles: (4, n) lines, from ``low`` to ``high``.
-
-    ``sums`` holds the two planes one after another; ``shape`` is each side's plane's.
-    """
-
-    sums: Grid
-    base: Places
-    shape: tuple[Places, Places]
-    at: Places
-    low: Places
-    high: Places
-
-    def of(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> _Sides:
-        """Some of the rectangles."""
-        some = (self.at[:, chosen], self.low[:, chosen], self.high[:, chosen])
-        return _Sides(self.sums, self.base, self.shape, *some)
-
-    @property
-    def rim(self) -> NDArray[np.bool_]:
-        """Which of them are the picture's own rim, whose jumps are not known."""
-        return np.asarray((self.at == 0) | (self.at == self.shape[1] - 1))
-
-    def weakest_quarter(self) -> Grid:
-        """By how much they jump more than what is beside them, in the quarter where it is least."""
-        length = self.high - self.low
-        steps, sums = self._read([self.low + length * part // 4 for part in range(5)])
-        return np.asarray(_means(steps[:-1], steps[1:], sums[:-1], sums[1:]).min(0))
-
-    def means_and_odd_corners(self) -> tuple[Grid, NDArray[np.int64]]:
-        """By how much they jump, and at how many of their ends they stop too early or go on."""
-        low, high = self.low, self.high
-        tip = np.maximum(6, ((high - low) * _TIP).astype(np.int64))
-        steps, sums = self._read([low - tip, low, low + tip, high - tip, high, high + tip])
-        mean = _means(steps[1], steps[4], sums[1], sums[4])
-        ends = [1, 3, 0, 4]
-        tips = _means(
-            steps[ends], steps[[at + 1 for at in ends]], sums[ends], sums[[at + 1 for at in ends]]
-        )
-        odd = np.concatenate([tips[:2] < _SHORT * mean, tips[2:] > _LONG * mean])
-        return mean, np.where(self.rim, 0, odd.sum(0, dtype=np.int64))
-
-    def _read(self, places: list[Places]) -> tuple[Places, Grid]:
-        """The steps (k, 4, n) that places along the sides are at, and the sums up to there."""
-        steps = _steps(np.stack(places), self.shape[0] - 1)
-        return steps, self.sums[self.base + steps * self.shape[1] + self.at]
-
-
-def _steps(places: Places, last: Places | int) -> Places:
-    return np.asarray(np.minimum(np.maximum((places + _ALONG // 2) // _ALONG, 0), last), np.int64)
-
-
-def _means(start: Places, stop: Places, before: Grid, after: Grid) -> Grid:
-    return np.asarray((after - before) / np.maximum(1, stop - start), np.float32)
+_ODD_CORNER = 0.85
+"""What each corner is worth that a side does not end at."""
 
 
 def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     """The best-supported rectangles, each overlapping the others by less than three quarters."""
-    height, width = grey.shape
-    level, upright = _sums(np.ascontiguousarray(grey.T)), _sums(grey)
-    down, across = _paired(level, width, height), _paired(upright, height, width)
     kept: list[Rect] = []
-    if not len(down.first) or not len(across.first):
-        return kept
-    for rect in _best(_promising(down, across)):
+    for rect in _best(grey):
         if all(overlap(rect, other) < 0.75 for other in kept):
             kept.append(rect)
         if len(kept) == most:
@@ -136,93 +32,33 @@ def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
     return kept
 
 
-def _promising(down: _Lines, across: _Lines) -> _Sides:
-    """All rectangles of which each side that is not the rim jumps enough."""
-    top, bottom = down.at[down.first], down.at[down.second]
-    left, right = across.at[across.first], across.at[across.second]
-    level, upright = down.means(left, right), across.means(top, bottom)
-    weakest = np.minimum(
-        np.minimum(level[down.first], level[down.second]),
-        np.minimum(upright[across.first], upright[across.second]).T,
-    )
-    rows, columns = np.nonzero((weakest > _LEVEL) & np.isfinite(weakest))
-    top, bottom, left, right = top[rows], bottom[rows], left[columns], right[columns]
-    shapes = np.array([down.sums.shape] * 2 + [across.sums.shape] * 2, np.int64)
-    return _Sides(
-        np.concatenate([down.sums.ravel(), across.sums.ravel()]),
-        np.array([0, 0, down.sums.size, down.sums.size], np.int64)[:, None],
-        (shapes[:, :1], shapes[:, 1:]),
-        np.stack([top, bottom, left, right]),
-        np.stack([left, left, top, top]),
-        np.stack([right, right, bottom, bottom]),
-    )
-
-
-def _best(sides: _Sides) -> list[Rect]:
+def _best(grey: NDArray[np.uint8]) -> list[Rect]:
     """Rectangles with all four sides supported, best first. Large ones are preferred a little."""
-    # Few are left for what costs more.
-    sides = sides.of(np.where(sides.rim, np.inf, sides.weakest_quarter()).min(0) > _EVEN)
-    (top, bottom, left, right), rim = sides.at, sides.rim
-    height, width = (int(sides.shape[1][side, 0]) - 1 for side in (0, 2))
-    share = (right - left) * (bottom - top) / (width * height)
-    means, odd = sides.means_and_odd_corners()
-    support = np.sqrt(np.minimum(np.where(rim, np.inf, means).min(0), 16.0))
-    score = support * share**0.25 * _RIM ** rim.sum(0) * _ODD_CORNER ** odd.sum(0) * (share < 0.97)
+    height, width = grey.shape
+    level, down = _lines(np.asarray(cv2.transpose(grey), np.uint8), width)
+    upright, across = _lines(grey, height)
+    rects, weakest, counts = supported(level, down, upright, across, _LEAST_SIDE)
+    rims, odd = counts.T
+    share = (rects[:, 2] - rects[:, 0]) * (rects[:, 3] - rects[:, 1]) / (width * height)
+    support = np.sqrt(np.minimum(weakest, 16.0))
+    score = support * share**0.25 * _RIM**rims * _ODD_CORNER**odd * (share < 0.97)
     order = np.argsort(-score, kind="stable")[:24]
     return [
-        (int(left[at]), int(top[at]), int(right[at]), int(bottom[at]))
-        for at in order.tolist()
-        if score[at] > 0
+        (left, top, right, bottom)
+        for (left, top, right, bottom), worth in zip(
+            rects[order].tolist(), score[order].tolist(), strict=True
+        )
+        if worth > 0
     ]
 
 
-def _sums(grey: NDArray[np.uint8]) -> Grid:
-    """How much more pixels differ from those left of them than pixels beside that line do.
-
-    Of upright lines; summed along them, so that any stretch is a difference of two, in steps of
-    ``_ALONG`` pixels: (height / 2 + 1, width + 1). Line 0 and the last are the picture's own rim.
-    """
+def _lines(grey: NDArray[np.uint8], across: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Sums along a plane's upright lines, and which of these to look at."""
     height, width = grey.shape
-    steps = height // _ALONG
-    grey = grey[: steps * _ALONG]
-    jumps = np.minimum(cv2.absdiff(grey[:, 1:], grey[:, :-1]), _CAP).astype(np.float32)
-    means = cv2.resize(jumps, (width - 1, steps), interpolation=cv2.INTER_AREA)
-    around, own = (
-        cv2.boxFilter(means, -1, (lines, 1), normalize=False, borderType=cv2.BORDER_REFLECT)
-        for lines in (_BESIDE, _OWN)
-    )
-    more = np.minimum(means - (around - own) * np.float32(1 / (_BESIDE - _OWN)), _CAP / 2)
-    found = np.zeros((steps + 1, width + 1), np.float32)
-    inner = found[:, 1:-1]
-    # All lines a step at a time: NumPy's sums along an axis go one line after another.
-    for before, here, after in zip(inner[:-1], more, inner[1:], strict=True):
-        np.add(before, here, out=after)
-    return found
-
-
-def _paired(sums: Grid, across: int, size: int) -> _Lines:
-    """The lines to look at, and all pairs of them that lie far enough apart."""
-    lines = _lines(sums, across)
-    first, second = np.nonzero(lines[None] - lines[:, None] >= size * _LEAST_SIDE)
-    return _Lines(sums, lines, first, second)
-
-
-def _lines(sums: Grid, across: int) -> Places:
-    """Where the lines with the best stretch are, one of several neighbours, and the rim."""
-    risen = sums - (np.arange(len(sums), dtype=np.float32) * _LEVEL)[:, None]
-    # The best stretch of a line ends where it has risen most above what came before.
-    least, best, above = risen[0].copy(), np.zeros_like(risen[0]), np.empty_like(risen[0])
-    for here in risen:
-        np.minimum(least, here, out=least)
-        np.maximum(best, np.subtract(here, least, out=above), out=best)
-    best[[0, -1]] = 0
-    kept: list[int] = []
-    for at in np.argsort(-best, kind="stable")[:64].tolist():
-        if best[at] * _ALONG < max(24.0, across * 0.16) or len(kept) == _MOST_LINES:
-            break
-        if all(abs(at - other) > 3 for other in kept):
-            kept.append(at)
-    return np.array(sorted({0, sums.shape[1] - 1, *kept}), np.int64)
+    sums = np.empty((height // ALONG + 1, width + 1), np.float32)
+    best = np.empty(width + 1, np.float32)
+    summed(grey, sums, best)
+    return sums, chosen(best, across)
 
 
 def overlap(first: Rect, second: Rect) -> float:

@@ -1,0 +1,115 @@
+"""The compiled loops behind tiles: a few weighted pixels for each of 64 x 64 points.
+
+A point's weights are a triangle of a handful of pixels, so that sums over these alone cost a
+fraction of products with matrices that are zero for the most part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipeline.kernels import compiled
+
+TILE = 64
+_WHOLE = np.float32(3 << 22)
+"""Added to a small float32 and taken away again, it leaves the nearest whole number."""
+
+
+def _reach(start: Any, stop: Any, zoom: Any) -> Any:
+    """Of how many pixels a point between start and stop is at most."""
+    length = stop - start
+    pixels = max(np.rint(length * zoom), 1.0)
+    window = (np.int64(pixels) + 127) // 128
+    return np.int64(np.ceil(2 * max(window * (length / pixels), 0.75))) + 1
+
+
+def _triangles(start: Any, stop: Any, zoom: Any, first: Any, weights: Any) -> None:
+    """Triangle weights (64, reach) that sample 64 points between start and stop.
+
+    Points and triangles lie as PDQ's do in as many pixels as the part has in the upload: a point is
+    a pixel's middle, and boxes of an even width reach half a pixel further after than before. The
+    triangle is cut at the box's own edges and made to sum to one, as PDQ's boxes are.
+    """
+    length = stop - start
+    pixels = max(np.rint(length * zoom), 1.0)
+    window = (np.int64(pixels) + 127) // 128
+    half = max(window * (length / pixels), 0.75)
+    shift = 1.0 if window % 2 == 0 else 0.0
+    reach = weights.shape[1]
+    for point in range(TILE):
+        at = np.floor((point + 0.5) * (pixels / TILE)) + 0.5 + shift
+        centre = start + at * (length / pixels)
+        low = np.floor(centre - half)
+        first[point] = np.int64(low)
+        before, total = 0.0, 0.0
+        for step in range(reach + 1):
+            along = (min(max(low + step, start), stop) - centre) / half
+            along = min(max(along, -1.0), 1.0)
+            along *= 1 - 0.5 * abs(along)
+            if step:
+                total += along - before
+            before = along
+        before, total = 0.0, max(total, 1e-12)
+        for step in range(reach + 1):
+            along = (min(max(low + step, start), stop) - centre) / half
+            along = min(max(along, -1.0), 1.0)
+            along *= 1 - 0.5 * abs(along)
+            if step:
+                weights[point, step - 1] = (along - before) / total
+            before = along
+
+
+def _sampled(planes: Any, chosen: Any, boxes: Any, zooms: Any, found: Any) -> None:
+    """Parts of planes (m, height, width) as tiles, into uint8 (n, 64, 64).
+
+    Part i lies in plane ``chosen[i]`` within left, top, right, bottom; ``zooms[i]`` is how many of
+    the upload's pixels one of the plane's stands for, across and down.
+    """
+    height, width = planes.shape[1:]
+    lines = np.empty((TILE, width), np.float32)
+    turned = np.empty((width, TILE), np.float32)
+    column = np.empty(TILE, np.float32)
+    across, down = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
+    for part in range(len(boxes)):
+        plane = planes[chosen[part]]
+        left, top, right, bottom = boxes[part]
+        rows = np.empty((TILE, reach(top, bottom, zooms[part, 1])), np.float32)
+        triangles(top, bottom, zooms[part, 1], down, rows)
+        columns = np.empty((TILE, reach(left, right, zooms[part, 0])), np.float32)
+        triangles(left, right, zooms[part, 0], across, columns)
+        low = max(across[0], 0)
+        high = min(across[TILE - 1] + columns.shape[1], width)
+        for y in range(TILE):
+            line = lines[y, low:high]
+            line[:] = 0
+            for step in range(rows.shape[1]):
+                at = down[y] + step
+                weight = rows[y, step]
+                # Pixels past either edge of the plane have no weight: the box is inside it.
+                if weight != 0 and 0 <= at < height:
+                    pixels = plane[at, low:high]
+                    for x in range(high - low):
+                        line[x] += weight * pixels[x]
+        for x in range(low, high):
+            for y in range(TILE):
+                turned[x, y] = lines[y, x]
+        for x in range(TILE):
+            column[:] = 0
+            for step in range(columns.shape[1]):
+                at = across[x] + step
+                weight = columns[x, step]
+                if weight != 0 and 0 <= at < width:
+                    pixels = turned[at]
+                    for y in range(TILE):
+                        column[y] += weight * pixels[y]
+            for y in range(TILE):
+                level = (column[y] + _WHOLE) - _WHOLE
+                found[part, y, x] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
+
+
+reach: Callable[..., Any] = compiled(_reach)
+triangles: Callable[..., None] = compiled(_triangles)
+sampled: Callable[..., None] = compiled(_sampled)
