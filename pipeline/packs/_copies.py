@@ -23,7 +23,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cv2
 import numpy as np
@@ -36,7 +36,6 @@ from pipeline.domain.policy import Alike
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Denied, Misconfigured, Tampered
 from pipeline.packs import CopyModel, _golden
-from pipeline.packs._found import Floats, Pixels
 from pipeline.packs._install import alone_in, digest_of, swap, working_folder
 from pipeline.packs._manifest import (
     FILE,
@@ -51,6 +50,9 @@ from pipeline.packs._manifest import (
     parsed,
 )
 from pipeline.packs._runtime import Network
+
+if TYPE_CHECKING:
+    from pipeline.packs._found import Floats, Pixels
 
 TOLERANCE = 1e-3
 BANK = "registered"

@@ -6,11 +6,13 @@ import base64
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 
 from pipeline.domain.screening import Verdict
@@ -105,7 +107,25 @@ def test_a_failure_on_the_way_tells_nothing_of_a_face(
         raise RuntimeError("the search broke down")
 
     monkeypatch.setattr(FaceEye, "search", break_down)
+    with structured_logs(town):
+        _fail(town, held, capfd, caplog)
+
+
+@contextmanager
+def structured_logs(town: Town) -> Iterator[None]:
+    """Logs as services write them."""
+    before = structlog.get_config()
     configure(town.world.settings)
+    yield
+    structlog.configure(**before)
+
+
+def _fail(
+    town: Town,
+    held: list[object],
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     made = add_platform(town.world, "board", "http://127.0.0.1:9/hook", 1000)
     client = TestClient(create_app(town.world, town.live), raise_server_exceptions=False)
     answer = client.post(
