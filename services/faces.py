@@ -21,7 +21,8 @@ from pipeline.domain.ids import GrantId, PersonId, ReviewerId
 from pipeline.domain.photos import MOST
 from pipeline.domain.voucher import Voucher
 from pipeline.errors import Denied, Invalid, NotFound
-from pipeline.journeys.register import normal_case_number, shown_case_number
+from pipeline.journeys.sign_in import grouped as shown_case_number
+from pipeline.journeys.sign_in import plain as normal_case_number
 from services.settings import Settings
 
 grants_app = typer.Typer(no_args_is_help=True, help="Accounts that a person allows to post her.")
