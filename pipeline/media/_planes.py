@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.domain.shrink import span
-from pipeline.media._tiles import TILE, sampled
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the working copy."""
@@ -29,6 +28,7 @@ Quad = NDArray[np.float32]
 
 Zoom = tuple[float, float]
 
+TILE = 64
 WORKING_SIDE = 320
 """The working copy has at most as many pixels as a square of this side."""
 
@@ -93,6 +93,20 @@ def _resized(picture: NDArray[np.uint8], size: tuple[int, int], how: int) -> NDA
     return np.asarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
 
 
+def _sampled(
+    planes: NDArray[np.float32],
+    chosen: NDArray[np.int64],
+    boxes: NDArray[np.float64],
+    zooms: NDArray[np.float64],
+) -> NDArray[np.uint8]:
+    # Numba takes half a second to load: only who looks at pictures waits for it.
+    from pipeline.media._tiles import sampled
+
+    found = np.empty((len(boxes), TILE, TILE), np.uint8)
+    sampled(planes, chosen, boxes, zooms, found)
+    return found
+
+
 def tiles(
     luma: NDArray[np.float32], boxes: Sequence[Box], zoom: Zoom = (1.0, 1.0)
 ) -> NDArray[np.uint8]:
@@ -102,12 +116,10 @@ def tiles(
     """
     if not boxes:
         return np.zeros((0, TILE, TILE), np.uint8)
-    count = len(boxes)
-    found = np.empty((count, TILE, TILE), np.uint8)
-    whole = np.zeros(count, np.int64)
-    zooms = np.broadcast_to(np.array(zoom, np.float64), (count, 2))
-    sampled(luma[None], whole, np.asarray(boxes, np.float64), np.ascontiguousarray(zooms), found)
-    return found
+    edges = np.asarray(boxes, np.float64)
+    return _sampled(
+        luma[None], np.zeros(len(edges), np.int64), edges, np.array([zoom] * len(edges))
+    )
 
 
 def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
@@ -152,9 +164,7 @@ def turned_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
             borderMode=cv2.BORDER_REPLICATE,
         )
     boxes = np.tile(np.array([0.0, 0.0, size, size]), (count, 1))
-    found = np.empty((count, TILE, TILE), np.uint8)
-    sampled(drawn, np.arange(count), boxes, np.array(lengths) / size, found)
-    return found
+    return _sampled(drawn, np.arange(count), boxes, np.array(lengths) / size)
 
 
 def sides(quad: Quad) -> tuple[float, float]:

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media._edges import ALONG, chosen, summed, supported
 from pipeline.media._trims import Rect
 
 _LEAST_SIDE = 0.15
@@ -34,6 +33,9 @@ def rectangles(grey: NDArray[np.uint8], most: int = 4) -> list[Rect]:
 
 def _best(grey: NDArray[np.uint8]) -> list[Rect]:
     """Rectangles with all four sides supported, best first. Large ones are preferred a little."""
+    # Numba takes half a second to load: only who looks at pictures waits for it.
+    from pipeline.media._edges import supported
+
     height, width = grey.shape
     level, down = _lines(np.asarray(cv2.transpose(grey), np.uint8), width)
     upright, across = _lines(grey, height)
@@ -54,6 +56,8 @@ def _best(grey: NDArray[np.uint8]) -> list[Rect]:
 
 def _lines(grey: NDArray[np.uint8], across: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Sums along a plane's upright lines, and which of these to look at."""
+    from pipeline.media._edges import ALONG, chosen, summed
+
     height, width = grey.shape
     sums = np.empty((height // ALONG + 1, width + 1), np.float32)
     best = np.empty(width + 1, np.float32)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -153,10 +152,9 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
             turned_tiles(copy, turned),
         ]
     )
-    frames = (
-        Frame(np.asarray(cv2.merge([grey] * 3), np.uint8), frame.time, view)
-        for grey, view in zip(pixels, views, strict=True)
-    )
+    # One plane that is told three times.
+    colour = np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
+    frames = (Frame(rgb, frame.time, view) for rgb, view in zip(colour, views, strict=True))
     return (frame, *frames)
 
 

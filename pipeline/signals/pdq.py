@@ -17,15 +17,16 @@ area means of ``domain.shrink``: a browser can do the same, to the same bits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.media import WHOLE, Frame, Side, Turn
+from pipeline.domain.media import WHOLE, Frame, Side
 from pipeline.domain.shrink import reduce, reduced_size, span
 from pipeline.domain.signal import Metric, Signals, Space
 from pipeline.signals import _pdq_peer
@@ -93,15 +94,17 @@ class Pdq:
         """Codes uint8 (n, 32) whose ``bytes.hex()`` is the canonical PDQ string, and quality."""
         turned = side is Side.QUERY
         pictures = [reduce(frame.rgb if frame.luma is None else frame.luma) for frame in frames]
-        grids = np.zeros((len(frames), 4 if turned else 1, 64, 64), np.float32)
+        grids = np.zeros((len(frames), 64, 64), np.float32)
+        coefficients = np.zeros((len(frames), 4 if turned else 1, 16, 16), np.float32)
         tiles = [at for at, one in enumerate(pictures) if one.shape == _TILE]
         if tiles:
-            grids[tiles] = _grids_of_tiles([pictures[at] for at in tiles])[:, : grids.shape[1]]
-        for grid, rgb, frame in zip(grids, pictures, frames, strict=True):
+            grids[tiles] = plain = _grids_of_tiles([pictures[at] for at in tiles])
+            coefficients[tiles] = dct16(_mirrored(plain)[:, : coefficients.shape[1]])
+        for at, (rgb, frame) in enumerate(zip(pictures, frames, strict=True)):
             if min(rgb.shape[:2]) >= SMALLEST_SIDE and rgb.shape != _TILE:
                 of = None if frame.of is None else reduced_size(*frame.of)
-                grid[:] = mirrored_grids(rgb, of) if turned else to64_of_rgb(rgb, of)
-        coefficients = dct16(grids)
+                four = mirrored_grids(rgb, of) if turned else to64_of_rgb(rgb, of)[None]
+                grids[at], coefficients[at] = four[0], dct16(four)
         exact = [
             at
             for at, frame in enumerate(frames)
@@ -112,19 +115,17 @@ class Pdq:
             wider = np.array(
                 [1.0 if turned or frames[at].view != WHOLE else _DRAWN for at in exact], np.float32
             )
-            doubtful = _undecided(coefficients[exact, 0], wider) | _unsure(grids[exact, 0], wider)
+            doubtful = _undecided(coefficients[exact, 0], wider) | _unsure(grids[exact], wider)
             for row in (exact[at] for at in np.flatnonzero(doubtful)):
-                grids[row, 0], coefficients[row, 0] = reference(pictures[row])
-        variants = _eight_ways(coefficients) if turned else coefficients
-        turns = tuple(Turn) if turned else (Turn.NONE,)
+                grids[row], coefficients[row, 0] = reference(pictures[row])
+        codes = codes_in_all_ways(coefficients) if turned else codes_from_dct(coefficients)
+        views = (frame.view for frame in frames)
         return Signals(
             space=self.space,
-            codes=codes_from_dct(variants).reshape(-1, 32),
-            quality=np.repeat(quality(grids[:, 0]), len(turns)),
+            codes=codes.reshape(-1, 32),
+            quality=np.repeat(quality(grids), 8 if turned else 1),
             views=tuple(
-                frame.view if turn is Turn.NONE else replace(frame.view, turn=turn)
-                for frame in frames
-                for turn in turns
+                chain.from_iterable(view.in_all_ways() for view in views) if turned else views
             ),
         )
 
@@ -194,15 +195,34 @@ def _stretches(rgb: NDArray[np.uint8], of: int) -> Iterator[tuple[Band, Floats]]
 
 
 def _grids_of_tiles(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
-    """``mirrored_grids`` of many pictures of 64 x 64 at once: (n, 4, 64, 64)."""
-    plain = luma(np.concatenate(pictures)).reshape(-1, 64, 64)
+    """The luma of many pictures of 64 x 64 at once: (n, 64, 64)."""
+    if all(rgb.strides[2] == 0 for rgb in pictures):
+        # One plane that is told three times, as a view's is.
+        planes = np.stack([rgb[..., 0] for rgb in pictures])
+        return np.asarray(_grey_levels()[planes], np.float32)
+    return luma(np.concatenate(pictures)).reshape(-1, 64, 64)
+
+
+@lru_cache(maxsize=1)
+def _grey_levels() -> Floats:
+    """The luma of each grey, as sums of floats have it."""
+    greys = np.arange(256, dtype=np.uint8)[None, :, None]
+    return luma(np.repeat(greys, 3, axis=2))[0]
+
+
+def _mirrored(plain: Floats) -> Floats:
+    """``mirrored_grids`` (n, 4, 64, 64) of tiles."""
     across = plain[..., ::-1]
     return np.stack([plain, across, plain[:, ::-1], across[:, ::-1]], axis=1)
 
 
 def quality(grids: Floats) -> NDArray[np.uint8]:
     """How much a grid (..., 64, 64) has to say, 0 to 100: its gradients above 1%, summed."""
-    return _quality(*_gradients(grids))
+    from pipeline.signals._codes import steps
+
+    totals = np.empty(grids.shape[:-2], np.float32)
+    steps(np.ascontiguousarray(grids, np.float32).reshape(-1, 64, 64), totals.reshape(-1))
+    return _of_total(totals)
 
 
 def dct16(grids: Floats) -> Floats:
@@ -239,6 +259,17 @@ def codes_from_dct(coefficients: Floats) -> NDArray[np.uint8]:
     flat = coefficients.reshape(*coefficients.shape[:-2], 256)
     median = np.partition(flat, 127, axis=-1)[..., 127:128]
     return np.packbits((flat > median)[..., ::-1], axis=-1)
+
+
+def codes_in_all_ways(mirrored: Floats) -> NDArray[np.uint8]:
+    """Coefficients (n, 4, 16, 16) of ``mirrored_grids`` to codes of all turns, (n, 8, 32)."""
+    # Numba takes half a second to load: only who looks at uploads waits for it.
+    from pipeline.signals._codes import eight_codes
+
+    flat = mirrored.reshape(-1, 4, 256)
+    codes = np.zeros((len(flat), 8, 32), np.uint8)
+    eight_codes(mirrored, np.partition(flat, 127, axis=-1)[..., 127], codes)
+    return codes
 
 
 def reference(rgb: NDArray[np.uint8]) -> tuple[Floats, Floats]:
@@ -343,24 +374,6 @@ def _across(rows: Floats, of: int | None = None) -> Floats:
     return grids
 
 
-def _eight_ways(mirrored: Floats) -> Floats:
-    """Coefficients (n, 4, 16, 16) of ``mirrored_grids`` to those of all turns, (n, 8, 16, 16)."""
-    plain, left_right, upside_down, both = np.moveaxis(mirrored, 1, 0)
-    return np.stack(
-        [
-            plain,
-            left_right.swapaxes(-1, -2),
-            both,
-            upside_down.swapaxes(-1, -2),
-            upside_down,
-            left_right,
-            plain.swapaxes(-1, -2),
-            both.swapaxes(-1, -2),
-        ],
-        axis=1,
-    )
-
-
 def _gradients(grids: Floats) -> tuple[Floats, Floats]:
     """Steps between neighbours, down and across, in percent of the grey range."""
     hundred, white = np.float32(100), np.float32(255)
@@ -370,7 +383,10 @@ def _gradients(grids: Floats) -> tuple[Floats, Floats]:
 
 
 def _quality(down: Floats, across: Floats) -> NDArray[np.uint8]:
-    total = np.trunc(down).sum(axis=(-1, -2)) + np.trunc(across).sum(axis=(-1, -2))
+    return _of_total(np.trunc(down).sum(axis=(-1, -2)) + np.trunc(across).sum(axis=(-1, -2)))
+
+
+def _of_total(total: Floats) -> NDArray[np.uint8]:
     return np.asarray(np.minimum(total // 90, 100), np.uint8)
 
 

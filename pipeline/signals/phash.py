@@ -7,8 +7,9 @@ flat picture is named by the same word and threshold in both signals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -64,14 +65,13 @@ class PHash:
                 grey = _grey(frame.rgb)
                 grids[row] = np.asarray(grey, np.float32)
                 codes[row] = _code(grey)
+        views = (frame.view for frame in frames)
         return Signals(
             space=self.space,
             codes=codes.reshape(-1, 32),
             quality=np.repeat(quality(grids), len(turns)),
             views=tuple(
-                frame.view if turn is Turn.NONE else replace(frame.view, turn=turn)
-                for frame in frames
-                for turn in turns
+                chain.from_iterable(view.in_all_ways() for view in views) if asked else views
             ),
         )
 
