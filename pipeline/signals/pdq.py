@@ -207,7 +207,7 @@ def _grids_of_tiles(pictures: Sequence[NDArray[np.uint8]]) -> Floats:
 def _grey_levels() -> Floats:
     """The luma of each grey, as sums of floats have it."""
     greys = np.arange(256, dtype=np.uint8)[None, :, None]
-    return luma(np.repeat(greys, 3, axis=2))[0]
+    return np.asarray(luma(np.repeat(greys, 3, axis=2))[0], np.float32)
 
 
 def _mirrored(plain: Floats) -> Floats:
