@@ -6,7 +6,7 @@ own publisher, because the weights were trained with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -41,17 +41,19 @@ class Mtcnn:
 
     def detect(self, pictures: Sequence[Halves], *, largest: float | None = None) -> list[Found]:
         """The faces of each picture; the second and third network see all pictures in one batch."""
-        proposed = [self._proposals(picture, largest) for picture in pictures]
+        # The networks empty the caches: what lies between them runs together, not by turns.
+        every = [list(_levels(picture, self._minimum, largest)) for picture in pictures]
+        said = [[(scale, self._propose(level)) for scale, level in levels] for levels in every]
+        proposed = [self._proposals(levels) for levels in said]
         boxes = np.concatenate([NOBODY.boxes, *proposed])
         owners = np.repeat(np.arange(len(pictures), dtype=np.int32), [len(b) for b in proposed])
         boxes, owners = self._refined(pictures, boxes, owners)
         return self._finished(pictures, boxes, owners)
 
-    def _proposals(self, picture: Halves, largest: float | None) -> Floats:
-        """Square boxes (n, 4) where the first network suspects a face of any size."""
+    def _proposals(self, levels: Sequence[tuple[float, Mapping[str, Floats]]]) -> Floats:
+        """Square boxes (n, 4) where the first network suspects a face, by its answers a scale."""
         parts = []
-        for scale, level in _levels(picture, self._minimum, largest):
-            outputs = self._propose(level)
+        for scale, outputs in levels:
             part = suspected(outputs["face"][0, 1], outputs["box"][0], self._scores[0], scale)
             if len(part[0]):
                 parts.append(part)
