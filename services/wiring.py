@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import json
 import os
@@ -76,6 +75,7 @@ from pipeline.storage.shelf import FolderShelf
 from pipeline.storage.store import PgStore
 from pipeline.storage.vault import Pins as PinDigests
 from pipeline.storage.vault import Secrets, signature_holds
+from services.memory import keep_what_is_freed
 from services.settings import Settings
 from services.sources import source_at
 
@@ -87,7 +87,6 @@ log = structlog.get_logger()
 SHARE_FROM = 20_000
 """Codes from which the processes of a host share one copy; fewer are loaded in a moment."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Two of glibc's settings, by their numbers in ``malloc.h``."""
 
 ASK_AGAIN = 0.2
@@ -419,22 +418,9 @@ def decoder_pool(settings: Settings) -> DecoderPool:
     )
 
 
-def _keep_what_is_freed() -> None:
-    """Have glibc keep some memory that arrays come and go in.
-
-    By default what one upload's pixels lay in may go back to the kernel and be fetched and cleared
-    again for the next: half a millisecond to three of each were seen where two were worked on at
-    once. What is larger than most pictures still goes back.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, 64 << 20)
-        mallopt(_M_MMAP_THRESHOLD, 16 << 20)
-
-
 def _world(settings: Settings, database: Database, decoders: DecoderPool) -> World:
     cv2.setNumThreads(1)  # one caller a thread; see services/__init__.py
-    _keep_what_is_freed()
+    keep_what_is_freed()
     ring = keyring(settings)
     deployment = Secrets.load(database, ring)
     store = PgStore(database, ring, deployment)

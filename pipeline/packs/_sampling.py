@@ -118,15 +118,20 @@ def _suspected(face: Any, moves: Any, least: Any, scale: Any) -> Any:
     The boxes are whole pixels of the picture of which this was seen at ``scale``; corners count
     from one. ``moves`` (4, rows, columns) is what the network says of each box.
     """
-    count = np.int64(0)
+    each = np.zeros(face.shape[0], np.int64)
     for row in range(face.shape[0]):
+        here = 0
         for column in range(face.shape[1]):
-            count += np.int64(face[row, column] >= least)
+            here += face[row, column] >= least
+        each[row] = here
+    count = each.sum()
     boxes = np.empty((count, 4), np.float32)
     scores = np.empty(count, np.float32)
     moved = np.empty((count, 4), np.float32)
     at = 0
-    for row in range(face.shape[0] if count else 0):
+    for row in range(face.shape[0]):
+        if not each[row]:
+            continue
         for column in range(face.shape[1]):
             if face[row, column] >= least:
                 left, top = STEP * column + 1, STEP * row + 1

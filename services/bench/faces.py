@@ -25,6 +25,7 @@ from pipeline.errors import Invalid, Misconfigured, Refused
 from pipeline.media.image import decode_image
 from pipeline.packs._model import PackModel
 from services.bench._rates import Roc, groups, identification, plot, roc
+from services.memory import keep_what_is_freed
 
 Progress = Callable[[str], None]
 Templates = dict[str, NDArray[np.float32]]
@@ -80,6 +81,7 @@ def measure(
         raise Misconfigured(f"there are no pictures to time in {root}; name a folder with --root")
     # Sixteen pictures, some several times if there are fewer.
     batch = [frames[at % len(frames)] for at in range(BATCH)]
+    keep_what_is_freed()  # as services do
     with _one_thread():
         _time(model, batch, document, progress)
         if insightface is not None:
