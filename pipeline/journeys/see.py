@@ -42,10 +42,10 @@ from pipeline.signals import SignalType
 
 INVERTED = "inverted colours"
 
-_SLACK = 4
+_SLACK = 6
 """Bits by which the code of a whole upload may be off in a sketch: 0.4 on average, 2 at most of
-photographs and 6 of the least telling pictures that were measured. The code of a part may be off
-by as much either way whatever it is taken from, so that parts are asked no further."""
+photographs, 4 of altered ones and 6 of the least telling pictures that were measured. The code of
+a part may be off by as much either way whatever it is taken from: parts are asked no further."""
 _BLUR = 3
 """Points of quality by which a sketch may be off; 2 at most were seen."""
 _RANKED = 12
