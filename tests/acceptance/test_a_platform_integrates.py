@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -93,7 +94,8 @@ def test_an_upload_is_held_removed_explained_appealed_and_restored(story: Story)
     assert not story.shown(held)
     (reasons,) = story.inbox("max")
     assert len(reasons) > 200, "a statement of reasons"
-    assert "ada" not in reasons, "it names nobody who decided"
+    # As a word: a case's number may have these letters among its digits.
+    assert not re.search(r"\bada\b", reasons, re.IGNORECASE), "it names nobody who decided"
     again = story.upload("eve", HERS)
     assert not story.shown(again), "a repeat is answered without another look"
 
