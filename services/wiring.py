@@ -55,7 +55,7 @@ from pipeline.journeys.sift import Sifter, Source
 from pipeline.journeys.sync_exchange import Lists
 from pipeline.media import features
 from pipeline.media.films import SandboxedFilms
-from pipeline.media.generic import generic_frames
+from pipeline.media.generic import CompiledBank, generic_frames
 from pipeline.media.limits import ImageLimits
 from pipeline.media.moments import Sampling, VideoLimits
 from pipeline.media.sandbox import DecoderPool, SandboxLimits
@@ -486,7 +486,7 @@ class _Generic(Mapping[str, GenericBank]):
         signal = self._signals[name]
         key = (type(signal), signal.space)
         if key not in _GENERIC:
-            _GENERIC[key] = GenericBank(signal.compute(generic_frames(), Side.QUERY).codes)
+            _GENERIC[key] = CompiledBank(signal.compute(generic_frames(), Side.QUERY).codes)
         return _GENERIC[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +72,84 @@ class View:
 
 
 WHOLE = View()
+
+WAYS = len(Turn)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TurnedViews(Sequence[View]):
+    """Some of the eight ways in which some views can be laid: each is made when it is asked for.
+
+    An upload has a hundred of them and asks about one or none. Row i is ``views[rows[i] // 8]``
+    in the ``Turn`` that comes at ``rows[i] % 8``.
+    """
+
+    views: tuple[View, ...]
+    rows: NDArray[np.intp]
+
+    @classmethod
+    def every(cls, views: Sequence[View]) -> TurnedViews:
+        """Views, each as it is, and each in all other ways."""
+        return cls(tuple(views), np.arange(WAYS * len(views)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> View: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[View, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> View | tuple[View, ...]:
+        if isinstance(at, slice):
+            return tuple(map(self._made, self.rows[at].tolist()))
+        return self._made(int(self.rows[at]))
+
+    def __iter__(self) -> Iterator[View]:
+        return map(self._made, self.rows.tolist())
+
+    def _made(self, row: int) -> View:
+        view, turn = self.views[row // WAYS], row % WAYS
+        return view if not turn else View(view.name, view.corners, _WAYS[turn], view.time)
+
+    def those(self, kept: NDArray[np.bool_]) -> TurnedViews:
+        """Only the rows that are ``kept``."""
+        return TurnedViews(self.views, self.rows[kept])
+
+    def where(self, told: Sequence[bool]) -> NDArray[np.bool_]:
+        """For each row what is ``told`` of its view."""
+        return np.array(told, np.bool_)[self.rows // WAYS]
+
+    @property
+    def as_they_are(self) -> NDArray[np.bool_]:
+        """Which rows are not turned."""
+        return np.asarray(self.rows % WAYS == 0, np.bool_)
+
+
+_WAYS = tuple(Turn)
+
+
+def whole(views: Sequence[View]) -> NDArray[np.bool_]:
+    """Which views are of all of an upload, however it lies."""
+    if isinstance(views, TurnedViews):
+        return views.where([view.corners == WHOLE_CORNERS for view in views.views])
+    return np.array([view.corners == WHOLE_CORNERS for view in views], np.bool_)
+
+
+def as_it_is(views: Sequence[View]) -> NDArray[np.bool_]:
+    """Which views are all of an upload, and not turned."""
+    if isinstance(views, TurnedViews):
+        return views.where([view == WHOLE for view in views.views]) & views.as_they_are
+    return np.array([view == WHOLE for view in views], np.bool_)
+
+
+def those(views: Sequence[View], kept: NDArray[np.bool_]) -> Sequence[View]:
+    """The views that are ``kept``, in order."""
+    if isinstance(views, TurnedViews):
+        return views.those(kept)
+    return tuple(view for view, keep in zip(views, kept, strict=True) if keep)
+
 
 GUESSES = frozenset({"turned back", "a half", "the middle", "a quarter"})
 """The names of views that are tried on every upload, though nothing in it speaks for them."""

@@ -66,7 +66,7 @@ class Signals:
     space: Space
     codes: NDArray[Any] = field(repr=False)
     quality: NDArray[Any] = field(repr=False)
-    views: tuple[View, ...] = field(repr=False)
+    views: Sequence[View] = field(repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.codes) == len(self.quality) == len(self.views):

@@ -18,6 +18,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.domain.alignment import (
     Acceptance,
     Alignment,
@@ -30,7 +33,7 @@ from pipeline.domain.alignment import (
 from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit
 from pipeline.domain.ids import EntryId
-from pipeline.domain.media import GUESSES, WHOLE_CORNERS, Turn, View
+from pipeline.domain.media import GUESSES, WHOLE_CORNERS, Turn, TurnedViews, View, whole
 from pipeline.errors import Invalid
 
 _LEAST_ALONE = 0.2
@@ -164,6 +167,14 @@ def asks_wide(view: View) -> bool:
     if view.name in GUESSES:
         return False
     return view.corners == WHOLE_CORNERS or view.turn is Turn.NONE
+
+
+def ask_wide(views: Sequence[View]) -> NDArray[np.bool_]:
+    """``asks_wide`` of each."""
+    if not isinstance(views, TurnedViews):
+        return np.array([asks_wide(view) for view in views], np.bool_)
+    guesses = views.where([view.name in GUESSES for view in views.views])
+    return ~guesses & (whole(views) | views.as_they_are)
 
 
 def stands_alone(hit: Hit, near: float, regions: Mapping[int, Region]) -> bool:

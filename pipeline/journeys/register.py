@@ -237,5 +237,5 @@ def codes_of(
     if common[0]:
         return None, "it looks like many other pictures (a sky, a wall, text)"
     keep = np.flatnonzero(telling & ~common)
-    views = tuple(computed.views[row] for row in keep)
+    views = tuple(computed.views[int(row)] for row in keep)
     return Signals(computed.space, computed.codes[keep], computed.quality[keep], views), ""

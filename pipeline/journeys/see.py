@@ -18,13 +18,23 @@ from pipeline.domain.entry import Layout
 from pipeline.domain.evidence import Hit, Owner
 from pipeline.domain.generic import GenericBank
 from pipeline.domain.ids import SLOTS, EntryId, ItemId, entry_of, slot_of
-from pipeline.domain.media import WHOLE, WHOLE_CORNERS, Frame, Side, View
+from pipeline.domain.media import (
+    WAYS,
+    WHOLE_CORNERS,
+    Frame,
+    Side,
+    TurnedViews,
+    View,
+    as_it_is,
+    those,
+    whole,
+)
 from pipeline.domain.policy import Policy
 from pipeline.domain.signal import Metric, Signals, Space, unpack
 from pipeline.domain.witness import (
     SECOND_LOOKS,
     Witness,
-    asks_wide,
+    ask_wide,
     candidates,
     decide,
     stands_alone,
@@ -34,6 +44,7 @@ from pipeline.journeys.align_features import NOBODY, Nominated, alignments, hit_
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.media.crops import REGIONS
 from pipeline.media.features import SPACE as FEATURES
+from pipeline.media.grey import with_grey
 from pipeline.media.probes import probes
 from pipeline.media.refine import Refiner
 from pipeline.media.views import USUAL, ViewBudget, query_views
@@ -87,7 +98,7 @@ class Found:
         """What only the upload's parts are near to."""
         batches = []
         for signals, hits in self.batches:
-            parts = np.array([view.corners != WHOLE_CORNERS for view in signals.views], np.bool_)
+            parts = ~whole(signals.views)
             kept = parts[hits.query]
             if kept.any():
                 near = Hits(hits.query[kept], hits.label[kept], hits.distance[kept], hits.truncated)
@@ -144,19 +155,21 @@ class Eye:
         """Compute everything that is asked of an upload; codes that say nothing are left out."""
         asked, own, notes = [], [], []
         reduced = any(frame.of is not None for frame in frames)
-        parts = [view for frame in frames for view in query_views(frame, self._budget)]
+        parts: list[Frame] = []
+        for frame, grey in zip(frames, greyed := with_grey(frames), strict=True):
+            parts += (grey, *query_views(frame, self._budget)[1:])
         for signal in self.signals:
-            looked_at = parts if signal.asks_parts else frames
+            looked_at = parts if signal.asks_parts else greyed
             computed = signal.compute(looked_at, Side.QUERY)
             telling = computed.quality >= signal.minimum_quality - _BLUR * reduced
             common = self._says_nothing(computed, len(looked_at))
             said = telling & ~common
-            as_it_is = said & np.array([view == WHOLE for view in computed.views], np.bool_)
+            itself = said & as_it_is(computed.views)
             asked.append(
                 _with_inverted(_rows(computed, said | (self._faint(signal, computed) & ~common)))
             )
-            own.append(_rows(computed, as_it_is))
-            if not as_it_is.any():
+            own.append(_rows(computed, itself))
+            if not itself.any():
                 why = "too_common" if telling.any() else "low_quality"
                 notes.append(f"{why}:{signal.space.name}")
         return Seen(tuple(asked), tuple(own), tuple(notes), frames[0], reduced)
@@ -237,9 +250,7 @@ class Eye:
         """Which codes of the whole upload ask though they say less than others must."""
         dim = computed.quality < signal.minimum_quality
         dim &= computed.quality >= self._faintest(signal)
-        for row in np.flatnonzero(dim):
-            dim[row] = computed.views[row].corners == WHOLE_CORNERS
-        return dim
+        return dim & whole(computed.views) if dim.any() else dim
 
     def _ranked(self, unit: Unit, frame: Frame, worth: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """The candidates for a second look: where there are too many, by how near they come.
@@ -318,14 +329,14 @@ class Eye:
         if not len(signals):
             return
         if wide is not None and live.codes(signals.space) <= self._wide_codes:
-            far = np.array([asks_wide(view) for view in signals.views], np.bool_)
+            far = ask_wide(signals.views)
             yield _rows(signals, far), max(wide, (near or 0) + slack)
             signals = _rows(signals, ~far)
         if near is not None and slack and len(signals):
-            whole = np.array([view.corners == WHOLE_CORNERS for view in signals.views], np.bool_)
-            if whole.any():
-                yield _rows(signals, whole), near + slack
-                signals = _rows(signals, ~whole)
+            every = whole(signals.views)
+            if every.any():
+                yield _rows(signals, every), near + slack
+                signals = _rows(signals, ~every)
         if near is not None and len(signals):
             yield signals, near
 
@@ -402,15 +413,24 @@ def _with_inverted(signals: Signals) -> Signals:
     """
     if signals.space.metric is not Metric.HAMMING:
         return signals
-    whole = [row for row, view in enumerate(signals.views) if view.corners == WHOLE_CORNERS]
-    if not whole:
+    rows = np.flatnonzero(whole(signals.views))
+    if not len(rows):
         return signals
     return Signals(
         signals.space,
-        np.concatenate([signals.codes, ~signals.codes[whole]]),
-        np.concatenate([signals.quality, signals.quality[whole]]),
-        (*signals.views, *(View(INVERTED, WHOLE_CORNERS, signals.views[r].turn) for r in whole)),
+        np.concatenate([signals.codes, ~signals.codes[rows]]),
+        np.concatenate([signals.quality, signals.quality[rows]]),
+        _and_inverted(signals.views, rows),
     )
+
+
+def _and_inverted(views: Sequence[View], rows: NDArray[np.intp]) -> Sequence[View]:
+    """The views, and those of some rows once more as the negative."""
+    if isinstance(views, TurnedViews):
+        negative = View(INVERTED, WHOLE_CORNERS)
+        ways = len(views.views) * WAYS + views.rows[rows] % WAYS
+        return TurnedViews((*views.views, negative), np.concatenate([views.rows, ways]))
+    return (*views, *(View(INVERTED, WHOLE_CORNERS, views[row].turn) for row in rows))
 
 
 def _rows(signals: Signals, keep: NDArray[np.bool_]) -> Signals:
@@ -418,7 +438,7 @@ def _rows(signals: Signals, keep: NDArray[np.bool_]) -> Signals:
         signals.space,
         signals.codes[keep],
         signals.quality[keep],
-        tuple(view for view, kept in zip(signals.views, keep, strict=True) if kept),
+        those(signals.views, keep),
     )
 
 

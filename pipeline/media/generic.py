@@ -11,10 +11,28 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.domain.generic import WITHIN, GenericBank
 from pipeline.domain.media import Frame, View
 
 _SIDE = 64
 Plane = NDArray[np.float64]
+
+
+class CompiledBank(GenericBank):
+    """The same bank, asked by a compiled loop: a tenth of the time."""
+
+    __slots__ = ()
+
+    def generic(self, codes: NDArray[np.uint8], within: int = WITHIN) -> NDArray[np.bool_]:
+        """Which codes (n, width / 8) are within some bits of the bank, bool (n,)."""
+        found = np.zeros(len(codes), np.bool_)
+        if len(codes) and len(self.codes):
+            # Numba takes half a second to load: only who looks at pictures waits for it.
+            from pipeline.media._nearest import near_any
+
+            asked = np.ascontiguousarray(codes).view(np.uint64)
+            near_any(self._words, asked, np.uint64(within), found)
+        return found
 
 
 def generic_frames(seed: int = 1) -> tuple[Frame, ...]:

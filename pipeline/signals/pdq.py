@@ -19,14 +19,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.domain.media import WHOLE, Frame, Side
+from pipeline.domain.media import WHOLE, Frame, Side, TurnedViews
 from pipeline.domain.shrink import reduce, reduced_size, span
 from pipeline.domain.signal import Metric, Signals, Space
 from pipeline.signals import _pdq_peer
@@ -94,40 +93,96 @@ class Pdq:
         """Codes uint8 (n, 32) whose ``bytes.hex()`` is the canonical PDQ string, and quality."""
         turned = side is Side.QUERY
         pictures = [reduce(frame.rgb if frame.luma is None else frame.luma) for frame in frames]
-        grids = np.zeros((len(frames), 64, 64), np.float32)
-        coefficients = np.zeros((len(frames), 4 if turned else 1, 16, 16), np.float32)
-        tiles = [at for at, one in enumerate(pictures) if one.shape == _TILE]
-        if tiles:
-            grids[tiles] = plain = _grids_of_tiles([pictures[at] for at in tiles])
-            coefficients[tiles] = dct16(_mirrored(plain)[:, : coefficients.shape[1]])
-        for at, (rgb, frame) in enumerate(zip(pictures, frames, strict=True)):
-            if min(rgb.shape[:2]) >= SMALLEST_SIDE and rgb.shape != _TILE:
-                of = None if frame.of is None else reduced_size(*frame.of)
-                four = mirrored_grids(rgb, of) if turned else to64_of_rgb(rgb, of)[None]
-                grids[at], coefficients[at] = four[0], dct16(four)
-        exact = [
-            at
-            for at, frame in enumerate(frames)
-            if frame.of is None and (not turned or frame.view == WHOLE)
-        ]
-        if exact:
-            # Of a hundred crops one bit in one of them is not worth a second of work for each.
-            wider = np.array(
-                [1.0 if turned or frames[at].view != WHOLE else _DRAWN for at in exact], np.float32
-            )
-            doubtful = _undecided(coefficients[exact, 0], wider) | _unsure(grids[exact], wider)
-            for row in (exact[at] for at in np.flatnonzero(doubtful)):
-                grids[row], coefficients[row, 0] = reference(pictures[row])
-        codes = codes_in_all_ways(coefficients) if turned else codes_from_dct(coefficients)
-        views = (frame.view for frame in frames)
+        codes = np.zeros((len(frames), 8 if turned else 1, 32), np.uint8)
+        said = np.zeros(len(frames), np.uint8)
+        parts = [at for at, one in enumerate(pictures) if turned and _is_part(one, frames[at])]
+        if parts:
+            codes[parts], said[parts] = _of_parts([pictures[at] for at in parts])
+        sketches = [at for at, frame in enumerate(frames) if turned and _is_sketch(frame)]
+        for at in sketches:
+            codes[at], said[at] = _of_sketch(pictures[at], frames[at])
+        rest = sorted(set(range(len(frames))).difference(parts, sketches))
+        if rest:
+            some = [pictures[at] for at in rest], [frames[at] for at in rest]
+            codes[rest], said[rest] = _of_others(*some, turned=turned)
+        views = tuple(frame.view for frame in frames)
         return Signals(
             space=self.space,
             codes=codes.reshape(-1, 32),
-            quality=np.repeat(quality(grids), 8 if turned else 1),
-            views=tuple(
-                chain.from_iterable(view.in_all_ways() for view in views) if turned else views
-            ),
+            quality=np.repeat(said, codes.shape[1]),
+            views=TurnedViews.every(views) if turned else views,
         )
+
+
+Coded = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Codes (..., 32), and quality."""
+
+
+def _is_part(rgb: NDArray[np.uint8], frame: Frame) -> bool:
+    """Whether this is a part of an upload: one plane of 64 x 64 that is told three times."""
+    return rgb.shape == _TILE and rgb.strides[2] == 0 and frame.view != WHOLE
+
+
+def _is_sketch(frame: Frame) -> bool:
+    return frame.of is not None and min(frame.width, frame.height) > _TILE[0]
+
+
+def _of_parts(pictures: Sequence[NDArray[np.uint8]]) -> Coded:
+    """Codes (n, 8, 32) of parts. Mirrored, a tile has its own coefficients but for their signs."""
+    # Numba takes half a second to load: only who looks at uploads waits for it.
+    from pipeline.signals._codes import codes_of_tiles
+
+    planes = np.stack([rgb[..., 0] for rgb in pictures])
+    codes = np.empty((len(planes), 8, 32), np.uint8)
+    totals = np.empty(len(planes), np.float32)
+    codes_of_tiles(planes, _grey_levels(), _BASIS, 0, codes, totals)
+    return codes, _of_total(totals)
+
+
+def _of_sketch(picture: NDArray[np.uint8], frame: Frame) -> Coded:
+    """Codes (8, 32) of a sketch, from whole grey levels: it is a bit or two off by itself."""
+    from pipeline.signals._codes import codes_of_grids, summed
+
+    grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    across, down = reduced_size(*(frame.of or (frame.width, frame.height)))
+    sums = np.empty((128, 128), np.float32)
+    summed(grey, *_lines(grey.shape[0], down), *_lines(grey.shape[1], across), False, sums)
+    grids = np.ascontiguousarray(sums.reshape(2, 64, 2, 64).swapaxes(1, 2).reshape(4, 64, 64))
+    codes = np.empty((1, 8, 32), np.uint8)
+    codes_of_grids(grids, _BASIS, 0, codes)
+    return codes[0], quality(grids[0])
+
+
+def _of_others(
+    pictures: Sequence[NDArray[np.uint8]], frames: Sequence[Frame], *, turned: bool
+) -> Coded:
+    """Codes (n, 8, 32), or (n, 1, 32), and the reference's wherever that is promised."""
+    grids = np.zeros((len(frames), 64, 64), np.float32)
+    coefficients = np.zeros((len(frames), 4 if turned else 1, 16, 16), np.float32)
+    tiles = [at for at, one in enumerate(pictures) if one.shape == _TILE]
+    if tiles:
+        grids[tiles] = plain = _grids_of_tiles([pictures[at] for at in tiles])
+        coefficients[tiles] = dct16(_mirrored(plain)[:, : coefficients.shape[1]])
+    for at, (rgb, frame) in enumerate(zip(pictures, frames, strict=True)):
+        if min(rgb.shape[:2]) >= SMALLEST_SIDE and rgb.shape != _TILE:
+            of = None if frame.of is None else reduced_size(*frame.of)
+            four = mirrored_grids(rgb, of) if turned else to64_of_rgb(rgb, of)[None]
+            grids[at], coefficients[at] = four[0], dct16(four)
+    exact = [
+        at
+        for at, frame in enumerate(frames)
+        if frame.of is None and (not turned or frame.view == WHOLE)
+    ]
+    if exact:
+        # Of a hundred crops one bit in one of them is not worth a second of work for each.
+        wider = np.array(
+            [1.0 if turned or frames[at].view != WHOLE else _DRAWN for at in exact], np.float32
+        )
+        doubtful = _undecided(coefficients[exact, 0], wider) | _unsure(grids[exact], wider)
+        for row in (exact[at] for at in np.flatnonzero(doubtful)):
+            grids[row], coefficients[row, 0] = reference(pictures[row])
+    codes = codes_in_all_ways(coefficients) if turned else codes_from_dct(coefficients)
+    return codes.reshape(len(frames), -1, 32), quality(grids)
 
 
 def luma(rgb: NDArray[np.uint8]) -> Floats:
@@ -266,9 +321,9 @@ def codes_in_all_ways(mirrored: Floats) -> NDArray[np.uint8]:
     # Numba takes half a second to load: only who looks at uploads waits for it.
     from pipeline.signals._codes import eight_codes
 
-    flat = mirrored.reshape(-1, 4, 256)
-    codes = np.zeros((len(flat), 8, 32), np.uint8)
-    eight_codes(mirrored, np.partition(flat, 127, axis=-1)[..., 127], codes)
+    flat = np.ascontiguousarray(mirrored, np.float32).reshape(-1, 4, 256)
+    codes = np.empty((len(flat), 8, 32), np.uint8)
+    eight_codes(flat, codes)
     return codes
 
 
@@ -304,12 +359,7 @@ def bands(length: int, of: int | None = None) -> tuple[Band, ...]:
     ``of`` is how many pixels the ``length`` stand for, in a sketch. 72 bytes a pixel of ``length``:
     the cache holds at most 69 MB, at sides of 30,000.
     """
-    whole = of or length
-    lines = [_line(whole, int(centre)) for centre in _centres(whole)]
-    mirrored = [(whole - start - len(weights), weights[::-1]) for start, weights in lines[::-1]]
-    if whole != length:
-        share = span(length, whole) / whole
-        lines, mirrored = ([_folded(*line, share) for line in some] for some in (lines, mirrored))
+    lines, mirrored = _every_line(length, of)
     size, found = 64 // _BANDS, []
     for first in range(0, 64, size):
         part = lines[first : first + size] + mirrored[first : first + size]
@@ -321,6 +371,35 @@ def bands(length: int, of: int | None = None) -> tuple[Band, ...]:
         stacked = matrix.reshape(2, size, high - low)
         found.append(Band(slice(first, first + size), low, high, stacked))
     return tuple(found)
+
+
+@lru_cache(maxsize=32)
+def _lines(length: int, of: int) -> tuple[NDArray[np.intp], Floats]:
+    """The same 64 lines, and then those of the mirrored picture: starts (128,), weights (128, n).
+
+    Weights past the rim are zero.
+    """
+    lines, mirrored = _every_line(length, of)
+    every = [*lines, *mirrored[::-1]]
+    weights = np.zeros((len(every), max(len(some) for _, some in every)), np.float32)
+    for row, (_, some) in enumerate(every):
+        weights[row, : len(some)] = some
+    return np.array([start for start, _ in every], np.intp), weights
+
+
+Lines = list[tuple[int, NDArray[np.float64]]]
+"""Where each line's pixels start, and their weights."""
+
+
+def _every_line(length: int, of: int | None) -> tuple[Lines, Lines]:
+    """All lines of the grid; and of the mirrored picture's, the last first."""
+    whole = of or length
+    lines = [_line(whole, int(centre)) for centre in _centres(whole)]
+    mirrored = [(whole - start - len(weights), weights[::-1]) for start, weights in lines[::-1]]
+    if whole != length:
+        share = span(length, whole) / whole
+        lines, mirrored = ([_folded(*line, share) for line in some] for some in (lines, mirrored))
+    return lines, mirrored
 
 
 def _folded(

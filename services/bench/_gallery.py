@@ -107,7 +107,7 @@ class Eye:
             found.space,
             found.codes[rows],
             found.quality[rows],
-            tuple(found.views[row] for row in rows),
+            tuple(found.views[int(row)] for row in rows),
         )
         return Asked(frame, kept, described)
 

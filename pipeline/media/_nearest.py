@@ -1,0 +1,42 @@
+"""The compiled loop behind the generic bank: whether any code of many is near to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipeline.kernels import compiled
+
+_PAIRS, _FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
+_EIGHTS, _BYTES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
+_1, _2, _4, _56 = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
+
+
+def _bits(word: Any) -> Any:
+    """How many bits are set; LLVM knows this form and takes the CPU's own instruction for it."""
+    word -= (word >> _1) & _PAIRS
+    word = (word & _FOURS) + ((word >> _2) & _FOURS)
+    word = (word + (word >> _4)) & _EIGHTS
+    return (word * _BYTES) >> _56
+
+
+def _near_any(words: Any, asked: Any, within: Any, found: Any) -> None:
+    """Whether codes ``asked`` uint64 (n, w) are within some bits of any of ``words`` (w, m)."""
+    farthest = np.uint64(64 * len(words))
+    distances = np.empty(words.shape[1], np.uint64)
+    for row in range(len(asked)):
+        distances[:] = np.uint64(0)
+        for word in range(len(words)):
+            mine, theirs = asked[row, word], words[word]
+            for at in range(len(theirs)):
+                distances[at] += bits(theirs[at] ^ mine)
+        nearest = farthest
+        for at in range(len(distances)):
+            nearest = min(nearest, distances[at])
+        found[row] = nearest <= within
+
+
+bits: Callable[..., Any] = compiled(_bits)
+near_any: Callable[..., None] = compiled(_near_any)
