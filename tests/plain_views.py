@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.media._rectangles import overlap
-from pipeline.media._trims import Rect
+from pipeline.media._trims import Rect, Strictness, near_colour
 
 TILE = 64
 _TOGETHER = 16
@@ -308,3 +308,165 @@ def _weights(
     columns[columns < 0] = size + reach
     dense[np.arange(len(dense))[:, None], columns] = gathered.reshape(-1, reach)
     return _Weights(dense.reshape(len(starts), TILE, -1)[..., :size], first, reach)
+
+
+_LEAST = 24
+
+
+def trims(
+    rgb: NDArray[np.uint8], strictness: Strictness, rounds: int = 3, part: Rect | None = None
+) -> list[Rect]:
+    """What is left of a part after each round of trimming all four sides."""
+    rect: Rect = part or (0, 0, rgb.shape[1], rgb.shape[0])
+    found: list[Rect] = []
+    for _ in range(rounds):
+        before = rect
+        for side in ("top", "bottom", "left", "right"):
+            rect = _trimmed(rgb, rect, side, strictness)
+        if rect == before:
+            break
+        found.append(rect)
+    return found
+
+
+def _trimmed(rgb: NDArray[np.uint8], rect: Rect, side: str, strictness: Strictness) -> Rect:
+    left, top, right, bottom = rect
+    if right - left < _LEAST or bottom - top < _LEAST:
+        return rect
+    part = rgb[top:bottom, left:right]
+    depth = _border_depth(part, side, strictness)
+    lines = part.shape[0] if side in ("top", "bottom") else part.shape[1]
+    if depth <= 1 or lines - depth < _LEAST:
+        return rect
+    depth += 1 if lines - depth > 40 else 0
+    return {
+        "top": (left, top + depth, right, bottom),
+        "bottom": (left, top, right, bottom - depth),
+        "left": (left + depth, top, right, bottom),
+        "right": (left, top, right - depth, bottom),
+    }[side]
+
+
+def _border_depth(part: NDArray[np.uint8], side: str, strictness: Strictness) -> int:
+    """How many lines from a side on are plain, in the colour of its outermost two lines."""
+    edges = {
+        "top": part[:2],
+        "bottom": part[-2:],
+        "left": part[:, :2],
+        "right": part[:, -2:],
+    }
+    pixels = edges[side].reshape(-1, 3)
+    colour = np.sort(pixels, axis=0)[len(pixels) // 2].astype(np.float64)
+    mask = near_colour(part, colour, strictness.tolerance) > 0
+    plain = near_colour(edges[side], colour, strictness.tolerance) > 0
+    # A share that falls exactly on the limit is enough, whatever is rounded.
+    if np.count_nonzero(plain) < strictness.share * plain.size - 1e-9:
+        return 0
+    along = 1 if side in ("top", "bottom") else 0
+    lines = np.count_nonzero(mask, axis=along) >= strictness.share * mask.shape[along] - 1e-9
+    lines = lines[::-1] if side in ("bottom", "right") else lines
+    depth = 0 if lines.all() else int(np.argmin(lines))
+    return _bridged(lines, depth, strictness.bridge) if depth and strictness.bridge else depth
+
+
+def _bridged(lines: NDArray[np.bool_], depth: int, bridge: float) -> int:
+    """The depth, going on past short interruptions as long as it stays under 45% of the side."""
+    gap = max(2, int(len(lines) * bridge))
+    at = depth
+    while at < len(lines) * 0.45:
+        ahead = lines[at : at + gap + 1]
+        if not ahead.any():
+            break
+        at += int(np.argmax(ahead)) + 1
+        depth = at
+    return depth
+
+
+def _jumps(grey: NDArray[np.uint8], step: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where pixels differ by more than a step from those to their right, and from those below."""
+    levels = grey.astype(np.int64)
+    return np.abs(np.diff(levels, axis=1)) > step, np.abs(np.diff(levels, axis=0)) > step
+
+
+def drawn(grey: NDArray[np.uint8]) -> bool:
+    """Whether most pixels are exactly like those above and beside them."""
+    here = grey[1:, 1:]
+    alike = (here == grey[:-1, 1:]) & (here == grey[1:, :-1])
+    return bool(np.count_nonzero(alike) > 0.6 * alike.size)
+
+
+def lines_of_seams(grey: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
+    """Where parts of a collage begin, across and down."""
+    right, below = _jumps(grey, 10)
+    upright = np.count_nonzero(right, axis=0).astype(np.float32) / np.float32(grey.shape[0])
+    level = np.count_nonzero(below, axis=1).astype(np.float32) / np.float32(grey.shape[1])
+    return [at + 1 for at in _peaks(upright)], [at + 1 for at in _peaks(level)]
+
+
+def _peaks(strength: NDArray[np.float32]) -> list[int]:
+    """Up to three lines that stand out from those around, away from the rim and one another."""
+    size = len(strength)
+    line = (strength * np.float32(255)).astype(np.uint8)[None]
+    around = np.asarray(cv2.medianBlur(line, 31), np.float32)[0] / np.float32(255)
+    times = strength / np.maximum(around, np.float32(0.04))
+    even = np.zeros(size, np.bool_)
+    for share in (1 / 2, 1 / 3, 2 / 3):
+        even[max(0, int(size * share) - 2) : int(size * share) + 2] = True
+    seam = (strength >= 0.5) & (times >= 2) | even & (strength >= 0.3) & (times >= 1.4)
+    seam[: int(0.12 * size)] = seam[int(0.88 * size) :] = False
+    kept: list[int] = []
+    order = np.argsort(around - strength, kind="stable")
+    for at in order[seam[order]].tolist():
+        if all(abs(at - other) > 0.06 * size for other in kept):
+            kept.append(at)
+        if len(kept) == 3:
+            break
+    return sorted(kept)
+
+
+def sharp_part(grey: NDArray[np.uint8]) -> list[Rect]:
+    """What lies between blurred bars above and below, or left and right; empty without bars."""
+    height, width = grey.shape
+    across, down = _jumps(grey, 6)
+    found: list[Rect] = []
+    rows = _between(across.mean(1, dtype=np.float32), np.count_nonzero(down, axis=1))
+    if rows is not None:
+        found.append((0, rows[0], width, rows[1]))
+    columns = _between(down.mean(0, dtype=np.float32), np.count_nonzero(across, axis=0))
+    if columns is not None:
+        found.append((columns[0], 0, columns[1], height))
+    return found
+
+
+def _between(detail: NDArray[np.floating], edge: Places) -> tuple[int, int] | None:
+    """Where lines with detail start and stop, moved to the strongest edge close by."""
+    sharp = np.flatnonzero(detail > 0.015)
+    size = len(detail)
+    if not len(sharp):
+        return None
+    start, stop = _snapped(edge, int(sharp[0])), _snapped(edge, int(sharp[-1]) + 1)
+    if start < 0.04 * size or size - stop < 0.04 * size or stop - start < 0.2 * size:
+        return None
+    return start, stop
+
+
+def _snapped(edge: Places, at: int) -> int:
+    """The line just after the strongest of the edges within a few lines."""
+    low = max(0, at - 4)
+    near = edge[low : at + 4]
+    return low + int(np.argmax(near)) + 1 if len(near) else at
+
+
+def ground_of_rim(rgb: NDArray[np.uint8]) -> tuple[int, float]:
+    """The commonest colour of the outermost pixels, and the share of them that have it."""
+    rim = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]).astype(np.int64) >> 3
+    counts = np.bincount((rim[:, 0] << 10) | (rim[:, 1] << 5) | rim[:, 2])
+    return int(counts.argmax()), float(counts.max() / len(rim))
+
+
+def ground_of_corners(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """The colour of the four corners; None where they differ."""
+    corners = [rgb[:6, :6], rgb[:6, -6:], rgb[-6:, :6], rgb[-6:, -6:]]
+    colours = np.array([corner.reshape(-1, 3).mean(0) for corner in corners])
+    ground = np.median(colours, axis=0)
+    return None if np.abs(colours - ground).max() > 30 else np.asarray(ground, np.float64)

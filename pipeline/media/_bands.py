@@ -30,11 +30,11 @@ def bands(rgb: NDArray[np.uint8], tolerance: int = 14, most: int = 8) -> list[Re
 
 def _ground(rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """The commonest colour of the outermost pixels, where at least a quarter of them have it."""
-    rim = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]).astype(np.int32) >> 3
-    colours = (rim[:, 0] << 10) | (rim[:, 1] << 5) | rim[:, 2]
-    counts = np.bincount(colours, minlength=1)
-    commonest = int(counts.argmax())
-    if counts[commonest] < 0.25 * len(colours):
+    # Numba takes half a second to load: only who looks at pictures waits for it.
+    from pipeline.media._grounds import rim
+
+    commonest, share = rim(rgb)
+    if share < 0.25:
         return None
     middle = np.array([commonest >> 10, (commonest >> 5) & 31, commonest & 31])
     return middle * 8.0 + 4.0

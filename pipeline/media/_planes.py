@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,10 +81,12 @@ def working_copy(
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         means = block > 1 or of is not None
         picture = _resized(picture, size, cv2.INTER_LINEAR if means else cv2.INTER_AREA)
+    # Loops are compiled for arrays that can be written, and would be once more for others.
+    picture = np.require(picture, requirements=["C", "W"])
     if picture.ndim == 2:
         grey, rgb = picture, np.asarray(cv2.merge([picture] * 3), np.uint8)
     else:
-        rgb = np.ascontiguousarray(picture)
+        rgb = picture
         grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     zoom = (whole[0] / grey.shape[1], whole[1] / grey.shape[0])
     return WorkingCopy(rgb, grey, grey.astype(np.float32), zoom)
@@ -93,20 +96,6 @@ def _resized(picture: NDArray[np.uint8], size: tuple[int, int], how: int) -> NDA
     return np.asarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
 
 
-def _sampled(
-    planes: NDArray[np.float32],
-    chosen: NDArray[np.int64],
-    boxes: NDArray[np.float64],
-    zooms: NDArray[np.float64],
-) -> NDArray[np.uint8]:
-    # Numba takes half a second to load: only who looks at pictures waits for it.
-    from pipeline.media._tiles import sampled
-
-    found = np.empty((len(boxes), TILE, TILE), np.uint8)
-    sampled(planes, chosen, boxes, zooms, found)
-    return found
-
-
 def tiles(
     luma: NDArray[np.float32], boxes: Sequence[Box], zoom: Zoom = (1.0, 1.0)
 ) -> NDArray[np.uint8]:
@@ -114,12 +103,15 @@ def tiles(
 
     ``zoom`` is how many of the upload's pixels one of the plane's stands for, across and down.
     """
-    if not boxes:
-        return np.zeros((0, TILE, TILE), np.uint8)
-    edges = np.asarray(boxes, np.float64)
-    return _sampled(
-        luma[None], np.zeros(len(edges), np.int64), edges, np.array([zoom] * len(edges))
-    )
+    found = np.empty((len(boxes), TILE, TILE), np.uint8)
+    if boxes:
+        # Numba takes half a second to load: only who looks at pictures waits for it.
+        from pipeline.media._tiles import sampled, weighed
+
+        edges = np.array(boxes, np.float64)
+        first, weights = weighed(edges, np.full((len(boxes), 2), zoom))
+        sampled(luma[None], np.zeros(len(boxes), np.int64), first, weights, found)
+    return found
 
 
 def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
@@ -127,7 +119,7 @@ def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
     found = [np.zeros((0, TILE, TILE), np.uint8)]
     for quad in quads:
         across, down = sides(quad)
-        width, height = (int(np.clip(side, TILE, WORKING_SIDE)) for side in (across, down))
+        width, height = (int(min(max(side, TILE), WORKING_SIDE)) for side in (across, down))
         upload = quad * np.array(copy.zoom, np.float32)
         zoom = tuple(
             float(side / size) for side, size in zip(sides(upload), (width, height), strict=True)
@@ -137,34 +129,62 @@ def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
     return np.concatenate(found)
 
 
-def turned_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
-    """The same for parts that are only turned, a third of the price: uint8 (n, 64, 64).
+@dataclass(frozen=True, slots=True, eq=False)
+class Turns:
+    """Turned parts of all copies of a size, and what it takes to draw them."""
+
+    quads: tuple[Quad, ...]
+    half: tuple[int, int]
+    """The width and height of half a copy, of which they are drawn."""
+    matrices: tuple[NDArray[Any], ...] = field(repr=False)
+    first: NDArray[np.int64] = field(repr=False)
+    weights: NDArray[np.float32] = field(repr=False)
+
+
+def turns_of(width: int, height: int, zoom: Zoom, quads: Sequence[Quad]) -> Turns:
+    """What it takes to draw parts that are only turned from copies of a width and height.
 
     Each is drawn at two pixels for one of the tile's, from the copy at half its size.
     """
-    if not quads:
-        return np.zeros((0, TILE, TILE), np.uint8)
+    # Numba takes half a second to load: only who looks at pictures waits for it.
+    from pipeline.media._tiles import weighed
+
     size = 2 * TILE
-    half = (max(1, copy.width // 2), max(1, copy.height // 2))
-    plane = cv2.resize(copy.luma, half, interpolation=cv2.INTER_AREA)
-    shrunk = np.array([half[0] / copy.width, half[1] / copy.height], np.float32)
-    zoom = np.array(copy.zoom, np.float32)
+    half = (max(1, width // 2), max(1, height // 2))
+    shrunk = np.array([half[0] / width, half[1] / height], np.float32)
     upright = np.array([[0, 0], [size, 0], [0, size]], np.float32) - np.float32(0.5)
-    lengths = [tuple(round(side, 1) for side in sides(quad * zoom)) for quad in quads]
-    count = len(quads)
-    drawn = np.empty((count, size, size), np.float32)
-    for quad, plain in zip(quads, drawn, strict=True):
-        corners = quad[[0, 1, 3]] * shrunk - np.float32(0.5)
-        cv2.warpAffine(
-            plane,
-            cv2.getAffineTransform(upright, corners.astype(np.float32)),
-            (size, size),
-            dst=plain,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    boxes = np.tile(np.array([0.0, 0.0, size, size]), (count, 1))
-    return _sampled(drawn, np.arange(count), boxes, np.array(lengths) / size)
+    corners = [quad[[0, 1, 3]] * shrunk - np.float32(0.5) for quad in quads]
+    upload = [sides(quad * np.array(zoom, np.float32)) for quad in quads]
+    lengths = [(round(across, 1), round(down, 1)) for across, down in upload]
+    boxes = np.tile(np.array([0.0, 0.0, size, size]), (len(quads), 1))
+    matrices = (cv2.getAffineTransform(upright, three.astype(np.float32)) for three in corners)
+    return Turns(tuple(quads), half, tuple(matrices), *weighed(boxes, np.array(lengths) / size))
+
+
+def turned_tiles(copy: WorkingCopy, turns: Turns, most: int) -> NDArray[np.uint8]:
+    """The first of them as 64x64 tiles, a third of the price of ``quad_tiles``: uint8 (n, 64, 64).
+
+    The copy is of the size that they were made for.
+    """
+    count = max(0, min(most, len(turns.quads)))
+    found = np.empty((count, TILE, TILE), np.uint8)
+    if count:
+        from pipeline.media._tiles import sampled
+
+        size = 2 * TILE
+        plane = cv2.resize(copy.luma, turns.half, interpolation=cv2.INTER_AREA)
+        drawn = np.empty((count, size, size), np.float32)
+        for matrix, plain in zip(turns.matrices[:count], drawn, strict=True):
+            cv2.warpAffine(
+                plane,
+                matrix,
+                (size, size),
+                dst=plain,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        sampled(drawn, np.arange(count), turns.first[:count], turns.weights[:count], found)
+    return found
 
 
 def sides(quad: Quad) -> tuple[float, float]:

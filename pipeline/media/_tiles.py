@@ -27,7 +27,7 @@ def _reach(start: Any, stop: Any, zoom: Any) -> Any:
 
 
 def _triangles(start: Any, stop: Any, zoom: Any, first: Any, weights: Any) -> None:
-    """Triangle weights (64, reach) that sample 64 points between start and stop.
+    """Triangle weights (64, reach or more) that sample 64 points between start and stop.
 
     Points and triangles lie as PDQ's do in as many pixels as the part has in the upload: a point is
     a pixel's middle, and boxes of an even width reach half a pixel further after than before. The
@@ -39,6 +39,7 @@ def _triangles(start: Any, stop: Any, zoom: Any, first: Any, weights: Any) -> No
     half = max(window * (length / pixels), 0.75)
     shift = 1.0 if window % 2 == 0 else 0.0
     reach = weights.shape[1]
+    gathered = np.empty(reach, np.float64)
     for point in range(TILE):
         at = np.floor((point + 0.5) * (pixels / TILE)) + 0.5 + shift
         centre = start + at * (length / pixels)
@@ -50,42 +51,55 @@ def _triangles(start: Any, stop: Any, zoom: Any, first: Any, weights: Any) -> No
             along = min(max(along, -1.0), 1.0)
             along *= 1 - 0.5 * abs(along)
             if step:
+                gathered[step - 1] = along - before
                 total += along - before
             before = along
-        before, total = 0.0, max(total, 1e-12)
-        for step in range(reach + 1):
-            along = (min(max(low + step, start), stop) - centre) / half
-            along = min(max(along, -1.0), 1.0)
-            along *= 1 - 0.5 * abs(along)
-            if step:
-                weights[point, step - 1] = (along - before) / total
-            before = along
+        total = max(total, 1e-12)
+        for step in range(reach):
+            weights[point, step] = gathered[step] / total
 
 
-def _sampled(planes: Any, chosen: Any, boxes: Any, zooms: Any, found: Any) -> None:
+def _weighed(boxes: Any, zooms: Any) -> Any:
+    """The first pixel of each point int64 (n, 2, 64), across and down, and the weights from there.
+
+    Of parts that lie within left, top, right, bottom; ``zooms`` (n, 2) is how many of the upload's
+    pixels one of the plane's stands for, across and down. Weights float32 (n, 2, 64, most).
+    """
+    most = 1
+    for part in range(len(boxes)):
+        for axis in range(2):
+            start, stop = boxes[part, axis], boxes[part, axis + 2]
+            most = max(most, reach(start, stop, zooms[part, axis]))
+    first = np.empty((len(boxes), 2, TILE), np.int64)
+    weights = np.zeros((len(boxes), 2, TILE, most), np.float32)
+    for part in range(len(boxes)):
+        for axis in range(2):
+            start, stop = boxes[part, axis], boxes[part, axis + 2]
+            own = weights[part, axis, :, : reach(start, stop, zooms[part, axis])]
+            triangles(start, stop, zooms[part, axis], first[part, axis], own)
+    return first, weights
+
+
+def _sampled(planes: Any, chosen: Any, first: Any, weights: Any, found: Any) -> None:
     """Parts of planes (m, height, width) as tiles, into uint8 (n, 64, 64).
 
-    Part i lies in plane ``chosen[i]`` within left, top, right, bottom; ``zooms[i]`` is how many of
-    the upload's pixels one of the plane's stands for, across and down.
+    Part i lies in plane ``chosen[i]``; ``first`` and ``weights`` are as ``weighed`` gives them.
     """
     height, width = planes.shape[1:]
+    most = weights.shape[3]
     lines = np.empty((TILE, width), np.float32)
     turned = np.empty((width, TILE), np.float32)
     column = np.empty(TILE, np.float32)
-    across, down = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
-    for part in range(len(boxes)):
+    for part in range(len(first)):
         plane = planes[chosen[part]]
-        left, top, right, bottom = boxes[part]
-        rows = np.empty((TILE, reach(top, bottom, zooms[part, 1])), np.float32)
-        triangles(top, bottom, zooms[part, 1], down, rows)
-        columns = np.empty((TILE, reach(left, right, zooms[part, 0])), np.float32)
-        triangles(left, right, zooms[part, 0], across, columns)
+        across, down = first[part]
+        columns, rows = weights[part]
         low = max(across[0], 0)
-        high = min(across[TILE - 1] + columns.shape[1], width)
+        high = min(across[TILE - 1] + most, width)
         for y in range(TILE):
             line = lines[y, low:high]
             line[:] = 0
-            for step in range(rows.shape[1]):
+            for step in range(most):
                 at = down[y] + step
                 weight = rows[y, step]
                 # Pixels past either edge of the plane have no weight: the box is inside it.
@@ -98,7 +112,7 @@ def _sampled(planes: Any, chosen: Any, boxes: Any, zooms: Any, found: Any) -> No
                 turned[x, y] = lines[y, x]
         for x in range(TILE):
             column[:] = 0
-            for step in range(columns.shape[1]):
+            for step in range(most):
                 at = across[x] + step
                 weight = columns[x, step]
                 if weight != 0 and 0 <= at < width:
@@ -112,4 +126,5 @@ def _sampled(planes: Any, chosen: Any, boxes: Any, zooms: Any, found: Any) -> No
 
 reach: Callable[..., Any] = compiled(_reach)
 triangles: Callable[..., None] = compiled(_triangles)
+weighed: Callable[..., Any] = compiled(_weighed)
 sampled: Callable[..., None] = compiled(_sampled)

@@ -17,19 +17,22 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.domain.media import GUESSES, Corners, Frame, View
 from pipeline.errors import Invalid
 from pipeline.media._bands import bands
+from pipeline.media._jumps import Jumps, jumps_of
 from pipeline.media._planes import (
     WORKING_SIDE,
     Box,
     Quad,
+    Turns,
     WorkingCopy,
+    Zoom,
     quad_tiles,
     tiles,
     turned_tiles,
+    turns_of,
     working_copy,
 )
 from pipeline.media._quads import quads
@@ -60,9 +63,6 @@ ORDER = tuple(Family)
 
 _ANGLES = (3, 6, 9, 12, 15)
 """Degrees. PDQ bears a turn of one and a half."""
-_DRAWN = 0.6
-"""The share of flat pixels from which a picture is taken for drawn: nobody levels the horizon of
-one, and its few figures look like those of another from many sides."""
 _GENEROUS = 1.012
 """By how much a part may reach beyond the rim: less than PDQ notices, and a centre more fits."""
 _LEAST_SIDE = 32
@@ -117,41 +117,40 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
     if not budget.families or min(frame.width, frame.height) < _LEAST_SIDE:
         return (frame,)
     copy = working_copy(frame.rgb if frame.luma is None else frame.luma, budget.side, frame.of)
-    whole: Box = (0, 0, copy.width, copy.height)
+    look = _Look(copy, jumps_of(copy.grey))
+    guesses = not look.jumps.drawn
+    families = [
+        family
+        for family in ORDER
+        if family in budget.families and (guesses or family.value not in GUESSES)
+    ]
     names: list[str] = []
     boxes: list[Box] = []
     tilted: list[Quad] = []
-    turned: list[Quad] = []
-    guessing = any(family.value in GUESSES for family in budget.families)
-    drawn = guessing and _drawn(copy.grey)
-    for family in (family for family in ORDER if family in budget.families):
-        if drawn and family.value in GUESSES:
-            continue
+    taken: list[Box] = [(0, 0, copy.width, copy.height)]
+    for family in families:
         if family is Family.QUADS:
             tilted = quads(copy.rgb)
-        elif family is Family.TURNS:
-            turned = list(_turned_back(copy.width, copy.height))
-        else:
-            for box in _FINDERS[family](copy):
-                room = 1 + len(boxes) + len(tilted) < budget.most
-                if room and _worth(box, [whole, *boxes], copy):
+        elif family is not Family.TURNS:
+            for box in _FINDERS[family](look):
+                if len(taken) + len(tilted) < budget.most and _worth(box, taken, copy):
                     names.append(family.value)
                     boxes.append(box)
-    if Family.QUADS in budget.families and not tilted:
+                    taken.append(box)
+    if Family.QUADS in families and not tilted:
         found = (box for name, box in zip(names, boxes, strict=True) if name not in GUESSES)
         tilted = _beside_a_caption(copy, found)
-    tilted = tilted[: budget.most - 1 - len(boxes)]
-    turned = turned[: budget.most - 1 - len(boxes) - len(tilted)]
+    tilted = tilted[: budget.most - len(taken)]
     views = [View(name, corners_of(box, copy)) for name, box in zip(names, boxes, strict=True)]
-    for family, parts in ((Family.QUADS, tilted), (Family.TURNS, turned)):
-        views += [View(family.value, _fractions(quad.tolist(), copy)) for quad in parts]
-    pixels = np.concatenate(
-        [
-            tiles(copy.luma, boxes, copy.zoom),
-            quad_tiles(copy, tilted),
-            turned_tiles(copy, turned),
-        ]
-    )
+    views += [
+        View(Family.QUADS.value, _fractions(quad, copy.width, copy.height)) for quad in tilted
+    ]
+    parts = [tiles(copy.luma, boxes, copy.zoom), quad_tiles(copy, tilted)]
+    if Family.TURNS in families:
+        turns, back = _turned_back(copy.width, copy.height, copy.zoom)
+        parts.append(turned_tiles(copy, turns, budget.most - 1 - len(views)))
+        views += back[: len(parts[-1])]
+    pixels = np.concatenate(parts)
     # One plane that is told three times.
     colour = np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
     frames = (Frame(rgb, frame.time, view) for rgb, view in zip(colour, views, strict=True))
@@ -160,12 +159,13 @@ def query_views(frame: Frame, budget: ViewBudget = USUAL) -> tuple[Frame, ...]:
 
 def corners_of(box: Box, copy: WorkingCopy) -> Corners:
     """Where an upright box lies, in fractions of the upload."""
-    left, top, right, bottom = box
-    return _fractions([(left, top), (right, top), (right, bottom), (left, bottom)], copy)
+    left, right = box[0] / copy.width, box[2] / copy.width
+    top, bottom = box[1] / copy.height, box[3] / copy.height
+    return ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
-def _fractions(points: Iterable[Iterable[float]], copy: WorkingCopy) -> Corners:
-    a, b, c, d = ((x / copy.width, y / copy.height) for x, y in points)
+def _fractions(quad: Quad, width: int, height: int) -> Corners:
+    a, b, c, d = ((x / width, y / height) for x, y in quad.tolist())
     return (a, b, c, d)
 
 
@@ -177,57 +177,67 @@ def _worth(box: Rect | Box, taken: list[Box], copy: WorkingCopy) -> bool:
         return False
     if wide * tall < _LEAST_SHARE * copy.width * copy.height:
         return False
-    return all(max(abs(a - b) for a, b in zip(box, other, strict=True)) > 1 for other in taken)
+    for a, b, c, d in taken:
+        if (
+            abs(left - a) <= 1
+            and abs(top - b) <= 1
+            and abs(right - c) <= 1
+            and abs(bottom - d) <= 1
+        ):
+            return False
+    return True
 
 
-def _borders(copy: WorkingCopy) -> Iterator[Box]:
-    yield from trims(copy.rgb, PLAIN)
-    yield from sharp_part(copy.grey)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What parts are found in: the working copy, and where its neighbours differ."""
+
+    copy: WorkingCopy
+    jumps: Jumps
 
 
-def _captions(copy: WorkingCopy) -> Iterator[Box]:
-    yield from trims(copy.rgb, WRITTEN_ON)
+def _borders(look: _Look) -> Iterator[Box]:
+    yield from trims(look.copy.rgb, PLAIN)
+    yield from sharp_part(look.jumps)
 
 
-def _blocks(copy: WorkingCopy) -> Iterator[Box]:
-    for block in bands(copy.rgb):
+def _captions(look: _Look) -> Iterator[Box]:
+    yield from trims(look.copy.rgb, WRITTEN_ON)
+
+
+def _blocks(look: _Look) -> Iterator[Box]:
+    for block in bands(look.copy.rgb):
         yield block
-        yield from _trimmed_within(copy, block, rounds=1)
+        yield from trims(look.copy.rgb, PLAIN, rounds=1, part=block)
 
 
-def _cells(copy: WorkingCopy) -> Iterator[Box]:
-    for cell in seams(copy.grey):
+def _cells(look: _Look) -> Iterator[Box]:
+    for cell in seams(look.jumps):
         yield cell
-        yield from _trimmed_within(copy, cell, rounds=2)
+        yield from trims(look.copy.rgb, PLAIN, rounds=2, part=cell)[-1:]
 
 
-def _framed(copy: WorkingCopy) -> Iterator[Box]:
-    yield from rectangles(copy.grey)
+def _framed(look: _Look) -> Iterator[Box]:
+    yield from rectangles(look.copy.grey)
 
 
-def _centres(copy: WorkingCopy) -> Iterator[Box]:
+def _centres(look: _Look) -> Iterator[Box]:
+    width, height = look.copy.width, look.copy.height
     for share in (0.9, 0.8, 0.7, 0.6):
-        across, down = copy.width * (1 - share) / 2, copy.height * (1 - share) / 2
-        yield (across, down, copy.width - across, copy.height - down)
+        across, down = width * (1 - share) / 2, height * (1 - share) / 2
+        yield (across, down, width - across, height - down)
 
 
-def _halves(copy: WorkingCopy) -> Iterator[Box]:
+def _halves(look: _Look) -> Iterator[Box]:
     """What a sticker or a bar covers in one half is whole in another, and halves are registered."""
-    width, height = copy.width, copy.height
+    width, height = look.copy.width, look.copy.height
     yield from ((left, 0, left + width / 2, height) for left in (0, width / 2))
     yield from ((0, top, width, top + height / 2) for top in (0, height / 2))
 
 
-def _quarters(copy: WorkingCopy) -> Iterator[Box]:
-    wide, tall = copy.width / 2, copy.height / 2
+def _quarters(look: _Look) -> Iterator[Box]:
+    wide, tall = look.copy.width / 2, look.copy.height / 2
     yield from ((left, top, left + wide, top + tall) for top in (0, tall) for left in (0, wide))
-
-
-def _trimmed_within(copy: WorkingCopy, rect: Rect, rounds: int) -> list[Rect]:
-    """The last trim of a part, in coordinates of the whole."""
-    left, top, right, bottom = rect
-    found = trims(copy.rgb[top:bottom, left:right], PLAIN, rounds)[-1:]
-    return [(left + a, top + b, left + c, top + d) for a, b, c, d in found]
 
 
 def _beside_a_caption(copy: WorkingCopy, boxes: Iterable[Box]) -> list[Quad]:
@@ -242,19 +252,9 @@ def _beside_a_caption(copy: WorkingCopy, boxes: Iterable[Box]) -> list[Quad]:
     return []
 
 
-def _drawn(grey: NDArray[np.uint8]) -> bool:
-    """Whether most pixels are exactly like those above and beside them: a page, a mark, a diagram.
-
-    Of seventeen photographs 25% are at most, of marks, pages and codes of squares 70% at least.
-    """
-    here = grey[1:, 1:]
-    alike = (here == grey[:-1, 1:]) & (here == grey[1:, :-1])
-    return bool(np.count_nonzero(alike) > _DRAWN * alike.size)
-
-
-@lru_cache(maxsize=256)
-def _turned_back(width: int, height: int) -> tuple[Quad, ...]:
-    """Upright parts of a picture that was turned by up to 15 degrees, either way.
+@lru_cache(maxsize=128)
+def _turned_back(width: int, height: int, zoom: Zoom) -> tuple[Turns, tuple[View, ...]]:
+    """Upright parts of a picture that was turned by up to 15 degrees, either way, and their views.
 
     Whoever turns a picture zooms in until no corner of the ground shows: what is left of either
     side is known from the angle and the picture's shape. Turned back, the largest upright part is
@@ -262,7 +262,7 @@ def _turned_back(width: int, height: int) -> tuple[Quad, ...]:
     """
     size = np.array([width, height])
     longer = max(width / height, height / width)
-    found = []
+    found: list[Quad] = []
     for degrees in _ANGLES:
         angle = np.deg2rad(degrees)
         sine, cosine = np.sin(angle), np.cos(angle)
@@ -274,10 +274,11 @@ def _turned_back(width: int, height: int) -> tuple[Quad, ...]:
             arms = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
             back = arms @ np.array([[cosine, sine], [-sine, cosine]]) + size / 2
             found.append(back.astype(np.float32))
-    return tuple(found)
+    views = (View(Family.TURNS.value, _fractions(quad, width, height)) for quad in found)
+    return turns_of(width, height, zoom, found), tuple(views)
 
 
-_FINDERS: dict[Family, Callable[[WorkingCopy], Iterator[Box]]] = {
+_FINDERS: dict[Family, Callable[[_Look], Iterator[Box]]] = {
     Family.BORDERS: _borders,
     Family.CAPTIONS: _captions,
     Family.BANDS: _blocks,
