@@ -32,6 +32,11 @@ class Gate(Protocol):
         """The gate's name and revision, as it stands in a case."""
         ...
 
+    @property
+    def looks(self) -> bool:
+        """Whether it looks at pixels; what another says is known before an upload is decoded."""
+        ...
+
     def rate(self, upload: Upload, media: Media) -> Verdict:
         """Whether this upload is intimate; ``unknown`` when this gate cannot tell."""
         ...

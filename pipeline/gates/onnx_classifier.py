@@ -86,6 +86,11 @@ class OnnxClassifier:
         """See ``Gate``."""
         return self._name
 
+    @property
+    def looks(self) -> bool:
+        """See ``Gate``."""
+        return True
+
     def rate(self, upload: Upload, media: Media) -> Verdict:  # noqa: ARG002
         """See ``Gate``."""
         if not media.frames:

@@ -27,6 +27,11 @@ class PlatformRating:
         """See ``Gate``."""
         return NAME
 
+    @property
+    def looks(self) -> bool:
+        """See ``Gate``."""
+        return False
+
     def rate(self, upload: Upload, media: Media) -> Verdict:  # noqa: ARG002
         """See ``Gate``."""
         return Verdict(upload.rating, NAME, _WORDS[upload.rating])

@@ -171,8 +171,7 @@ class Screener:
         self._suspicion = suspicion
         self._copies = copies if copies is not None else CopyEye((), policy)
         self._rules, self._others = rules, dict[str, Screener]()
-        # Small faces need every pixel there is.
-        self._sketch = sketch if sketch is not None and not faces.spaces else decode
+        self._sketch = sketch if sketch is not None else decode
 
     @property
     def faces(self) -> FaceEye:
@@ -224,7 +223,7 @@ class Screener:
         which, received = given or self._anew()
         digest, labels = digest_of(self._live, self._policy, body)
         try:
-            media, seen, asked = self._look(body, whole=bool(labels))
+            media, seen, asked = self._look(upload, body, whole=bool(labels))
         except Refused as refused:
             return self._refuse(platform, upload, len(body), refused, (which, received), began)
         with stage("faces"):
@@ -235,7 +234,11 @@ class Screener:
         )  # fmt: skip
         return self._screen(platform, subject, received, began)
 
-    def _look(self, body: bytes, *, whole: bool) -> tuple[Media, Seen, Asked]:
+    def first_sight(self, upload: Upload, body: bytes) -> Media:
+        """A sketch, wherever that will do; raises ``Refused``."""
+        return (self._decode if self._faces.may_look(upload) else self._sketch)(body)
+
+    def _look(self, upload: Upload, body: bytes, *, whole: bool) -> tuple[Media, Seen, Asked]:
         """What an upload shows and is near to; whatever is near to anything is seen ``whole``.
 
         A sketch is off by a few bits: what the whole upload is near to is told by the whole picture
@@ -243,7 +246,7 @@ class Screener:
         so that parts that only the sketch showed count too.
         """
         with stage("decode"):
-            media = self._sketch(body)
+            media = self.first_sight(upload, body)
         with stage("look"):
             seen = self._eye.look(media.frames)
         asked = self._ask(seen)

@@ -46,6 +46,9 @@ UNRATED = FacesSeen(notes=("faces_not_looked_at:unknown_rating",))
 """Of one that nobody has rated, where the policy says to leave it alone."""
 
 
+_UNSEEN = Media((), "", 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class FacesFound:
     """Enrolled faces that are alike, before anybody's name was looked up."""
@@ -94,6 +97,22 @@ class FaceEye:
     def rate(self, upload: Upload, media: Media) -> Verdict:
         """Whether the upload is intimate, by the first gate that knows."""
         return first_answer(self._gates, upload, media)
+
+    def may_look(self, upload: Upload) -> bool:
+        """Whether faces of this upload may be looked at, as far as that is known before decoding.
+
+        Small faces need every pixel there is; where none is looked at, a sketch will do.
+        """
+        if not self._models:
+            return False
+        rating = Rating.UNKNOWN
+        for gate in self._gates:
+            if gate.looks:
+                return True
+            rating = gate.rate(upload, _UNSEEN).rating
+            if rating is not Rating.UNKNOWN:
+                break
+        return rating is not Rating.NOT_INTIMATE and self._policy.faces.look(rating)
 
     def look(self, upload: Upload, media: Media) -> FacesSeen:
         """The faces of an upload in which they can matter; nothing is computed of any other."""

@@ -281,7 +281,7 @@ def stages_of(measured: Town, uploads: Sequence[bytes], *, intimate: bool) -> di
         def one(body: bytes, *, keep: bool) -> None:
             upload = Upload(uuid4().hex, None, Rating.INTIMATE if intimate else Rating.UNKNOWN)
             began, clock = time.perf_counter(), _Stopwatch(stages, keep=keep)
-            media = clock.took("decode", lambda: screener._sketch(body))
+            media = clock.took("decode", lambda: screener.first_sight(upload, body))
             decoded = time.perf_counter() - began
             seen = clock.took("views and hashes", lambda: screener._eye.look(media.frames))
             began = time.perf_counter()

@@ -76,6 +76,12 @@ def test_an_upload_without_frames_does_not_break_it(gate):
 
 
 @pytest.mark.parametrize("rating", list(Rating))
+def test_a_gate_that_does_not_look_says_before_decoding_what_it_says_after(gate, rating):
+    unseen = gate.rate(upload(rating), Media((), "", 0, 0))
+    assert gate.looks or unseen == gate.rate(upload(rating), media(RED))
+
+
+@pytest.mark.parametrize("rating", list(Rating))
 def test_the_platforms_rating_is_taken_at_its_word(rating):
     gate = plugins.build("gates", "rating")
     assert gate.rate(upload(rating), media(RED)).rating is rating

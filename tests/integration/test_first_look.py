@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.domain.media import Frame, Media, Side
+from pipeline import plugins
+from pipeline.domain.media import Frame, Media, Rating, Side, Upload
 from pipeline.domain.screening import Verdict
+from pipeline.gates import Verdict as Rated
 from pipeline.journeys.restore_index import LiveIndexes
 from pipeline.journeys.see import Eye, Found, Seen
+from pipeline.journeys.see_faces import FaceEye
 from pipeline.media.image import SKETCH_SIDE, decode_image
 from pipeline.signals import pdq
+from tests.faces import drawn_town, make_drawn_town  # noqa: F401
 from tests.world import Town, jpeg, picture
 
 LARGE = (2000, 1500)
@@ -37,8 +42,6 @@ def counted(town: Town, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool
             return media
 
         return decode
-
-    from dataclasses import replace
 
     watched = replace(world, decode=watch("decode"), sketch=watch("sketch"))
     monkeypatch.setattr(town, "world", watched)
@@ -153,3 +156,39 @@ def test_a_file_that_only_looked_well_is_refused_by_name(
     town.register(jpeg(image))
     cut = jpeg(image)[:-2000]
     assert town.screen(town.platform(), cut).verdict is Verdict.REFUSED
+
+
+class Looking:
+    """A gate that looks, and cannot tell."""
+
+    name, looks = "looking/1", True
+
+    def rate(self, upload: Upload, media: Media) -> Rated:
+        return Rated(Rating.UNKNOWN, self.name, "it cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("rating", "looked", "first"),
+    [
+        (Rating.UNKNOWN, False, "sketch"),
+        (Rating.NOT_INTIMATE, False, "sketch"),
+        (Rating.INTIMATE, False, "decode"),
+        (Rating.UNKNOWN, True, "decode"),
+        (Rating.NOT_INTIMATE, True, "sketch"),
+    ],
+)
+def test_faces_are_looked_for_in_every_pixel_and_a_sketch_does_where_none_is_looked_for(
+    drawn_town: Town,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    rating: Rating,
+    looked: bool,
+    first: str,
+) -> None:
+    if looked:  # after the platform's own rating, somebody looks at pixels
+        gates = (plugins.build("gates", "rating"), Looking())
+        eye = FaceEye(drawn_town.world.face_models(), gates, drawn_town.world.policy)
+        monkeypatch.setattr(drawn_town, "world", replace(drawn_town.world, faces=lambda: eye))
+    calls = counted(drawn_town, monkeypatch)
+    answer = drawn_town.screen(drawn_town.platform(), jpeg(large(2)), rating=rating)
+    assert answer.verdict is Verdict.CLEAR
+    assert calls == [(first, first == "sketch")]
