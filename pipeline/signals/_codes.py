@@ -37,50 +37,6 @@ def _steps(grids: Any, totals: Any) -> None:
         totals[row] = total
 
 
-def _transform(grid: Any, basis: Any, odd: Any, low: Any) -> None:
-    """Coefficients (16, 16) of a grid (64, 64): the products with ``basis`` (16, 64) both ways.
-
-    A frequency has the same weights from either end, an odd one with the other sign: what lies as
-    far from both ends is added or taken away first. ``odd`` is the first row of ``basis`` with an
-    odd frequency, 0 or 1.
-    """
-    half = _SIDE // 2
-    half_done = np.empty((_LOW, _SIDE), np.float32)
-    alike, unlike = np.empty(_SIDE, np.float32), np.empty(_SIDE, np.float32)
-    half_done[:] = 0
-    for y in range(half):
-        one, other = grid[y], grid[_SIDE - 1 - y]
-        for x in range(_SIDE):
-            alike[x] = one[x] + other[x]
-            unlike[x] = one[x] - other[x]
-        for frequency in range(0, _LOW, 2):
-            at, even = frequency + odd, frequency + 1 - odd
-            weight, even_weight = basis[at, y], basis[even, y]
-            line, even_line = half_done[at], half_done[even]
-            for x in range(_SIDE):
-                line[x] += weight * unlike[x]
-                even_line[x] += even_weight * alike[x]
-    turned = np.empty((_SIDE, _LOW), np.float32)
-    for y in range(_LOW):
-        for x in range(_SIDE):
-            turned[x, y] = half_done[y, x]
-    across = np.zeros((_LOW, _LOW), np.float32)
-    for x in range(half):
-        for y in range(_LOW):
-            alike[y] = turned[x, y] + turned[_SIDE - 1 - x, y]
-            unlike[y] = turned[x, y] - turned[_SIDE - 1 - x, y]
-        for frequency in range(0, _LOW, 2):
-            at, even = frequency + odd, frequency + 1 - odd
-            weight, even_weight = basis[at, x], basis[even, x]
-            line, even_line = across[at], across[even]
-            for y in range(_LOW):
-                line[y] += weight * unlike[y]
-                even_line[y] += even_weight * alike[y]
-    for y in range(_LOW):
-        for x in range(_LOW):
-            low[y, x] = across[x, y]
-
-
 def _middle(values: Any, keys: Any) -> Any:
     """The 128th smallest of 256 float32, found bit by bit; ``keys`` int32 (256,) is scratch."""
     words = values.view(np.int32)
@@ -137,43 +93,35 @@ def _eight_codes(mirrored: Any, codes: Any) -> None:
             write(values, middle(values, keys), codes[row, itself], codes[row, other])
 
 
-def _codes_of_tiles(
-    planes: Any, levels: Any, basis: Any, odd: Any, codes: Any, totals: Any
-) -> None:
-    """Codes (n, 8, 32) of grey tiles uint8 (n, 64, 64), and their ``steps`` summed.
+def _grids_of_tiles(planes: Any, levels: Any, grids: Any, totals: Any) -> None:
+    """Grids float32 (n, 64, 64) of grey tiles uint8 (n, 64, 64), and their ``steps`` summed.
 
-    ``levels`` float32 (256,) is the luma of each grey; ``odd`` as in ``transform``.
+    ``levels`` float32 (256,) is the luma of each grey.
     """
-    grid = np.empty((1, _SIDE, _SIDE), np.float32)
-    low = np.empty((_LOW, _LOW), np.float32)
-    mirrored = np.empty((1, 4, _LOW * _LOW), np.float32)
     for row in range(len(planes)):
         for y in range(_SIDE):
             for x in range(_SIDE):
-                grid[0, y, x] = levels[planes[row, y, x]]
-        steps(grid, totals[row : row + 1])
-        transform(grid[0], basis, odd, low)
+                grids[row, y, x] = levels[planes[row, y, x]]
+    steps(grids, totals)
+
+
+def _codes_of_tiles(low: Any, odd: Any, codes: Any) -> None:
+    """Codes (n, 8, 32) of tiles, of whose grids ``low`` float32 (n, 16, 16) are coefficients.
+
+    Mirrored, those of odd frequencies along an axis have the other sign; ``odd`` is the first row
+    of one, 0 or 1.
+    """
+    mirrored = np.empty((1, 4, _LOW * _LOW), np.float32)
+    for row in range(len(low)):
         for y in range(_LOW):
             for x in range(_LOW):
-                value, at = low[y, x], _LOW * y + x
+                value, at = low[row, y, x], _LOW * y + x
                 across = -value if x % 2 == odd else value
                 mirrored[0, 0, at] = value
                 mirrored[0, 1, at] = across
                 mirrored[0, 2, at] = -value if y % 2 == odd else value
                 mirrored[0, 3, at] = -across if y % 2 == odd else across
         eight_codes(mirrored, codes[row : row + 1])
-
-
-def _codes_of_grids(grids: Any, basis: Any, odd: Any, codes: Any) -> None:
-    """Codes (1, 8, 32) of a whole picture's four grids float32 (4, 64, 64)."""
-    low = np.empty((_LOW, _LOW), np.float32)
-    mirrored = np.empty((1, 4, _LOW * _LOW), np.float32)
-    for way in range(4):
-        transform(grids[way], basis, odd, low)
-        for y in range(_LOW):
-            for x in range(_LOW):
-                mirrored[0, way, _LOW * y + x] = low[y, x]
-    eight_codes(mirrored, codes)
 
 
 def _summed(
@@ -218,10 +166,9 @@ def _summed(
 
 
 steps: Callable[..., None] = compiled(_steps)
-transform: Callable[..., None] = compiled(_transform, fastmath={"contract", "reassoc"})
 middle: Callable[..., Any] = compiled(_middle)
 write: Callable[..., None] = compiled(_write)
 eight_codes: Callable[..., None] = compiled(_eight_codes)
+grids_of_tiles: Callable[..., None] = compiled(_grids_of_tiles)
 codes_of_tiles: Callable[..., None] = compiled(_codes_of_tiles)
-codes_of_grids: Callable[..., None] = compiled(_codes_of_grids)
 summed: Callable[..., None] = compiled(_summed, fastmath={"contract"})

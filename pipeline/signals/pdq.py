@@ -130,27 +130,27 @@ def _is_sketch(frame: Frame) -> bool:
 def _of_parts(pictures: Sequence[NDArray[np.uint8]]) -> Coded:
     """Codes (n, 8, 32) of parts. Mirrored, a tile has its own coefficients but for their signs."""
     # Numba takes half a second to load: only who looks at uploads waits for it.
-    from pipeline.signals._codes import codes_of_tiles
+    from pipeline.signals._codes import codes_of_tiles, grids_of_tiles
 
     planes = np.stack([rgb[..., 0] for rgb in pictures])
     codes = np.empty((len(planes), 8, 32), np.uint8)
     totals = np.empty(len(planes), np.float32)
-    codes_of_tiles(planes, _grey_levels(), _BASIS, 0, codes, totals)
+    grids = np.empty(planes.shape, np.float32)
+    grids_of_tiles(planes, _grey_levels(), grids, totals)
+    codes_of_tiles(dct16(grids), 0, codes)
     return codes, _of_total(totals)
 
 
 def _of_sketch(picture: NDArray[np.uint8], frame: Frame) -> Coded:
     """Codes (8, 32) of a sketch, from whole grey levels: it is a bit or two off by itself."""
-    from pipeline.signals._codes import codes_of_grids, summed
+    from pipeline.signals._codes import summed
 
     grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     across, down = reduced_size(*(frame.of or (frame.width, frame.height)))
     sums = np.empty((128, 128), np.float32)
     summed(grey, *_lines(grey.shape[0], down), *_lines(grey.shape[1], across), False, sums)
-    grids = np.ascontiguousarray(sums.reshape(2, 64, 2, 64).swapaxes(1, 2).reshape(4, 64, 64))
-    codes = np.empty((1, 8, 32), np.uint8)
-    codes_of_grids(grids, _BASIS, 0, codes)
-    return codes[0], quality(grids[0])
+    grids = sums.reshape(2, 64, 2, 64).swapaxes(1, 2).reshape(4, 64, 64)
+    return codes_in_all_ways(dct16(grids)[None])[0], quality(grids[0])
 
 
 def _of_others(

@@ -27,7 +27,6 @@ _GAP = 3
 _BASIS = np.cos(
     np.pi / (2 * _SIDE) * np.arange(16)[:, None] * (2 * np.arange(_SIDE)[None] + 1)
 ).astype(np.float32)
-_LEVELS = np.arange(256, dtype=np.float32)
 
 
 def build() -> PHash:
@@ -146,7 +145,7 @@ def _eight_codes(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     from pipeline.signals._codes import codes_of_tiles
 
-    codes, total = np.empty((1, 8, 32), np.uint8), np.empty(1, np.float32)
-    codes_of_tiles(grey[None], _LEVELS, _BASIS, 1, codes, total)
+    codes = np.empty((1, 8, 32), np.uint8)
+    codes_of_tiles(np.asarray(_BASIS @ grey.astype(np.float32)[None] @ _BASIS.T), 1, codes)
     # The loop writes the last bit first, as PDQ has it.
     return np.packbits(np.unpackbits(codes[0], axis=1)[:, ::-1], axis=1)
