@@ -225,13 +225,13 @@ def _lines(sums: Grid, across: int) -> Places:
     return np.array(sorted({0, sums.shape[1] - 1, *kept}), np.int64)
 
 
-def tiles(luma, boxes, zoom=(1.0, 1.0)) -> NDArray[np.uint8]:
-    """Each box of the plane as a 64x64 tile, uint8 (n, 64, 64).
+def tiles(luma, boxes, zoom=(1.0, 1.0)) -> NDArray[np.float32]:
+    """Each box of the plane as a 64x64 tile (n, 64, 64), before it is rounded.
 
     ``zoom`` is how many of the upload's pixels one of the plane's stands for, across and down.
     """
     if not boxes:
-        return np.zeros((0, TILE, TILE), np.uint8)
+        return np.zeros((0, TILE, TILE), np.float32)
     edges = np.asarray(boxes, dtype=np.float64)
     height, width = luma.shape
     rows = _weights(edges[:, 1], edges[:, 3], height, zoom[1])
@@ -243,13 +243,7 @@ def tiles(luma, boxes, zoom=(1.0, 1.0)) -> NDArray[np.uint8]:
         for lines, weights, pixels in rows.bands(at):
             np.matmul(weights, luma[pixels, across], out=part[lines, across])
         found[at] = part[:, across] @ columns.dense[at][:, across].T
-    return _bytes(found)
-
-
-def _bytes(found: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Means of grey levels to the nearest whole ones."""
-    flat = found.reshape(-1, TILE)
-    return np.asarray(cv2.convertScaleAbs(flat), np.uint8).reshape(found.shape)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

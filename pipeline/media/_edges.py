@@ -33,6 +33,29 @@ _SHARE, _CEILING = np.float32(1 / (_BESIDE - _OWN)), np.float32(CAP / 2)
 _STEP = np.float32(LEVEL)
 
 
+def _jumped(one: Any, other: Any, means: Any) -> None:
+    """By how much pixels of two lines differ from those left of them, in the mean of the two."""
+    for x in range(len(means)):
+        first = np.float32(max(one[x], one[x + 1]) - min(one[x], one[x + 1]))
+        second = np.float32(max(other[x], other[x + 1]) - min(other[x], other[x + 1]))
+        means[x] = (min(first, _MOST) + min(second, _MOST)) * _HALF
+
+
+def _risen(means: Any, above: Any, here: Any, least: Any, best: Any, allowed: Any) -> None:
+    """Sums one step further, ``here``, and each line's best stretch up to there."""
+    # Comparisons that are written out become vectors; ``min`` and ``max`` would not.
+    for x in range(len(here)):
+        beside = means[x] + means[x + 1] + means[x + 2] + means[x + 6] + means[x + 7]
+        beside += means[x + 8]
+        more = means[x + 4] - beside * _SHARE
+        total = above[x] + (more if more < _CEILING else _CEILING)
+        here[x] = total
+        risen = total - allowed
+        lowest = risen if risen < least[x] else least[x]
+        least[x] = lowest
+        best[x] = risen - lowest if risen - lowest > best[x] else best[x]
+
+
 def _summed(grey: Any, sums: Any, best: Any) -> None:
     """How much more pixels differ from those left of them than pixels beside that line do.
 
@@ -51,12 +74,9 @@ def _summed(grey: Any, sums: Any, best: Any) -> None:
     best[:] = 0
     if count < 1:
         return
+    inner = means[_PAD : _PAD + count]
     for step in range(len(sums) - 1):
-        one, other = grey[ALONG * step], grey[ALONG * step + 1]
-        for x in range(count):
-            first = abs(np.float32(one[x + 1]) - np.float32(one[x]))
-            second = abs(np.float32(other[x + 1]) - np.float32(other[x]))
-            means[_PAD + x] = (min(first, _MOST) + min(second, _MOST)) * _HALF
+        jumped(grey[ALONG * step], grey[ALONG * step + 1], inner)
         for x in range(1, _PAD + 1):
             # Beyond the rim the lines come once more, the nearest first.
             before, after = -x, count - 1 + x
@@ -66,18 +86,9 @@ def _summed(grey: Any, sums: Any, best: Any) -> None:
                 after = -1 - after if after < 0 else 2 * count - 1 - after
             means[_PAD - x] = means[_PAD + before]
             means[_PAD + count - 1 + x] = means[_PAD + after]
-        here, above = sums[step + 1], sums[step]
+        above, here = sums[step, 1 : count + 1], sums[step + 1, 1 : count + 1]
         allowed = np.float32(step + 1) * _STEP
-        for x in range(count):
-            beside = means[x] + means[x + 1] + means[x + 2] + means[x + 6] + means[x + 7]
-            beside += means[x + 8]
-            more = means[x + 4] - beside * _SHARE
-            total = above[x + 1] + min(more, _CEILING)
-            here[x + 1] = total
-            risen = total - allowed
-            lowest = min(least[x + 1], risen)
-            least[x + 1] = lowest
-            best[x + 1] = max(best[x + 1], risen - lowest)
+        risen(means, above, here, least[1 : count + 1], best[1 : count + 1], allowed)
 
 
 def _chosen(best: Any, across: Any) -> Any:
@@ -190,6 +201,8 @@ def _supported(level: Any, down: Any, upright: Any, across: Any, least_side: Any
 mean: Callable[..., Any] = compiled(_mean)
 table: Callable[..., Any] = compiled(_table)
 pairs: Callable[..., Any] = compiled(_pairs)
+jumped: Callable[..., None] = compiled(_jumped)
+risen: Callable[..., None] = compiled(_risen)
 summed: Callable[..., None] = compiled(_summed)
 chosen: Callable[..., Any] = compiled(_chosen)
 supported: Callable[..., Any] = compiled(_supported)

@@ -49,11 +49,10 @@ def test_a_tile_is_the_product_with_all_its_weights(kind, width, height, seed):
         if right - left > 2 and bottom - top > 2
     ]
     zoom = (float(rng.uniform(0.5, 12)), float(rng.uniform(0.5, 12)))
-    mine = _planes.tiles(luma, boxes, zoom).astype(int)
-    plain = plain_views.tiles(luma, boxes, zoom).astype(int)
-    # The order of a sum decides a rounding now and then.
-    assert np.abs(mine - plain).max() <= 1
-    assert np.count_nonzero(mine != plain) <= 1e-3 * mine.size
+    mine = _planes.tiles(luma, boxes, zoom)
+    plain = plain_views.tiles(luma, boxes, zoom)
+    # The order of a sum decides how a half is rounded.
+    assert np.abs(mine - plain).max() <= 0.5 + 1e-3
 
 
 @settings(max_examples=60, deadline=None)
