@@ -246,6 +246,31 @@ def tiles(luma, boxes, zoom=(1.0, 1.0)) -> NDArray[np.float32]:
     return found
 
 
+def turned_tile(luma: Grid, zoom: tuple[float, float], quad: Grid) -> Grid:
+    """A turned part as a 64x64 tile (64, 64), before it is rounded: from half the size, blurred."""
+    height, width = (side // 2 for side in luma.shape)
+    half = luma[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean((1, 3))
+    top_left = quad[0]
+    lines, kernels = [], []
+    for corner in (quad[1], quad[3]):
+        arm = (corner - top_left).astype(np.float64)
+        pixels = max(np.rint(round(float(np.linalg.norm(arm * zoom)), 1)), 1.0)
+        window = (int(pixels) + 127) // 128
+        at = np.floor((np.arange(TILE) + 0.5) * (pixels / TILE)) + 0.5 + (window % 2 == 0)
+        lines.append(arm / 2 * (at / pixels)[:, None])
+        reach = np.linalg.norm(arm) / 2 * max(window / pixels, 0.75 / 128)
+        edges = np.clip((np.arange(-40, 42) - 0.5) / reach, -1, 1)
+        kernels.append(np.diff(edges * (1 - 0.5 * np.abs(edges))))
+    soft = cv2.sepFilter2D(half, -1, *kernels, borderType=cv2.BORDER_REPLICATE)
+    points = top_left / 2 - 0.5 + lines[0][None] + lines[1][:, None]
+    x, y = np.clip(points[..., 0], 0, width - 1), np.clip(points[..., 1], 0, height - 1)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    upper = soft[top, left] + (soft[top, right] - soft[top, left]) * (x - left)
+    lower = soft[bottom, left] + (soft[bottom, right] - soft[bottom, left]) * (x - left)
+    return np.asarray(upper + (lower - upper) * (y - top), np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Weights:
     """Weights (n, 64, size) of pixels in each of 64 points, all but a few of them zero."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -131,59 +130,56 @@ def quad_tiles(copy: WorkingCopy, quads: Sequence[Quad]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turns:
-    """Turned parts of all copies of a size, and what it takes to draw them."""
+    """Turned parts of all copies of a size, and what it takes to draw them.
+
+    ``points`` float32 (n, 4, 64) and ``weights`` float32 (n, 2, odd) are as ``_turns.drawn`` reads
+    them: where a tile's points lie in a copy at half its size, and what blurs that first.
+    """
 
     quads: tuple[Quad, ...]
-    half: tuple[int, int]
-    """The width and height of half a copy, of which they are drawn."""
-    matrices: tuple[NDArray[Any], ...] = field(repr=False)
-    first: NDArray[np.int64] = field(repr=False)
+    points: NDArray[np.float32] = field(repr=False)
     weights: NDArray[np.float32] = field(repr=False)
 
 
-def turns_of(width: int, height: int, zoom: Zoom, quads: Sequence[Quad]) -> Turns:
-    """What it takes to draw parts that are only turned from copies of a width and height.
+def turns_of(zoom: Zoom, quads: Sequence[Quad]) -> Turns:
+    """What it takes to draw parts that are only turned, by a few degrees.
 
-    Each is drawn at two pixels for one of the tile's, from the copy at half its size.
+    Points lie where PDQ's do, as in a tile. Its triangles are not turned with a part, so that they
+    are the same for all points and both ways of turning: the copy is blurred by them, and each
+    point then costs four pixels.
     """
-    # Numba takes half a second to load: only who looks at pictures waits for it.
-    from pipeline.media._tiles import weighed
-
-    size = 2 * TILE
-    half = (max(1, width // 2), max(1, height // 2))
-    shrunk = np.array([half[0] / width, half[1] / height], np.float32)
-    upright = np.array([[0, 0], [size, 0], [0, size]], np.float32) - np.float32(0.5)
-    corners = [quad[[0, 1, 3]] * shrunk - np.float32(0.5) for quad in quads]
-    upload = [sides(quad * np.array(zoom, np.float32)) for quad in quads]
-    lengths = [(round(across, 1), round(down, 1)) for across, down in upload]
-    boxes = np.tile(np.array([0.0, 0.0, size, size]), (len(quads), 1))
-    matrices = (cv2.getAffineTransform(upright, three.astype(np.float32)) for three in corners)
-    return Turns(tuple(quads), half, tuple(matrices), *weighed(boxes, np.array(lengths) / size))
+    points = np.empty((len(quads), 4, TILE), np.float32)
+    reaches = np.empty((len(quads), 2), np.float64)
+    for at, quad in enumerate(quads):
+        upload = sides(quad * np.array(zoom, np.float32))
+        for axis, (corner, length) in enumerate(zip((1, 3), upload, strict=True)):
+            pixels = max(np.rint(round(length, 1)), 1.0)
+            window = (int(pixels) + 127) // 128
+            shift = 0.5 + (window % 2 == 0)
+            share = (np.floor((np.arange(TILE) + 0.5) * (pixels / TILE)) + shift) / pixels
+            arm = (quad[corner] - quad[0]) / 2
+            points[at, 2 * axis : 2 * axis + 2] = arm[:, None] * share
+            reaches[at, axis] = sides(quad)[axis] / 2 * max(window / pixels, 0.375 / TILE)
+        # Corners are edges of pixels; points are counted from pixels' middles.
+        points[at, 2:] += (quad[0] / 2 - 0.5)[:, None]
+    steps = int(np.ceil(max(reaches.max(initial=0.5), 0.5) - 0.5))
+    edges = np.clip((np.arange(-steps, steps + 2) - 0.5) / reaches[..., None], -1, 1)
+    weights = np.diff(edges * (1 - 0.5 * np.abs(edges)), axis=-1).astype(np.float32)
+    return Turns(tuple(quads), points, weights)
 
 
 def turned_tiles(copy: WorkingCopy, turns: Turns, most: int) -> NDArray[np.uint8]:
-    """The first of them as 64x64 tiles, a third of the price of ``quad_tiles``: uint8 (n, 64, 64).
+    """The first of them as 64x64 tiles, a tenth of the price of ``quad_tiles``: uint8 (n, 64, 64).
 
     The copy is of the size that they were made for.
     """
     count = max(0, min(most, len(turns.quads)))
-    found = np.empty((count, TILE, TILE), np.uint8)
-    if count:
-        from pipeline.media._tiles import sampled
+    found = np.zeros((count, TILE, TILE), np.uint8)
+    if count and min(copy.width, copy.height) > 1:
+        # Numba takes half a second to load: only who looks at pictures waits for it.
+        from pipeline.media._turns import drawn
 
-        size = 2 * TILE
-        plane = cv2.resize(copy.luma, turns.half, interpolation=cv2.INTER_AREA)
-        drawn = np.empty((count, size, size), np.float32)
-        for matrix, plain in zip(turns.matrices[:count], drawn, strict=True):
-            cv2.warpAffine(
-                plane,
-                matrix,
-                (size, size),
-                dst=plain,
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-        sampled(drawn, np.arange(count), turns.first[:count], turns.weights[:count], found)
+        drawn(copy.luma, turns.points, turns.weights, found)
     return found
 
 

@@ -275,7 +275,7 @@ def _turned_back(width: int, height: int, zoom: Zoom) -> tuple[Turns, tuple[View
             back = arms @ np.array([[cosine, sine], [-sine, cosine]]) + size / 2
             found.append(back.astype(np.float32))
     views = (View(Family.TURNS.value, _fractions(quad, width, height)) for quad in found)
-    return turns_of(width, height, zoom, found), tuple(views)
+    return turns_of(zoom, found), tuple(views)
 
 
 _FINDERS: dict[Family, Callable[[_Look], Iterator[Box]]] = {

@@ -55,6 +55,24 @@ def test_a_tile_is_the_product_with_all_its_weights(kind, width, height, seed):
     assert np.abs(mine - plain).max() <= 0.5 + 1e-3
 
 
+@settings(max_examples=40, deadline=None)
+@given(KINDS, SIDES, SIDES, SEEDS)
+def test_a_turned_tile_is_taken_from_a_blurred_half(kind, width, height, seed):
+    luma = grey_of(kind, width, height, seed).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    zoom = (float(rng.uniform(0.5, 12)), float(rng.uniform(0.5, 12)))
+    quads = []
+    for angle in np.deg2rad(rng.uniform(-20, 20, 3)):
+        arms = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * [width / 2, height / 2]
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        middle = rng.uniform(0.4, 0.6, 2) * [width, height]
+        quads.append((arms @ turn * rng.uniform(0.3, 1) + middle).astype(np.float32))
+    copy = _planes.WorkingCopy(np.zeros((height, width, 3), np.uint8), luma, luma, zoom)
+    mine = _planes.turned_tiles(copy, _planes.turns_of(zoom, quads), 2)
+    plain = np.array([plain_views.turned_tile(luma, zoom, quad) for quad in quads[:2]])
+    assert np.abs(mine - plain).max() <= 0.5 + 0.02
+
+
 @settings(max_examples=60, deadline=None)
 @given(KINDS, SIDES, SIDES, SEEDS)
 def test_rectangles_are_those_of_whole_arrays(kind, width, height, seed):
