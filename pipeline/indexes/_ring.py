@@ -1,17 +1,19 @@
 """The ring multi-index: exact search within a radius that reads a few thousandths of the codes.
 
 A code is 16 substrings of 16 bits in a ring. Let ``d[t]`` be the bits in which substring ``t`` of a
-stored code differs from that of the query, and ``r >= d[0] + ... + d[15]`` the radius. By the
-pigeonring principle (Qin and Xiao, VLDB 2018) there is a start ``t`` such that *every* run of ``l``
-substrings from ``t`` on differs in at most ``l * r / 16`` bits. (Suppose not: then from every start
-some run exceeds its share; laying such runs one after another around the ring until they close
-gives whole turns that differ by more than ``r`` each.) Of these conditions two are used, with
-the fractions dropped because bits are whole:
+stored code differs from that of the query, ``r >= d[0] + ... + d[15]`` the radius, and ``most[t]``
+whole numbers such that ``(most[0] + 1) + ... + (most[15] + 1) = r + 1``. By the pigeonring
+principle (Qin and Xiao, VLDB 2018) there is a start ``t`` such that *every* run of substrings from
+``t`` on differs in fewer bits than its ``most[t] + 1`` add up to. (Suppose not: then from every
+start some run reaches its share; laying such runs one after another around the ring until they
+close gives whole turns that differ by more than ``r`` each.) Of these conditions two are used:
 
-    d[t]           <= r // 16
-    d[t] + d[t+1]  <= r // 8
+    d[t]           <= most[t]
+    d[t] + d[t+1]  <= most[t] + most[t+1] + 1
 
-For ``r = 31`` that is 1 and 3; for ``r <= 15`` the bucket of the query's own substring is enough.
+For ``r = 31`` every ``most[t]`` is 1; for ``r <= 15`` it is 0 in ``r + 1`` tables and -1 in the
+others, which are not read; for ``r = 37`` it is 2 in six tables and 1 in ten, which halves the
+buckets that 2 in all of them would read.
 
 Each of the 16 tables keeps its codes in the order of their substring (CSR: ``offsets``), and beside
 each posting's row number (``ids``) its *next* substring (``follow``). A bucket is then read in
@@ -61,18 +63,30 @@ def reach(rows: int) -> int:
 
 
 @cache
-def probes(radius: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """The buckets to read for a radius: what to flip in the query's substring, and what is left.
+def shares(radius: int) -> NDArray[np.int64]:
+    """``most`` of each table for a radius (17,), the first once more at the end; see above.
 
-    Returns ``flips`` (p,), in order of weight, and ``left`` (p,): how many bits the next substring
-    may then differ by.
+    The larger ones lie apart, since a table's limit bears on the one before it as well.
     """
-    single, pair = radius // 16, radius // 8
+    ends = np.arange(TABLES + 1) * (radius + 1 - TABLES) // TABLES
+    most = np.diff(ends)
+    return np.append(most, most[0])
+
+
+@cache
+def probes(radius: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """The buckets to read for a radius.
+
+    Returns what to flip in the query's substring (p,), in order of weight, and for each table
+    (2, 17) its share and how many of the flips are within it.
+    """
+    most = shares(radius)
     every = np.arange(1 << 16, dtype=np.uint16)
     weight = np.bitwise_count(every)
-    flips = every[weight <= single]
+    flips = every[weight <= most.max()]
     flips = flips[np.argsort(np.bitwise_count(flips), kind="stable")]
-    return flips, (pair - np.bitwise_count(flips).astype(np.int64)).astype(np.uint16)
+    widths = (np.bitwise_count(flips)[None, :] <= most[:, None]).sum(axis=1)
+    return flips, np.stack([most, widths])
 
 
 @compiled
@@ -137,7 +151,7 @@ def wipe_postings(
 
 
 @compiled
-def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, single: Any, pair: Any) -> Any:
+def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, most: Any) -> Any:
     """Whether a start before ``table`` meets both conditions, given the differing bits."""
     word, first = x0, np.int64(popcount(x0 & np.uint64(0xFFFF)))
     for t in range(table):
@@ -150,7 +164,7 @@ def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, single: Any, pai
             word = x3
         shift = np.uint64(16 * (following % 4))
         second = np.int64(popcount((word >> shift) & np.uint64(0xFFFF)))
-        if first <= single and first + second <= pair:
+        if first <= most[t] and first + second <= most[t] + most[t + 1] + 1:
             return True
         first = second
     return False
@@ -161,7 +175,7 @@ def settle(
     pending: Any, count: Any, stride: Any, query: Any, asked: Any, radius: Any,
     tiles: Any, labels: Any, gone: Any,
     extra_rows: Any, extra_starts: Any, extra_labels: Any, extra_gone: Any,
-    ids: Any, id_bytes: Any, looked_up: Any, quota: Any, found: Any, k: Any,
+    ids: Any, id_bytes: Any, most: Any, looked_up: Any, quota: Any, found: Any, k: Any,
 ) -> Any:  # fmt: skip
     """Look up the codes of ``pending`` postings and tell those within the radius.
 
@@ -170,7 +184,6 @@ def settle(
     then is at most taken for the sentinel, which is the last row.
     """
     keep = np.uint32(0xFFFFFF) if id_bytes == 3 else np.uint32(0xFFFFFFFF)
-    single, pair = np.int64(radius) // 16, np.int64(radius) // 8
     w0, w1, w2, w3 = asked[0], asked[1], asked[2], asked[3]
     for a in range(count):
         row = min(np.int64(load_uint32(ids, pending[a] * id_bytes) & keep), stride - SLACK)
@@ -187,7 +200,7 @@ def settle(
             continue
         x2, x3 = tiles[at + 2 * LANES] ^ w2, tiles[at + 3 * LANES] ^ w3
         distance = half + popcount(x2) + popcount(x3)
-        if distance > radius or told_before(x0, x1, x2, x3, pending[a] // stride, single, pair):
+        if distance > radius or told_before(x0, x1, x2, x3, pending[a] // stride, most):
             continue
         k = tell(
             row, query, np.int64(distance), labels, gone,
@@ -203,7 +216,7 @@ def ring(
     tiles: Any, rows: Any, labels: Any, gone: Any,
     extra_rows: Any, extra_starts: Any, extra_labels: Any, extra_gone: Any,
     offsets: Any, follow: Any, ids: Any, id_bytes: Any,
-    queries: Any, radius: Any, flips: Any, left: Any,
+    queries: Any, radius: Any, flips: Any, shared: Any,
     most_candidates: Any, most_verified: Any,
     quota: Any, verdicts: Any, found: Any, k: Any,
 ) -> Any:  # fmt: skip
@@ -214,8 +227,8 @@ def ring(
     ``OVER_CAP``, and neither has hits. Returns the next free column of ``found``, or ``FULL``.
     """
     stride = rows + SLACK
-    width = flips.shape[0]
-    buckets = TABLES * width
+    most, widths = shared[0], shared[1]
+    buckets = widths[:TABLES].sum()
     starts, ends = np.empty(buckets, np.int64), np.empty(buckets, np.int64)
     substrings = np.empty(TABLES + 1, np.int64)
     pending = np.empty(PENDING + SLACK, np.int64)
@@ -223,15 +236,14 @@ def ring(
     for query in range(queries.shape[0]):
         asked = queries[query]
         for t in range(TABLES):
-            own = np.int64((asked[t // 4] >> np.uint64(16 * (t % 4))) & np.uint64(0xFFFF))
-            substrings[t] = own
-            for p in range(width):
-                prefetch(offsets, t * BUCKETS + (own ^ np.int64(flips[p])))
+            own = (asked[t // 4] >> np.uint64(16 * (t % 4))) & np.uint64(0xFFFF)
+            substrings[t] = np.int64(own)
+            for p in range(widths[t]):
+                prefetch(offsets, t * BUCKETS + (np.int64(own) ^ np.int64(flips[p])))
         substrings[TABLES] = substrings[0]
-        candidates = 0
-        z = 0
+        candidates = z = 0
         for t in range(TABLES):
-            for p in range(width):
+            for p in range(widths[t]):
                 bucket = t * BUCKETS + (substrings[t] ^ np.int64(flips[p]))
                 starts[z] = t * stride + np.int64(offsets[bucket])
                 ends[z] = t * stride + np.int64(offsets[bucket + 1])
@@ -245,10 +257,10 @@ def ring(
             prefetch(follow, starts[z])
             prefetch(follow, ends[z] - 1)
         count = 0
+        z = 0
         for t in range(TABLES):
-            following = np.uint16(substrings[t + 1])
-            for p in range(width):
-                z = t * width + p
+            following, pair = np.uint16(substrings[t + 1]), most[t] + most[t + 1] + 1
+            for p in range(widths[t]):
                 if z + AHEAD < buckets:
                     line = starts[z + AHEAD]
                     stop = min(ends[z + AHEAD], line + 1024)
@@ -256,7 +268,9 @@ def ring(
                         prefetch(follow, line)
                         line += 32
                     prefetch(follow, stop - 1)
-                limit, i, end = left[p], starts[z], ends[z]
+                limit = np.uint16(pair - np.int64(popcount(flips[p])))
+                i, end = starts[z], ends[z]
+                z += 1
                 while i < end:
                     mask = halfwords_within(follow, i, following, limit)
                     if end - i < 32:
@@ -270,9 +284,9 @@ def ring(
                     i += 32
                     if count >= PENDING:
                         k = settle(
-                            pending, count, stride, query, asked, radius, tiles, labels, gone,
-                            extra_rows, extra_starts, extra_labels, extra_gone,
-                            ids, id_bytes, looked_up, quota, found, k,
+                            pending, count, stride, query, asked, radius, tiles, labels,
+                            gone, extra_rows, extra_starts, extra_labels, extra_gone,
+                            ids, id_bytes, most, looked_up, quota, found, k,
                         )  # fmt: skip
                         verified += count
                         count = 0
@@ -287,7 +301,7 @@ def ring(
         k = settle(
             pending, count, stride, query, asked, radius, tiles, labels, gone,
             extra_rows, extra_starts, extra_labels, extra_gone,
-            ids, id_bytes, looked_up, quota, found, k,
+            ids, id_bytes, most, looked_up, quota, found, k,
         )  # fmt: skip
         verified += count
         if k == FULL:
