@@ -136,36 +136,35 @@ class Turns:
     them: where a tile's points lie in a copy at half its size, and what blurs that first.
     """
 
-    quads: tuple[Quad, ...]
     points: NDArray[np.float32] = field(repr=False)
     weights: NDArray[np.float32] = field(repr=False)
 
 
-def turns_of(zoom: Zoom, quads: Sequence[Quad]) -> Turns:
-    """What it takes to draw parts that are only turned, by a few degrees.
+def turns_of(zoom: Zoom, quads: NDArray[np.floating]) -> Turns:
+    """What it takes to draw parts (n, 4, 2) that are only turned, by a few degrees.
 
     Points lie where PDQ's do, as in a tile. Its triangles are not turned with a part, so that they
     are the same for all points and both ways of turning: the copy is blurred by them, and each
     point then costs four pixels.
     """
-    points = np.empty((len(quads), 4, TILE), np.float32)
-    reaches = np.empty((len(quads), 2), np.float64)
-    for at, quad in enumerate(quads):
-        upload = sides(quad * np.array(zoom, np.float32))
-        for axis, (corner, length) in enumerate(zip((1, 3), upload, strict=True)):
-            pixels = max(np.rint(round(length, 1)), 1.0)
-            window = (int(pixels) + 127) // 128
-            shift = 0.5 + (window % 2 == 0)
-            share = (np.floor((np.arange(TILE) + 0.5) * (pixels / TILE)) + shift) / pixels
-            arm = (quad[corner] - quad[0]) / 2
-            points[at, 2 * axis : 2 * axis + 2] = arm[:, None] * share
-            reaches[at, axis] = sides(quad)[axis] / 2 * max(window / pixels, 0.375 / TILE)
-        # Corners are edges of pixels; points are counted from pixels' middles.
-        points[at, 2:] += (quad[0] / 2 - 0.5)[:, None]
+    half = np.asarray(quads, np.float64) / 2
+    start, arms = half[:, 0], half[:, [1, 3]] - half[:, :1]
+    # Rounded, so that turning a part either way does not give it a pixel more.
+    lengths = np.round(np.hypot(*np.moveaxis(2 * arms * zoom, 2, 0)), 1)
+    pixels = np.maximum(np.rint(lengths), 1.0)
+    window = (pixels.astype(np.int64) + 127) // 128
+    shift = 0.5 + (window % 2 == 0)
+    at = np.floor((np.arange(TILE) + 0.5) * (pixels / TILE)[..., None]) + shift[..., None]
+    along = arms[..., None] * (at / pixels[..., None])[:, :, None]
+    # Corners are edges of pixels; points are counted from pixels' middles.
+    along[:, 1] += (start - 0.5)[..., None]
+    reaches = np.hypot(*np.moveaxis(arms, 2, 0)) * np.maximum(window / pixels, 0.375 / TILE)
+    # The same to the last bit for both ways of turning, which then share a blur.
+    reaches = np.round(reaches, 4)
     steps = int(np.ceil(max(reaches.max(initial=0.5), 0.5) - 0.5))
     edges = np.clip((np.arange(-steps, steps + 2) - 0.5) / reaches[..., None], -1, 1)
     weights = np.diff(edges * (1 - 0.5 * np.abs(edges)), axis=-1).astype(np.float32)
-    return Turns(tuple(quads), points, weights)
+    return Turns(along.reshape(-1, 4, TILE).astype(np.float32), weights)
 
 
 def turned_tiles(copy: WorkingCopy, turns: Turns, most: int) -> NDArray[np.uint8]:
@@ -173,7 +172,7 @@ def turned_tiles(copy: WorkingCopy, turns: Turns, most: int) -> NDArray[np.uint8
 
     The copy is of the size that they were made for.
     """
-    count = max(0, min(most, len(turns.quads)))
+    count = max(0, min(most, len(turns.points)))
     found = np.zeros((count, TILE, TILE), np.uint8)
     if count and min(copy.width, copy.height) > 1:
         # Numba takes half a second to load: only who looks at pictures waits for it.

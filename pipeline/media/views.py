@@ -11,6 +11,7 @@ bands, captions, and last the plain borders.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -63,6 +64,8 @@ ORDER = tuple(Family)
 
 _ANGLES = (3, 6, 9, 12, 15)
 """Degrees. PDQ bears a turn of one and a half."""
+_UPRIGHT = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+"""Where corners lie from the middle: top-left, top-right, bottom-right, bottom-left."""
 _GENEROUS = 1.012
 """By how much a part may reach beyond the rim: less than PDQ notices, and a centre more fits."""
 _LEAST_SIDE = 32
@@ -260,22 +263,24 @@ def _turned_back(width: int, height: int, zoom: Zoom) -> tuple[Turns, tuple[View
     side is known from the angle and the picture's shape. Turned back, the largest upright part is
     as much of that again, and is cut to the next smaller centre that is registered.
     """
-    size = np.array([width, height])
     longer = max(width / height, height / width)
-    found: list[Quad] = []
+    turns, shares = [], []
     for degrees in _ANGLES:
-        angle = np.deg2rad(degrees)
-        sine, cosine = np.sin(angle), np.cos(angle)
+        sine, cosine = _sine_and_cosine(degrees)
         left = 1 / (cosine + longer * sine)
         kept = max((one for one in CENTRES if one <= 1000 * left**2 * _GENEROUS), default=0) / 1000
-        half = size * min(kept / left or left, left * _GENEROUS) / 2
-        for turn in (angle, -angle):
-            sine, cosine = np.sin(turn), np.cos(turn)
-            arms = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
-            back = arms @ np.array([[cosine, sine], [-sine, cosine]]) + size / 2
-            found.append(back.astype(np.float32))
-    views = (View(Family.TURNS.value, _fractions(quad, width, height)) for quad in found)
-    return turns_of(zoom, found), tuple(views)
+        for turn in (1, -1):
+            turns.append([(cosine, turn * sine), (-turn * sine, cosine)])
+            shares.append(min(kept / left or left, left * _GENEROUS))
+    size = np.array([width, height])
+    arms = np.array(shares)[:, None, None] * _UPRIGHT * size / 2
+    quads = (arms @ np.array(turns) + size / 2).astype(np.float32)
+    views = (View(Family.TURNS.value, _fractions(quad, width, height)) for quad in quads)
+    return turns_of(zoom, quads), tuple(views)
+
+
+def _sine_and_cosine(degrees: float) -> tuple[float, float]:
+    return math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
 
 
 _FINDERS: dict[Family, Callable[[_Look], Iterator[Box]]] = {

@@ -68,7 +68,7 @@ def test_a_turned_tile_is_taken_from_a_blurred_half(kind, width, height, seed):
         middle = rng.uniform(0.4, 0.6, 2) * [width, height]
         quads.append((arms @ turn * rng.uniform(0.3, 1) + middle).astype(np.float32))
     copy = _planes.WorkingCopy(np.zeros((height, width, 3), np.uint8), luma, luma, zoom)
-    mine = _planes.turned_tiles(copy, _planes.turns_of(zoom, quads), 2)
+    mine = _planes.turned_tiles(copy, _planes.turns_of(zoom, np.array(quads)), 2)
     plain = np.array([plain_views.turned_tile(luma, zoom, quad) for quad in quads[:2]])
     assert np.abs(mine - plain).max() <= 0.5 + 0.02
 
