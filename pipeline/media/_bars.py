@@ -75,7 +75,7 @@ def _depth(rgb: Any, rect: Any, side: Any, rule: Any, counts: Any, low: Any, spa
     None are where all are, for then there is no picture inside.
     """
     tolerance, share, bridge = rule
-    flat = side in (TOP, BOTTOM)
+    flat = side <= BOTTOM
     lines = rect[3] - rect[1] if flat else rect[2] - rect[0]
     length = rect[2] - rect[0] if flat else rect[3] - rect[1]
     rim = within(rect, side, 0, 2)
@@ -112,7 +112,7 @@ def _trimmed(rgb: Any, rect: Any, rule: Any, found: Any) -> Any:
         for side in range(4):
             if rect[2] - rect[0] < LEAST or rect[3] - rect[1] < LEAST:
                 continue
-            lines = rect[3] - rect[1] if side in (TOP, BOTTOM) else rect[2] - rect[0]
+            lines = rect[3] - rect[1] if side <= BOTTOM else rect[2] - rect[0]
             deep = depth(rgb, rect, side, rule, counts, low, span)
             if deep <= 1 or lines - deep < LEAST:
                 continue
@@ -129,7 +129,8 @@ def _trimmed(rgb: Any, rect: Any, rule: Any, found: Any) -> Any:
                 rect[2] -= deep
         if not changed:
             return turn
-        found[turn] = rect
+        for edge in range(4):
+            found[turn, edge] = rect[edge]
     return len(found)
 
 

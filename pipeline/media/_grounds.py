@@ -40,24 +40,25 @@ def _rim(rgb: Any) -> Any:
 
 
 def _corners(rgb: Any, ground: Any) -> Any:
-    """Whether the four corners are of one colour; it is put in ``ground`` float64 (3,)."""
+    """Whether the four corners are of one colour; the median is put in ``ground`` float64 (3,)."""
     height, width = rgb.shape[:2]
     tall, wide = min(_CORNER, height), min(_CORNER, width)
-    means = np.empty(4, np.float64)
+    pixels = tall * wide
     alike = True
     for channel in range(3):
+        total, least, most = 0, 255 * pixels, 0
         for corner in range(4):
             top = 0 if corner < 2 else height - tall
             left = 0 if corner % 2 == 0 else width - wide
-            total = 0
+            own: Any = 0
             for y in range(top, top + tall):
                 for x in range(left, left + wide):
-                    total += rgb[y, x, channel]
-            means[corner] = total / (tall * wide)
-        means.sort()
-        ground[channel] = (means[1] + means[2]) / 2
-        furthest = max(ground[channel] - means[0], means[3] - ground[channel])
-        alike = alike and furthest <= _APART
+                    own += np.int64(rgb[y, x, channel])
+            total += own
+            least, most = min(least, own), max(most, own)
+        middle = (total - least - most) / 2
+        ground[channel] = middle / pixels
+        alike = alike and max(middle - least, most - middle) <= _APART * pixels
     return alike
 
 

@@ -14,8 +14,9 @@ def seams(jumps: Jumps, most: int = 8) -> list[Rect]:
     from pipeline.media._steps import peaks
 
     width, height = jumps.width, jumps.height
-    across = [0, *(peaks(jumps.upright[0, :-1], height) + 1).tolist(), width]
-    down = [0, *(peaks(jumps.level[0, :-1], width) + 1).tolist(), height]
+    upright, level = peaks(jumps.upright[0, :-1], height), peaks(jumps.level[0, :-1], width)
+    across = [0, *sorted((upright + 1).tolist()), width]
+    down = [0, *sorted((level + 1).tolist()), height]
     if len(across) == len(down) == 2:
         return []
     cells = [

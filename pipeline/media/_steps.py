@@ -109,8 +109,8 @@ def _medians(bytes_: Any, found: Any) -> None:
 def _peaks(counts: Any, lines: Any) -> Any:
     """Up to three lines that stand out from those around, away from the rim and one another.
 
-    ``counts`` says how many of ``lines`` pixels jump on each. Equal parts are what collage makers
-    offer: at halves and thirds a weaker seam will do.
+    The one that stands out most is first. ``counts`` says how many of ``lines`` pixels jump on
+    each. Equal parts are what collage makers offer: at halves and thirds a weaker seam will do.
     """
     size = len(counts)
     strength, levels = np.empty(size, np.float32), np.empty(size, np.uint8)
@@ -140,7 +140,7 @@ def _peaks(counts: Any, lines: Any) -> Any:
         for at in range(size):
             if abs(at - best) <= 0.06 * size:
                 left[at] = -np.inf
-    return np.sort(kept[:found])
+    return kept[:found]
 
 
 def _snapped(edge: Any, at: Any) -> Any:

@@ -131,8 +131,8 @@ def test_seams_and_blurred_bars_are_those_of_whole_arrays(kind, width, height, s
     for grey in (wide, np.ascontiguousarray(wide.T), np.hstack([wide, other]), altered_grey(wide)):
         jumps = jumps_of(grey)
         assert (
-            (_steps.peaks(jumps.upright[0, :-1], jumps.height) + 1).tolist(),
-            (_steps.peaks(jumps.level[0, :-1], jumps.width) + 1).tolist(),
+            sorted((_steps.peaks(jumps.upright[0, :-1], jumps.height) + 1).tolist()),
+            sorted((_steps.peaks(jumps.level[0, :-1], jumps.width) + 1).tolist()),
         ) == plain_views.lines_of_seams(grey)
         assert sharp_part(jumps) == plain_views.sharp_part(grey)
         assert jumps.drawn == plain_views.drawn(grey)
@@ -159,4 +159,4 @@ def test_grounds_are_those_of_whole_arrays(kind, width, height, seed):
     ground = np.empty(3)
     plain = plain_views.ground_of_corners(rgb)
     assert _grounds.corners(rgb, ground) == (plain is not None)
-    assert plain is None or np.array_equal(ground, plain)
+    assert plain is None or np.allclose(ground, plain, rtol=0, atol=1e-9)
