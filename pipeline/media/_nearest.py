@@ -23,18 +23,14 @@ def _bits(word: Any) -> Any:
 
 
 def _near_any(words: Any, asked: Any, within: Any, found: Any) -> None:
-    """Whether codes ``asked`` uint64 (n, w) are within some bits of any of ``words`` (w, m)."""
-    farthest = np.uint64(64 * len(words))
-    distances = np.empty(words.shape[1], np.uint64)
+    """Whether codes ``asked`` uint64 (n, 4) are within some bits of any of ``words`` (4, m)."""
     for row in range(len(asked)):
-        distances[:] = np.uint64(0)
-        for word in range(len(words)):
-            mine, theirs = asked[row, word], words[word]
-            for at in range(len(theirs)):
-                distances[at] += bits(theirs[at] ^ mine)
-        nearest = farthest
-        for at in range(len(distances)):
-            nearest = min(nearest, distances[at])
+        first, second, third, fourth = asked[row]
+        nearest = np.uint64(256)
+        for at in range(words.shape[1]):
+            distance = bits(words[0, at] ^ first) + bits(words[1, at] ^ second)
+            distance += bits(words[2, at] ^ third) + bits(words[3, at] ^ fourth)
+            nearest = min(nearest, distance)
         found[row] = nearest <= within
 
 

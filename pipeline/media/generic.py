@@ -15,6 +15,8 @@ from pipeline.domain.generic import WITHIN, GenericBank
 from pipeline.domain.media import Frame, View
 
 _SIDE = 64
+_BYTES = 32
+"""Of the codes that the loop is made for."""
 Plane = NDArray[np.float64]
 
 
@@ -25,6 +27,8 @@ class CompiledBank(GenericBank):
 
     def generic(self, codes: NDArray[np.uint8], within: int = WITHIN) -> NDArray[np.bool_]:
         """Which codes (n, width / 8) are within some bits of the bank, bool (n,)."""
+        if self.codes.shape[1:] != (_BYTES,):
+            return GenericBank.generic(self, codes, within)
         found = np.zeros(len(codes), np.bool_)
         if len(codes) and len(self.codes):
             # Numba takes half a second to load: only who looks at pictures waits for it.
