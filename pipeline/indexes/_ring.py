@@ -39,7 +39,7 @@ from pipeline.indexes._bits import (
     popcount,
     prefetch,
 )
-from pipeline.indexes._flat import FULL, OVER_BUDGET, OVER_CAP, tell
+from pipeline.indexes._flat import FULL, OVER_BUDGET, tell
 from pipeline.kernels import compiled
 
 TABLES = 16
@@ -50,11 +50,11 @@ SLACK = 32
 REACH = ((0, 31), (100_000, 47), (1_000_000, 63))
 """From how many rows on the ring beats the scan up to which radius: more flips, more buckets."""
 
-AHEAD = 12
-"""Buckets asked for from memory before they are read."""
+AHEAD = 256
+"""Buckets asked for from memory before they are read, or one table's when those are more."""
 PENDING = 2048
-"""Postings kept until they are looked up: all of a query's at once, as far as there is room, so
-that their codes come from memory beside each other instead of one table's after another's."""
+"""Postings kept until they are looked up: those of a query or of several at once, as far as there
+is room, so that codes come from memory beside each other instead of one after another."""
 
 
 def reach(rows: int) -> int:
@@ -172,43 +172,63 @@ def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, most: Any) -> An
 
 @compiled
 def settle(
-    pending: Any, count: Any, stride: Any, query: Any, asked: Any, radius: Any,
+    pending: Any, owners: Any, count: Any, stride: Any, queries: Any, radius: Any,
     tiles: Any, labels: Any, gone: Any,
     extra_rows: Any, extra_starts: Any, extra_labels: Any, extra_gone: Any,
     ids: Any, id_bytes: Any, most: Any, looked_up: Any, quota: Any, found: Any, k: Any,
 ) -> Any:  # fmt: skip
     """Look up the codes of ``pending`` postings and tell those within the radius.
 
-    ``stride`` is how many postings a table has; ``looked_up`` is scratch as long as ``pending``.
-    Another process may be blanking a posting of a shared segment, byte by byte: what it reads as
-    then is at most taken for the sentinel, which is the last row.
+    ``owners`` are the queries that they are of, ``stride`` how many postings a table has;
+    ``looked_up`` is scratch as long as ``pending``, which is overwritten as ``owners`` is. Another
+    process may be blanking a posting of a shared segment, byte by byte: what it reads as then is at
+    most taken for the sentinel, which is the last row.
     """
     keep = np.uint32(0xFFFFFF) if id_bytes == 3 else np.uint32(0xFFFFFFFF)
-    w0, w1, w2, w3 = asked[0], asked[1], asked[2], asked[3]
     for a in range(count):
         row = min(np.int64(load_uint32(ids, pending[a] * id_bytes) & keep), stride - SLACK)
         at = (row // LANES) * TILE + row % LANES
         looked_up[a] = row
         prefetch(tiles, at)
         prefetch(tiles, at + LANES)
+    near = 0
     for a in range(count):
-        row = looked_up[a]
+        row, asked = looked_up[a], queries[owners[a]]
         at = (row // LANES) * TILE + row % LANES
-        x0, x1 = tiles[at] ^ w0, tiles[at + LANES] ^ w1
+        x0, x1 = tiles[at] ^ asked[0], tiles[at + LANES] ^ asked[1]
         half = popcount(x0) + popcount(x1)
         if half > radius:
             continue
-        x2, x3 = tiles[at + 2 * LANES] ^ w2, tiles[at + 3 * LANES] ^ w3
+        x2, x3 = tiles[at + 2 * LANES] ^ asked[2], tiles[at + 3 * LANES] ^ asked[3]
         distance = half + popcount(x2) + popcount(x3)
         if distance > radius or told_before(x0, x1, x2, x3, pending[a] // stride, most):
             continue
+        prefetch(gone, row)
+        prefetch(labels, row)
+        looked_up[near], owners[near], pending[near] = row, owners[a], np.int64(distance)
+        near += 1
+    for a in range(near):
+        if quota[owners[a]] < 0:
+            continue
         k = tell(
-            row, query, np.int64(distance), labels, gone,
+            looked_up[a], owners[a], pending[a], labels, gone,
             extra_rows, extra_starts, extra_labels, extra_gone, quota, found, k,
         )  # fmt: skip
         if k == FULL:
             return FULL
     return k
+
+
+@compiled
+def without(found: Any, first: Any, k: Any, verdicts: Any) -> Any:
+    """Drop hits of queries over budget from column ``first`` on; the next free column."""
+    kept = first
+    for a in range(first, k):
+        if verdicts[found[0, a]] != OVER_BUDGET:
+            for row in range(3):
+                found[row, kept] = found[row, a]
+            kept += 1
+    return kept
 
 
 @compiled
@@ -223,90 +243,99 @@ def ring(
     """Hits of every query within ``radius`` (uint64), with the ``probes`` of that radius.
 
     A query that would read more than ``most_candidates`` postings or look up more than
-    ``most_verified`` codes gets the verdict ``OVER_BUDGET``, one with more hits than its quota
-    ``OVER_CAP``, and neither has hits. Returns the next free column of ``found``, or ``FULL``.
+    ``most_verified`` codes gets the verdict ``OVER_BUDGET`` and has no hits; one with more hits
+    than its quota has a quota of -1 afterwards and not all of them. Returns the next free column of
+    ``found``, or ``FULL``.
+
+    Memory is what a search waits for. All queries ask one table before any asks the next, so that
+    what they read lies within few pages; and what one asks of a table is brought while others are
+    answered.
     """
     stride = rows + SLACK
+    count, width = queries.shape[0], flips.shape[0]
     most, widths = shared[0], shared[1]
-    buckets = widths[:TABLES].sum()
-    starts, ends = np.empty(buckets, np.int64), np.empty(buckets, np.int64)
-    substrings = np.empty(TABLES + 1, np.int64)
-    pending = np.empty(PENDING + SLACK, np.int64)
+    ahead = max(1, AHEAD // width)
+    starts, ends = np.empty((ahead + 1, width), np.uint32), np.empty((ahead + 1, width), np.uint32)
+    substrings = np.empty((count, TABLES + 1), np.uint16)
+    candidates, verified = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    pending, owners = np.empty(PENDING + SLACK, np.int64), np.empty(PENDING + SLACK, np.int64)
     looked_up = np.empty(PENDING + SLACK, np.int64)
-    for query in range(queries.shape[0]):
-        asked = queries[query]
+    for query in range(count):
         for t in range(TABLES):
-            own = (asked[t // 4] >> np.uint64(16 * (t % 4))) & np.uint64(0xFFFF)
-            substrings[t] = np.int64(own)
+            substrings[query, t] = np.uint16(
+                (queries[query, t // 4] >> np.uint64(16 * (t % 4))) & np.uint64(0xFFFF)
+            )
+        substrings[query, TABLES] = substrings[query, 0]
+    first, waiting, over = k, 0, False
+    turns = TABLES * count
+    for turn in range(-2 * ahead, turns):
+        later, coming = turn + 2 * ahead, turn + ahead
+        if later < turns:
+            t, query = later // count, later % count
+            own = np.int64(substrings[query, t])
             for p in range(widths[t]):
-                prefetch(offsets, t * BUCKETS + (np.int64(own) ^ np.int64(flips[p])))
-        substrings[TABLES] = substrings[0]
-        candidates = z = 0
-        for t in range(TABLES):
+                prefetch(offsets, t * BUCKETS + (own ^ np.int64(flips[p])))
+        if coming >= 0 and coming < turns:
+            t, query = coming // count, coming % count
+            own, slot = np.int64(substrings[query, t]), coming % (ahead + 1)
+            total: Any = 0
             for p in range(widths[t]):
-                bucket = t * BUCKETS + (substrings[t] ^ np.int64(flips[p]))
-                starts[z] = t * stride + np.int64(offsets[bucket])
-                ends[z] = t * stride + np.int64(offsets[bucket + 1])
-                candidates += ends[z] - starts[z]
-                z += 1
-        if candidates > most_candidates:
-            verdicts[query] = OVER_BUDGET
+                bucket = t * BUCKETS + (own ^ np.int64(flips[p]))
+                start, end = np.int64(offsets[bucket]), np.int64(offsets[bucket + 1])
+                starts[slot, p], ends[slot, p] = start, end
+                total += end - start
+                line, stop = t * stride + start, t * stride + min(end, start + 1024)
+                prefetch(follow, line)
+                prefetch(follow, stop - 1)
+                while line + 64 < stop:
+                    line += 32
+                    prefetch(follow, line)
+            candidates[query] += total
+            if candidates[query] > most_candidates:
+                verdicts[query] = OVER_BUDGET
+                over = True
+        if turn < 0:
             continue
-        before, verified = k, 0
-        for z in range(min(AHEAD, buckets)):
-            prefetch(follow, starts[z])
-            prefetch(follow, ends[z] - 1)
-        count = 0
-        z = 0
-        for t in range(TABLES):
-            following, pair = np.uint16(substrings[t + 1]), most[t] + most[t + 1] + 1
-            for p in range(widths[t]):
-                if z + AHEAD < buckets:
-                    line = starts[z + AHEAD]
-                    stop = min(ends[z + AHEAD], line + 1024)
-                    while line < stop:
-                        prefetch(follow, line)
-                        line += 32
-                    prefetch(follow, stop - 1)
-                limit = np.uint16(pair - np.int64(popcount(flips[p])))
-                i, end = starts[z], ends[z]
-                z += 1
-                while i < end:
-                    mask = halfwords_within(follow, i, following, limit)
-                    if end - i < 32:
-                        mask = np.uint32(mask & np.uint32((1 << (end - i)) - 1))
-                    while mask != np.uint32(0):
-                        posting = i + lowest_bit(mask)
-                        mask = np.uint32(mask & (mask - np.uint32(1)))
-                        prefetch(ids, posting * id_bytes)
-                        pending[count] = posting
-                        count += 1
-                    i += 32
-                    if count >= PENDING:
-                        k = settle(
-                            pending, count, stride, query, asked, radius, tiles, labels,
-                            gone, extra_rows, extra_starts, extra_labels, extra_gone,
-                            ids, id_bytes, most, looked_up, quota, found, k,
-                        )  # fmt: skip
-                        verified += count
-                        count = 0
-                        if k == FULL:
-                            return FULL
-                        if quota[query] < 0 or verified > most_verified:
-                            break
-                if quota[query] < 0 or verified > most_verified:
-                    break
-            if quota[query] < 0 or verified > most_verified:
+        t, query, slot = turn // count, turn % count, turn % (ahead + 1)
+        if verdicts[query] == OVER_BUDGET or quota[query] < 0:
+            continue
+        following, pair = substrings[query, t + 1], most[t] + most[t + 1] + 1
+        for p in range(widths[t]):
+            limit = np.uint16(pair - np.int64(popcount(flips[p])))
+            i, end = t * stride + np.int64(starts[slot, p]), t * stride + np.int64(ends[slot, p])
+            while i < end:
+                mask = halfwords_within(follow, i, following, limit)
+                if end - i < 32:
+                    mask = np.uint32(mask & np.uint32((1 << (end - i)) - 1))
+                while mask != np.uint32(0):
+                    posting = i + lowest_bit(mask)
+                    mask = np.uint32(mask & (mask - np.uint32(1)))
+                    prefetch(ids, posting * id_bytes)
+                    pending[waiting], owners[waiting] = posting, query
+                    waiting += 1
+                    verified[query] += 1
+                i += 32
+                if waiting >= PENDING:
+                    k = settle(
+                        pending, owners, waiting, stride, queries, radius, tiles, labels, gone,
+                        extra_rows, extra_starts, extra_labels, extra_gone,
+                        ids, id_bytes, most, looked_up, quota, found, k,
+                    )  # fmt: skip
+                    waiting = 0
+                    if k == FULL:
+                        return FULL
+                    if quota[query] < 0 or verified[query] > most_verified:
+                        break
+            if quota[query] < 0 or verified[query] > most_verified:
                 break
-        k = settle(
-            pending, count, stride, query, asked, radius, tiles, labels, gone,
-            extra_rows, extra_starts, extra_labels, extra_gone,
-            ids, id_bytes, most, looked_up, quota, found, k,
-        )  # fmt: skip
-        verified += count
-        if k == FULL:
-            return FULL
-        if quota[query] < 0 or verified > most_verified:
-            verdicts[query] = OVER_CAP if quota[query] < 0 else OVER_BUDGET
-            k = before
+        if quota[query] >= 0 and verified[query] > most_verified:
+            verdicts[query] = OVER_BUDGET
+            over = True
+    k = settle(
+        pending, owners, waiting, stride, queries, radius, tiles, labels, gone,
+        extra_rows, extra_starts, extra_labels, extra_gone,
+        ids, id_bytes, most, looked_up, quota, found, k,
+    )  # fmt: skip
+    if over and k != FULL:
+        k = without(found, first, k, verdicts)
     return k

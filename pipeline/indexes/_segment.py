@@ -19,18 +19,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import mmap
 import os
 import secrets
 import stat
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.domain.signal import Space
 from pipeline.errors import Misconfigured, Tampered
 from pipeline.indexes._base import Base, Layout
+from pipeline.indexes._pages import map_file, prepare_file
 from pipeline.indexes._permutation import fingerprint
 
 MAGIC = b"CNSTHAM1"
@@ -76,9 +74,11 @@ def save_segment(
     }
     header = _sealed_header(json.dumps(about, sort_keys=True).encode(), seed)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
+            if kind in IN_MEMORY:
+                prepare_file(file.fileno(), HEADER + base.arena.nbytes)
             file.write(header)
             file.write(base.arena.data)
             file.flush()
@@ -111,11 +111,10 @@ def map_segment(path: Path, space: Space, seed: bytes | None) -> tuple[Base, int
         size = layout.columns()[1]
         if status.st_size != HEADER + size:
             raise Tampered(f"the segment {path} has not the size its header says; write it anew")
-        mapped = mmap.mmap(descriptor, HEADER + size, access=mmap.ACCESS_WRITE)
+        mapped = map_file(descriptor, HEADER + size)
     finally:
         os.close(descriptor)
-    arena = np.frombuffer(mapped, np.uint8, size, HEADER)
-    base = Base(layout, arena, mapped=mapped)
+    base = Base(layout, mapped[HEADER:], mapped=mapped)
     base.mark_extras()
     return base, int(about["sequence"])
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.domain.signal import Metric, Space
 from pipeline.errors import Conflict, Misconfigured, Tampered
-from pipeline.indexes import _segment, hamming
+from pipeline.indexes import _pages, _segment, hamming
 
 SPACE = Space("test", "1", Metric.HAMMING, 256)
 SEED = bytes(range(32))
@@ -158,10 +158,13 @@ def test_a_real_disk_is_refused_unless_it_is_asked_for(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(
+in_memory = pytest.mark.skipif(
     not Path("/dev/shm").is_dir() or _segment.file_system(Path("/dev/shm")) != "tmpfs",
     reason="this machine has no tmpfs at /dev/shm",
 )
+
+
+@in_memory
 def test_memory_is_accepted_without_being_asked_for():
     path = Path("/dev/shm") / f"consentry-test-{os.getpid()}"
     try:
@@ -169,6 +172,74 @@ def test_memory_is_accepted_without_being_asked_for():
         assert make_index().open_segment(path) == 3
     finally:
         path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def in_shared_memory():
+    path = Path("/dev/shm") / f"consentry-test-{os.getpid()}-{os.urandom(4).hex()}"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+@in_memory
+def test_in_large_pages_a_removal_is_blanked_for_all_who_map_the_file(in_shared_memory):
+    codes = random_codes(20_000)
+    index, other, writer = (make_index(permutation_seed=None) for _ in range(3))
+    writer.add(np.arange(20_000), codes)
+    writer.write_segment(in_shared_memory, sequence=5)
+    writer.close()
+    assert index.open_segment(in_shared_memory) == 5
+    assert other.open_segment(in_shared_memory) == 5
+    gone = np.arange(0, 20_000, 997)
+    assert words_in(in_shared_memory, codes[gone]) == [True] * len(gone)
+    assert index.remove(gone) == len(gone)
+    assert words_in(in_shared_memory, codes[gone]) == [False] * len(gone)
+    assert len(other.search(codes[gone], 0)) == 0, "one memory, mapped twice"
+    kept = np.arange(5, 20_000, 997)
+    assert other.search(codes[kept], 31).label.tolist() == kept.tolist()
+
+
+@in_memory
+def test_large_pages_are_made_before_anything_is_written(in_shared_memory, monkeypatch):
+    """What the kernel copies and gives back when it makes one must hold no code."""
+    seen = []
+
+    def prepare(descriptor, size):
+        made = _pages.prepare_file(descriptor, size)
+        seen.append((os.fstat(descriptor).st_size, any(os.pread(descriptor, size, 0))))
+        return made
+
+    monkeypatch.setattr(_segment, "prepare_file", prepare)
+    index = make_index()
+    index.add(np.arange(9000), random_codes(9000))
+    index.write_segment(in_shared_memory, sequence=0)
+    assert seen == [(in_shared_memory.stat().st_size, False)]
+
+
+@pytest.mark.parametrize("size", [1, 4096, (2 << 20) - 1, 2 << 20, (5 << 20) + 3])
+def test_a_mapping_lives_as_long_as_any_view_of_it(tmp_path, size):
+    path = tmp_path / "file"
+    with path.open("w+b") as file:
+        _pages.prepare_file(file.fileno(), size)
+        mapped = _pages.map_file(file.fileno(), size)
+    assert len(mapped) == size
+    assert mapped.flags.writeable
+    last = mapped[size - 1 :]
+    del mapped
+    last[0] = 7
+    assert path.read_bytes() == bytes(size - 1) + b"\x07"
+
+
+def test_where_addresses_cannot_be_chosen_the_file_is_mapped_anywhere(written, monkeypatch):
+    path, codes = written()
+    monkeypatch.setattr(_pages, "_placed", lambda descriptor, size: None)
+    index = make_index()
+    assert index.open_segment(path) == 1234
+    assert index.search(codes[5:6], 0).label.tolist() == [5]
+    assert index.remove(np.array([5])) == 1
+    again = make_index()
+    again.open_segment(path)
+    assert len(again.search(codes[5:6], 0)) == 0
 
 
 def test_what_the_kernel_does_not_say_counts_as_a_disk(tmp_path, monkeypatch):
