@@ -47,7 +47,7 @@ BUCKETS = 65537
 """Offsets of one table: 65,536 buckets and the end."""
 SLACK = 32
 """Postings that a vector may read beyond the end of a table."""
-REACH = ((0, 31), (100_000, 47), (1_000_000, 63))
+REACH = ((0, 31), (100_000, 37), (200_000, 47), (400_000, 51), (1_000_000, 55))
 """From how many rows on the ring beats the scan up to which radius: more flips, more buckets."""
 
 AHEAD = 256
