@@ -41,14 +41,18 @@ def prepare_file(descriptor: int, size: int) -> bool:
 
     This is done before anything is written: the kernel makes a large page by copying small ones,
     which it then gives back as they are. Those here hold nothing yet, and the codes that are
-    written later lie in one place only, where they can be blanked.
+    written later lie in one place only, where they can be blanked. Raises ``OSError`` where there
+    is no room.
     """
     os.ftruncate(descriptor, size)
     whole = size // LARGE * LARGE
     placed = _placed(descriptor, size) if whole and sys.platform == "linux" else None
     if placed is None:
         return False
-    np.asarray(placed)[:whole:LARGE] = 0  # the kernel collapses nothing where there is no page yet
+    # The kernel makes no large page where there is none yet. They are written, not touched: where
+    # the file system is full that is an error, which reaching into its memory would not survive.
+    for at in range(0, whole, LARGE):
+        os.pwrite(descriptor, b"\0", at)
     return bool(_libc().madvise(placed.start, whole, _COLLAPSE) == 0)
 
 

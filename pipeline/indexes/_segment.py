@@ -10,8 +10,11 @@ What is removed after the file was written is blanked in it, code and postings, 
 that hears of it: the pages are shared, so the first who does so does it for all, and one that is
 killed half-way leaves the rest to the next. Searches of other processes may be reading meanwhile;
 what they can see is a code of zeros or a posting at another row, both of which are looked at again
-before they count. The header is authenticated with the permutation's seed and bound to the space;
-the columns are not read at opening, so only a file that its owner alone can write is opened.
+before they count. Large pages (``_pages``) are asked for before the first code is in the file; one
+that was fetched from a depot comes in small ones, and is as exact.
+
+The header is authenticated with the permutation's seed and bound to the space; the columns are not
+read at opening, so only a file that its owner alone can write is opened.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The segment file: shared memory for all processes of a host, refused where it would leak."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -214,6 +215,21 @@ def test_large_pages_are_made_before_anything_is_written(in_shared_memory, monke
     index.add(np.arange(9000), random_codes(9000))
     index.write_segment(in_shared_memory, sequence=0)
     assert seen == [(in_shared_memory.stat().st_size, False)]
+
+
+@in_memory
+def test_where_memory_is_full_writing_fails_and_leaves_nothing(in_shared_memory, monkeypatch):
+    index = make_index()
+    index.add(np.arange(9000), random_codes(9000))
+
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_pages.os, "pwrite", full)
+    with pytest.raises(OSError, match="No space left"):
+        index.write_segment(in_shared_memory, sequence=0)
+    assert not list(in_shared_memory.parent.glob(f"*{in_shared_memory.name}*"))
+    assert len(index.search(random_codes(9000)[:1], 0)) == 1
 
 
 @pytest.mark.parametrize("size", [1, 4096, (2 << 20) - 1, 2 << 20, (5 << 20) + 3])
