@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +42,9 @@ BATCH = 100
 BATCHED = f"hash only, {BATCH} a request"
 HMA_LOOKUPS, HMA_FILES = 165.0, 29.0
 """What the field's service answers a second and core (``design/facts.md``), where no peer runs."""
+LIBRARY = "peer's library: hashing a file"
+HASHED = 12
+"""Files that the peer's library hashes before each load of ours, and after the last."""
 
 Progress = Callable[[str], None]
 Ask = Callable[[HTTPConnection, int], int]
@@ -100,13 +103,17 @@ def measure(
         }
         if faces:
             modes["hash + faces"] = _files(measured, uploads, "intimate")
-        rows, loads = [], {}
+        rows, loads, library = [], {}, Library(uploads, progress)
         for mode, ask in modes.items():
             under_load(measured, ask, 1, min(2.0, seconds))  # to be warm
             for clients in CLIENTS:
+                if mode == "hash + views":
+                    library.hash_some()
                 progress(f"{mode}, {clients} clients")
                 loads[mode, clients] = under_load(measured, ask, clients, seconds)
                 rows.append(loads[mode, clients].row(mode, clients))
+        library.hash_some()
+        rows += library.rows()
         if peer is not None:
             for mode, ask in _peer(peer, uploads).items():
                 for clients in CLIENTS:
@@ -130,6 +137,9 @@ def measure(
         Target("p99 while changing / quiet p99", changing.p99 / calm.p99, 2, at_least=False),
         Target("farthest behind the change log, s", behind, 1.0, at_least=False),
     ]  # fmt: skip
+    if library.load is not None:
+        ratio = fastest("hash + views") / fastest(LIBRARY)
+        targets.append(Target("files with all views / the peer's library hashing them", ratio, 3))
     if faces:
         name = "with faces: all / (decode + networks), time"
         targets.append(Target(name, stages["times_bare"], 1.25, at_least=False))
@@ -145,6 +155,9 @@ def measure(
             f"{people:,} people, {codes:,} codes, pictures of {SIZE[0]} x {SIZE[1]};"
             f" faces: {', '.join(faces) or 'no pack named, left out'}.",
             "per core second: requests for a second of the API's CPU time, PostgreSQL's apart.",
+            f"{LIBRARY}: what HMA computes of an upload, in this process between our loads, without"
+            " its HTTP and look-up." if library.load is not None
+            else "the peer's library (extra oracle) is not installed and left out.",
             "stages, CPU ms an upload: "
             + ", ".join(f"{name} {value:.2f}" for name, value in stages.items()
                         if value is not None and name != "times_bare"),
@@ -152,6 +165,37 @@ def measure(
         ],
         "targets": [target.document() for target in targets],
     }  # fmt: skip
+
+
+class Library:
+    """What HMA hashes uploads with, where it is installed: one file after another, no service."""
+
+    def __init__(self, uploads: Sequence[bytes], progress: Progress) -> None:
+        self._uploads, self._hash = uploads, None
+        self.load: Load | None = None
+        try:
+            signal = import_module("threatexchange.signal_type.pdq.signal").PdqSignal
+            signal.hash_from_bytes(uploads[0])  # it loads more of itself, and may lack a part
+        except Exception:
+            progress("threatexchange with pdqhash (extra oracle) is not installed; left out")
+            return
+        self._hash, self.load = signal.hash_from_bytes, Load()
+
+    def hash_some(self) -> None:
+        """A few files, in between, so that ours and theirs meet the same machine."""
+        if self._hash is None or self.load is None:
+            return
+        for number in range(HASHED):
+            began, used = time.perf_counter(), time.thread_time()
+            self._hash(self._uploads[number % len(self._uploads)])
+            self.load.api_cpu += time.thread_time() - used
+            took = time.perf_counter() - began
+            self.load.seconds += took
+            self.load.milliseconds.append(took * 1e3)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Its row of the report, if it is here."""
+        return [self.load.row(LIBRARY, 1)] if self.load is not None else []
 
 
 def pictures() -> list[bytes]:
