@@ -39,7 +39,7 @@ from pipeline.domain.policy import Clear, Decision, Known, Match, Policy, Review
 from pipeline.domain.screening import Answer, Form, Screening, Verdict
 from pipeline.domain.signal import Signals, pack_all
 from pipeline.domain.trace import FilmTrace, Trace, turned
-from pipeline.domain.trial import Nearness, nearness, reach
+from pipeline.domain.trial import Nearness, nearness
 from pipeline.errors import Invalid, Refused
 from pipeline.journeys.notice_flood import notice_flood, release
 from pipeline.journeys.notice_probing import Suspicion, notice_probing
@@ -380,7 +380,7 @@ class Screener:
                 else None
             ),
             blocks=False,
-            near=Nearness((), reach(self._policy, (one.space.name for one in subject.seen.asked))),
+            near=Nearness((), self._eye.asked_within(subject.seen)),
         )
 
         def believed(unit: Unit) -> tuple[Hit, ...]:

@@ -147,6 +147,11 @@ class Eye:
                 found[signal.space] = (near, max(near, wide or 0))
         return found
 
+    def asked_within(self, seen: Seen) -> dict[str, float]:
+        """Within which distances everything near to an upload was asked for, by signal."""
+        names = (signals.space.name for signals in seen.asked)
+        return {name: near for name in names if (near := self._near[name]) is not None}
+
     def under(self, policy: Policy) -> Eye:
         """The same eye, asking as far as another policy wants."""
         return Eye(self.signals, self._generic, policy, self._budget, self._wide_codes)
