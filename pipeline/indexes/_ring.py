@@ -50,8 +50,9 @@ SLACK = 32
 REACH = ((0, 31), (100_000, 37), (200_000, 47), (400_000, 51), (1_000_000, 55))
 """From how many rows on the ring beats the scan up to which radius: more flips, more buckets."""
 
-AHEAD = 256
-"""Buckets asked for from memory before they are read, or one table's when those are more."""
+AHEAD = 384
+"""Lines of memory that are asked for before they are read, or one table's when those are more: the
+first-level cache holds twice as many."""
 PENDING = 2048
 """Postings kept until they are looked up: those of a query or of several at once, as far as there
 is room, so that codes come from memory beside each other instead of one after another."""
@@ -254,7 +255,11 @@ def ring(
     stride = rows + SLACK
     count, width = queries.shape[0], flips.shape[0]
     most, widths = shared[0], shared[1]
-    ahead = max(1, AHEAD // width)
+    left = np.empty((TABLES, width), np.uint16)
+    for t in range(TABLES):
+        for p in range(widths[t]):
+            left[t, p] = most[t] + most[t + 1] + 1 - np.int64(popcount(flips[p]))
+    ahead = max(1, AHEAD // (width * (1 + rows // (32 * BUCKETS))))
     starts, ends = np.empty((ahead + 1, width), np.uint32), np.empty((ahead + 1, width), np.uint32)
     substrings = np.empty((count, TABLES + 1), np.uint16)
     candidates, verified = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -287,7 +292,7 @@ def ring(
                 line, stop = t * stride + start, t * stride + min(end, start + 1024)
                 prefetch(follow, line)
                 prefetch(follow, stop - 1)
-                while line + 64 < stop:
+                while line + 32 < stop:
                     line += 32
                     prefetch(follow, line)
             candidates[query] += total
@@ -299,9 +304,9 @@ def ring(
         t, query, slot = turn // count, turn % count, turn % (ahead + 1)
         if verdicts[query] == OVER_BUDGET or quota[query] < 0:
             continue
-        following, pair = substrings[query, t + 1], most[t] + most[t + 1] + 1
+        following = substrings[query, t + 1]
         for p in range(widths[t]):
-            limit = np.uint16(pair - np.int64(popcount(flips[p])))
+            limit = left[t, p]
             i, end = t * stride + np.int64(starts[slot, p]), t * stride + np.int64(ends[slot, p])
             while i < end:
                 mask = halfwords_within(follow, i, following, limit)
