@@ -390,12 +390,12 @@ class NativeIndex:
         # A search takes microseconds: this stretch makes few objects on purpose.
         widest = base.reach if self._ring_reach is None else self._ring_reach
         by_ring = base.layout.ringed and bits <= widest
-        flips, shared = probes(bits) if by_ring else NO_PROBES
+        flips, left = probes(bits) if by_ring else NO_PROBES
         queries, quota, found = self._room()
         while True:
             count, over = find(
                 base.place, delta.place, rows, codes, self._table, bits,
-                by_ring, flips, shared, self._max_hits, queries, quota, found,
+                by_ring, flips, left, self._max_hits, queries, quota, found,
             )  # fmt: skip
             if count != FULL:
                 break

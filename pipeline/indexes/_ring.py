@@ -1,19 +1,17 @@
 """The ring multi-index: exact search within a radius that reads a few thousandths of the codes.
 
 A code is 16 substrings of 16 bits in a ring. Let ``d[t]`` be the bits in which substring ``t`` of a
-stored code differs from that of the query, ``r >= d[0] + ... + d[15]`` the radius, and ``most[t]``
-whole numbers such that ``(most[0] + 1) + ... + (most[15] + 1) = r + 1``. By the pigeonring
-principle (Qin and Xiao, VLDB 2018) there is a start ``t`` such that *every* run of substrings from
-``t`` on differs in fewer bits than its ``most[t] + 1`` add up to. (Suppose not: then from every
-start some run reaches its share; laying such runs one after another around the ring until they
-close gives whole turns that differ by more than ``r`` each.) Of these conditions two are used:
+stored code differs from that of the query, and ``r >= d[0] + ... + d[15]`` the radius. By the
+pigeonring principle (Qin and Xiao, VLDB 2018) there is a start ``t`` such that *every* run of ``l``
+substrings from ``t`` on differs in at most ``l * r / 16`` bits. (Suppose not: then from every start
+some run exceeds its share; laying such runs one after another around the ring until they close
+gives whole turns that differ by more than ``r`` each.) Of these conditions two are used, with
+the fractions dropped because bits are whole:
 
-    d[t]           <= most[t]
-    d[t] + d[t+1]  <= most[t] + most[t+1] + 1
+    d[t]           <= r // 16
+    d[t] + d[t+1]  <= r // 8
 
-For ``r = 31`` every ``most[t]`` is 1; for ``r <= 15`` it is 0 in ``r + 1`` tables and -1 in the
-others, which are not read; for ``r = 37`` it is 2 in six tables and 1 in ten, which halves the
-buckets that 2 in all of them would read.
+For ``r = 31`` that is 1 and 3; for ``r <= 15`` the bucket of the query's own substring is enough.
 
 Each of the 16 tables keeps its codes in the order of their substring (CSR: ``offsets``), and beside
 each posting's row number (``ids``) its *next* substring (``follow``). A bucket is then read in
@@ -39,7 +37,7 @@ from pipeline.indexes._bits import (
     popcount,
     prefetch,
 )
-from pipeline.indexes._flat import FULL, OVER_BUDGET, tell
+from pipeline.indexes._flat import FULL, OVER_BUDGET, OVER_CAP, tell
 from pipeline.kernels import compiled
 
 TABLES = 16
@@ -47,15 +45,14 @@ BUCKETS = 65537
 """Offsets of one table: 65,536 buckets and the end."""
 SLACK = 32
 """Postings that a vector may read beyond the end of a table."""
-REACH = ((0, 31), (100_000, 37), (200_000, 47), (400_000, 51), (1_000_000, 55))
+REACH = ((0, 31), (100_000, 47), (1_000_000, 63))
 """From how many rows on the ring beats the scan up to which radius: more flips, more buckets."""
 
-AHEAD = 384
-"""Lines of memory that are asked for before they are read, or one table's when those are more: the
-first-level cache holds twice as many."""
+AHEAD = 12
+"""Buckets asked for from memory before they are read."""
 PENDING = 2048
-"""Postings kept until they are looked up: those of a query or of several at once, as far as there
-is room, so that codes come from memory beside each other instead of one after another."""
+"""Postings kept until they are looked up: all of a query's at once, as far as there is room, so
+that their codes come from memory beside each other instead of one table's after another's."""
 
 
 def reach(rows: int) -> int:
@@ -64,30 +61,18 @@ def reach(rows: int) -> int:
 
 
 @cache
-def shares(radius: int) -> NDArray[np.int64]:
-    """``most`` of each table for a radius (17,), the first once more at the end; see above.
+def probes(radius: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """The buckets to read for a radius: what to flip in the query's substring, and what is left.
 
-    The larger ones lie apart, since a table's limit bears on the one before it as well.
+    Returns ``flips`` (p,), in order of weight, and ``left`` (p,): how many bits the next substring
+    may then differ by.
     """
-    ends = np.arange(TABLES + 1) * (radius + 1 - TABLES) // TABLES
-    most = np.diff(ends)
-    return np.append(most, most[0])
-
-
-@cache
-def probes(radius: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    """The buckets to read for a radius.
-
-    Returns what to flip in the query's substring (p,), in order of weight, and for each table
-    (2, 17) its share and how many of the flips are within it.
-    """
-    most = shares(radius)
+    single, pair = radius // 16, radius // 8
     every = np.arange(1 << 16, dtype=np.uint16)
     weight = np.bitwise_count(every)
-    flips = every[weight <= most.max()]
+    flips = every[weight <= single]
     flips = flips[np.argsort(np.bitwise_count(flips), kind="stable")]
-    widths = (np.bitwise_count(flips)[None, :] <= most[:, None]).sum(axis=1)
-    return flips, np.stack([most, widths])
+    return flips, (pair - np.bitwise_count(flips).astype(np.int64)).astype(np.uint16)
 
 
 @compiled
@@ -152,7 +137,7 @@ def wipe_postings(
 
 
 @compiled
-def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, most: Any) -> Any:
+def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, single: Any, pair: Any) -> Any:
     """Whether a start before ``table`` meets both conditions, given the differing bits."""
     word, first = x0, np.int64(popcount(x0 & np.uint64(0xFFFF)))
     for t in range(table):
@@ -165,7 +150,7 @@ def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, most: Any) -> An
             word = x3
         shift = np.uint64(16 * (following % 4))
         second = np.int64(popcount((word >> shift) & np.uint64(0xFFFF)))
-        if first <= most[t] and first + second <= most[t] + most[t + 1] + 1:
+        if first <= single and first + second <= pair:
             return True
         first = second
     return False
@@ -173,46 +158,39 @@ def told_before(x0: Any, x1: Any, x2: Any, x3: Any, table: Any, most: Any) -> An
 
 @compiled
 def settle(
-    pending: Any, owners: Any, count: Any, stride: Any, queries: Any, radius: Any,
+    pending: Any, count: Any, stride: Any, query: Any, asked: Any, radius: Any,
     tiles: Any, labels: Any, gone: Any,
     extra_rows: Any, extra_starts: Any, extra_labels: Any, extra_gone: Any,
-    ids: Any, id_bytes: Any, most: Any, looked_up: Any, quota: Any, found: Any, k: Any,
+    ids: Any, id_bytes: Any, looked_up: Any, quota: Any, found: Any, k: Any,
 ) -> Any:  # fmt: skip
     """Look up the codes of ``pending`` postings and tell those within the radius.
 
-    ``owners`` are the queries that they are of, ``stride`` how many postings a table has;
-    ``looked_up`` is scratch as long as ``pending``, which is overwritten as ``owners`` is. Another
-    process may be blanking a posting of a shared segment, byte by byte: what it reads as then is at
-    most taken for the sentinel, which is the last row.
+    ``stride`` is how many postings a table has; ``looked_up`` is scratch as long as ``pending``.
+    Another process may be blanking a posting of a shared segment, byte by byte: what it reads as
+    then is at most taken for the sentinel, which is the last row.
     """
     keep = np.uint32(0xFFFFFF) if id_bytes == 3 else np.uint32(0xFFFFFFFF)
+    single, pair = np.int64(radius) // 16, np.int64(radius) // 8
+    w0, w1, w2, w3 = asked[0], asked[1], asked[2], asked[3]
     for a in range(count):
         row = min(np.int64(load_uint32(ids, pending[a] * id_bytes) & keep), stride - SLACK)
         at = (row // LANES) * TILE + row % LANES
         looked_up[a] = row
         prefetch(tiles, at)
         prefetch(tiles, at + LANES)
-    near = 0
     for a in range(count):
-        row, asked = looked_up[a], queries[owners[a]]
+        row = looked_up[a]
         at = (row // LANES) * TILE + row % LANES
-        x0, x1 = tiles[at] ^ asked[0], tiles[at + LANES] ^ asked[1]
+        x0, x1 = tiles[at] ^ w0, tiles[at + LANES] ^ w1
         half = popcount(x0) + popcount(x1)
         if half > radius:
             continue
-        x2, x3 = tiles[at + 2 * LANES] ^ asked[2], tiles[at + 3 * LANES] ^ asked[3]
+        x2, x3 = tiles[at + 2 * LANES] ^ w2, tiles[at + 3 * LANES] ^ w3
         distance = half + popcount(x2) + popcount(x3)
-        if distance > radius or told_before(x0, x1, x2, x3, pending[a] // stride, most):
-            continue
-        prefetch(gone, row)
-        prefetch(labels, row)
-        looked_up[near], owners[near], pending[near] = row, owners[a], np.int64(distance)
-        near += 1
-    for a in range(near):
-        if quota[owners[a]] < 0:
+        if distance > radius or told_before(x0, x1, x2, x3, pending[a] // stride, single, pair):
             continue
         k = tell(
-            looked_up[a], owners[a], pending[a], labels, gone,
+            row, query, np.int64(distance), labels, gone,
             extra_rows, extra_starts, extra_labels, extra_gone, quota, found, k,
         )  # fmt: skip
         if k == FULL:
@@ -221,126 +199,100 @@ def settle(
 
 
 @compiled
-def without(found: Any, first: Any, k: Any, verdicts: Any) -> Any:
-    """Drop hits of queries over budget from column ``first`` on; the next free column."""
-    kept = first
-    for a in range(first, k):
-        if verdicts[found[0, a]] != OVER_BUDGET:
-            for row in range(3):
-                found[row, kept] = found[row, a]
-            kept += 1
-    return kept
-
-
-@compiled
 def ring(
     tiles: Any, rows: Any, labels: Any, gone: Any,
     extra_rows: Any, extra_starts: Any, extra_labels: Any, extra_gone: Any,
     offsets: Any, follow: Any, ids: Any, id_bytes: Any,
-    queries: Any, radius: Any, flips: Any, shared: Any,
+    queries: Any, radius: Any, flips: Any, left: Any,
     most_candidates: Any, most_verified: Any,
     quota: Any, verdicts: Any, found: Any, k: Any,
 ) -> Any:  # fmt: skip
     """Hits of every query within ``radius`` (uint64), with the ``probes`` of that radius.
 
     A query that would read more than ``most_candidates`` postings or look up more than
-    ``most_verified`` codes gets the verdict ``OVER_BUDGET`` and has no hits; one with more hits
-    than its quota has a quota of -1 afterwards and not all of them. Returns the next free column of
-    ``found``, or ``FULL``.
-
-    Memory is what a search waits for. All queries ask one table before any asks the next, so that
-    what they read lies within few pages; and what one asks of a table is brought while others are
-    answered.
+    ``most_verified`` codes gets the verdict ``OVER_BUDGET``, one with more hits than its quota
+    ``OVER_CAP``, and neither has hits. Returns the next free column of ``found``, or ``FULL``.
     """
     stride = rows + SLACK
-    count, width = queries.shape[0], flips.shape[0]
-    most, widths = shared[0], shared[1]
-    left = np.empty((TABLES, width), np.uint16)
-    for t in range(TABLES):
-        for p in range(widths[t]):
-            left[t, p] = most[t] + most[t + 1] + 1 - np.int64(popcount(flips[p]))
-    ahead = max(1, AHEAD // (width * (1 + rows // (32 * BUCKETS))))
-    starts, ends = np.empty((ahead + 1, width), np.uint32), np.empty((ahead + 1, width), np.uint32)
-    substrings = np.empty((count, TABLES + 1), np.uint16)
-    candidates, verified = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    pending, owners = np.empty(PENDING + SLACK, np.int64), np.empty(PENDING + SLACK, np.int64)
+    width = flips.shape[0]
+    buckets = TABLES * width
+    starts, ends = np.empty(buckets, np.int64), np.empty(buckets, np.int64)
+    substrings = np.empty(TABLES + 1, np.int64)
+    pending = np.empty(PENDING + SLACK, np.int64)
     looked_up = np.empty(PENDING + SLACK, np.int64)
-    for query in range(count):
+    for query in range(queries.shape[0]):
+        asked = queries[query]
         for t in range(TABLES):
-            substrings[query, t] = np.uint16(
-                (queries[query, t // 4] >> np.uint64(16 * (t % 4))) & np.uint64(0xFFFF)
-            )
-        substrings[query, TABLES] = substrings[query, 0]
-    first, waiting, over = k, 0, False
-    turns = TABLES * count
-    for turn in range(-2 * ahead, turns):
-        later, coming = turn + 2 * ahead, turn + ahead
-        if later < turns:
-            t, query = later // count, later % count
-            own = np.int64(substrings[query, t])
-            for p in range(widths[t]):
+            own = np.int64((asked[t // 4] >> np.uint64(16 * (t % 4))) & np.uint64(0xFFFF))
+            substrings[t] = own
+            for p in range(width):
                 prefetch(offsets, t * BUCKETS + (own ^ np.int64(flips[p])))
-        if coming >= 0 and coming < turns:
-            t, query = coming // count, coming % count
-            own, slot = np.int64(substrings[query, t]), coming % (ahead + 1)
-            total: Any = 0
-            for p in range(widths[t]):
-                bucket = t * BUCKETS + (own ^ np.int64(flips[p]))
-                start, end = np.int64(offsets[bucket]), np.int64(offsets[bucket + 1])
-                starts[slot, p], ends[slot, p] = start, end
-                total += end - start
-                line, stop = t * stride + start, t * stride + min(end, start + 1024)
-                prefetch(follow, line)
-                prefetch(follow, stop - 1)
-                while line + 32 < stop:
-                    line += 32
-                    prefetch(follow, line)
-            candidates[query] += total
-            if candidates[query] > most_candidates:
-                verdicts[query] = OVER_BUDGET
-                over = True
-        if turn < 0:
-            continue
-        t, query, slot = turn // count, turn % count, turn % (ahead + 1)
-        if verdicts[query] == OVER_BUDGET or quota[query] < 0:
-            continue
-        following = substrings[query, t + 1]
-        for p in range(widths[t]):
-            limit = left[t, p]
-            i, end = t * stride + np.int64(starts[slot, p]), t * stride + np.int64(ends[slot, p])
-            while i < end:
-                mask = halfwords_within(follow, i, following, limit)
-                if end - i < 32:
-                    mask = np.uint32(mask & np.uint32((1 << (end - i)) - 1))
-                while mask != np.uint32(0):
-                    posting = i + lowest_bit(mask)
-                    mask = np.uint32(mask & (mask - np.uint32(1)))
-                    prefetch(ids, posting * id_bytes)
-                    pending[waiting], owners[waiting] = posting, query
-                    waiting += 1
-                    verified[query] += 1
-                i += 32
-                if waiting >= PENDING:
-                    k = settle(
-                        pending, owners, waiting, stride, queries, radius, tiles, labels, gone,
-                        extra_rows, extra_starts, extra_labels, extra_gone,
-                        ids, id_bytes, most, looked_up, quota, found, k,
-                    )  # fmt: skip
-                    waiting = 0
-                    if k == FULL:
-                        return FULL
-                    if quota[query] < 0 or verified[query] > most_verified:
-                        break
-            if quota[query] < 0 or verified[query] > most_verified:
-                break
-        if quota[query] >= 0 and verified[query] > most_verified:
+        substrings[TABLES] = substrings[0]
+        candidates = 0
+        z = 0
+        for t in range(TABLES):
+            for p in range(width):
+                bucket = t * BUCKETS + (substrings[t] ^ np.int64(flips[p]))
+                starts[z] = t * stride + np.int64(offsets[bucket])
+                ends[z] = t * stride + np.int64(offsets[bucket + 1])
+                candidates += ends[z] - starts[z]
+                z += 1
+        if candidates > most_candidates:
             verdicts[query] = OVER_BUDGET
-            over = True
-    k = settle(
-        pending, owners, waiting, stride, queries, radius, tiles, labels, gone,
-        extra_rows, extra_starts, extra_labels, extra_gone,
-        ids, id_bytes, most, looked_up, quota, found, k,
-    )  # fmt: skip
-    if over and k != FULL:
-        k = without(found, first, k, verdicts)
+            continue
+        before, verified = k, 0
+        for z in range(min(AHEAD, buckets)):
+            prefetch(follow, starts[z])
+            prefetch(follow, ends[z] - 1)
+        count = 0
+        for t in range(TABLES):
+            following = np.uint16(substrings[t + 1])
+            for p in range(width):
+                z = t * width + p
+                if z + AHEAD < buckets:
+                    line = starts[z + AHEAD]
+                    stop = min(ends[z + AHEAD], line + 1024)
+                    while line < stop:
+                        prefetch(follow, line)
+                        line += 32
+                    prefetch(follow, stop - 1)
+                limit, i, end = left[p], starts[z], ends[z]
+                while i < end:
+                    mask = halfwords_within(follow, i, following, limit)
+                    if end - i < 32:
+                        mask = np.uint32(mask & np.uint32((1 << (end - i)) - 1))
+                    while mask != np.uint32(0):
+                        posting = i + lowest_bit(mask)
+                        mask = np.uint32(mask & (mask - np.uint32(1)))
+                        prefetch(ids, posting * id_bytes)
+                        pending[count] = posting
+                        count += 1
+                    i += 32
+                    if count >= PENDING:
+                        k = settle(
+                            pending, count, stride, query, asked, radius, tiles, labels, gone,
+                            extra_rows, extra_starts, extra_labels, extra_gone,
+                            ids, id_bytes, looked_up, quota, found, k,
+                        )  # fmt: skip
+                        verified += count
+                        count = 0
+                        if k == FULL:
+                            return FULL
+                        if quota[query] < 0 or verified > most_verified:
+                            break
+                if quota[query] < 0 or verified > most_verified:
+                    break
+            if quota[query] < 0 or verified > most_verified:
+                break
+        k = settle(
+            pending, count, stride, query, asked, radius, tiles, labels, gone,
+            extra_rows, extra_starts, extra_labels, extra_gone,
+            ids, id_bytes, looked_up, quota, found, k,
+        )  # fmt: skip
+        verified += count
+        if k == FULL:
+            return FULL
+        if quota[query] < 0 or verified > most_verified:
+            verdicts[query] = OVER_CAP if quota[query] < 0 else OVER_BUDGET
+            k = before
     return k

@@ -23,7 +23,7 @@ ORDERED_UP_TO = 64
 @compiled
 def find(
     resting: Any, moving: Any, new_rows: Any, codes: Any, table: Any, within: Any,
-    by_ring: Any, flips: Any, shared: Any, most_hits: Any, room: Any, quotas: Any, found: Any,
+    by_ring: Any, flips: Any, left: Any, most_hits: Any, room: Any, quotas: Any, found: Any,
 ) -> Any:  # fmt: skip
     """All hits of ``codes`` (m, 32), written to ``found``; ``room`` (>= m, 4) gets their words.
 
@@ -56,7 +56,7 @@ def find(
         verdicts = np.zeros(count, np.uint8)
         k = ring(
             tiles, rows, labels, gone, extra_rows, extra_starts, extra_labels, extra_gone,
-            offsets, follow, ids, resting[21], queries, radius, flips, shared,
+            offsets, follow, ids, resting[21], queries, radius, flips, left,
             2 * rows, max(rows // 50, 1024), quota, verdicts, found, k,
         )  # fmt: skip
         if k == FULL:
