@@ -167,7 +167,8 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_film_is_followed_by_one_that
     town: Town, hers: bytes
 ) -> None:
     register_film(town, hers)
-    many = scenes(OTHERS * 30, 1.0, 4.0, (160, 90), seed=5)
+    # Long enough for a place to be kept, which happens every two seconds at most.
+    many = scenes(OTHERS * 150, 1.0, 4.0, (160, 90), seed=5)
     accepted = send(town, film(chain(many, scenes(SCENES[:4], 4.0, 4.0, (160, 90))), 4.0, keys=4))
     with worker(town) as first:
         kept = "SELECT 1 FROM pending_films WHERE kept IS NOT NULL AND done > 0.1"
