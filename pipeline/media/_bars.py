@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ _DEEPEST = 0.45
 """The share of a side that a border with interruptions may take."""
 
 
-def _within(rect: Any, side: Any, first: Any, last: Any) -> Any:
+@compiled
+def within(rect: Any, side: Any, first: Any, last: Any) -> Any:
     """Left, top, right, bottom of some of a part's lines, counted from one side on."""
     left, top, right, bottom = rect[0], rect[1], rect[2], rect[3]
     if side == TOP:
@@ -28,7 +28,8 @@ def _within(rect: Any, side: Any, first: Any, last: Any) -> Any:
     return right - last, top, right - first, bottom
 
 
-def _colour(rgb: Any, part: Any, tolerance: Any, counts: Any, low: Any, span: Any) -> None:
+@compiled
+def colour(rgb: Any, part: Any, tolerance: Any, counts: Any, low: Any, span: Any) -> None:
     """From where and how far channels reach that are near the median of a part's."""
     left, top, right, bottom = part
     counts[:] = 0
@@ -47,7 +48,8 @@ def _colour(rgb: Any, part: Any, tolerance: Any, counts: Any, low: Any, span: An
         span[channel] = min(level + tolerance, 255) - low[channel]
 
 
-def _alike(rgb: Any, part: Any, low: Any, span: Any) -> Any:
+@compiled
+def alike(rgb: Any, part: Any, low: Any, span: Any) -> Any:
     """How many pixels of a part are near the colour."""
     left, top, right, bottom = part
     red, green, blue = low[0], low[1], low[2]
@@ -63,12 +65,14 @@ def _alike(rgb: Any, part: Any, low: Any, span: Any) -> Any:
     return found
 
 
-def _enough(share: Any, pixels: Any) -> Any:
+@compiled
+def enough(share: Any, pixels: Any) -> Any:
     """The least whole number of pixels that is such a share of them."""
     return np.int64(np.ceil(share * pixels - 1e-9))
 
 
-def _depth(rgb: Any, rect: Any, side: Any, rule: Any, counts: Any, low: Any, span: Any) -> Any:
+@compiled
+def depth(rgb: Any, rect: Any, side: Any, rule: Any, counts: Any, low: Any, span: Any) -> Any:
     """How many lines from a side on are plain, in the colour of its outermost two lines.
 
     With a bridge, it goes on past short interruptions as long as it stays under 45% of the side.
@@ -99,7 +103,8 @@ def _depth(rgb: Any, rect: Any, side: Any, rule: Any, counts: Any, low: Any, spa
     return depth
 
 
-def _trimmed(rgb: Any, rect: Any, rule: Any, found: Any) -> Any:
+@compiled
+def trimmed(rgb: Any, rect: Any, rule: Any, found: Any) -> Any:
     """What is left of a part of ``rgb`` after each round of trimming all four sides.
 
     ``rect`` int64 (4,) is the part, and is trimmed itself; ``rule`` is tolerance, share and bridge;
@@ -132,11 +137,3 @@ def _trimmed(rgb: Any, rect: Any, rule: Any, found: Any) -> Any:
         for edge in range(4):
             found[turn, edge] = rect[edge]
     return len(found)
-
-
-within: Callable[..., Any] = compiled(_within)
-colour: Callable[..., None] = compiled(_colour)
-alike: Callable[..., Any] = compiled(_alike)
-enough: Callable[..., Any] = compiled(_enough)
-depth: Callable[..., Any] = compiled(_depth)
-trimmed: Callable[..., Any] = compiled(_trimmed)

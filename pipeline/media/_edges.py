@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,8 @@ _SHARE, _CEILING = np.float32(1 / (_BESIDE - _OWN)), np.float32(CAP / 2)
 _STEP = np.float32(LEVEL)
 
 
-def _jumped(one: Any, other: Any, means: Any) -> None:
+@compiled
+def jumped(one: Any, other: Any, means: Any) -> None:
     """By how much pixels of two lines differ from those left of them, in the mean of the two."""
     for x in range(len(means)):
         first = np.float32(max(one[x], one[x + 1]) - min(one[x], one[x + 1]))
@@ -41,7 +41,8 @@ def _jumped(one: Any, other: Any, means: Any) -> None:
         means[x] = (min(first, _MOST) + min(second, _MOST)) * _HALF
 
 
-def _risen(means: Any, above: Any, here: Any, least: Any, best: Any, allowed: Any) -> None:
+@compiled
+def risen(means: Any, above: Any, here: Any, least: Any, best: Any, allowed: Any) -> None:
     """Sums one step further, ``here``, and each line's best stretch up to there."""
     # Comparisons that are written out become vectors; ``min`` and ``max`` would not.
     for x in range(len(here)):
@@ -56,7 +57,8 @@ def _risen(means: Any, above: Any, here: Any, least: Any, best: Any, allowed: An
         best[x] = risen - lowest if risen - lowest > best[x] else best[x]
 
 
-def _summed(grey: Any, sums: Any, best: Any) -> None:
+@compiled
+def summed(grey: Any, sums: Any, best: Any) -> None:
     """How much more pixels differ from those left of them than pixels beside that line do.
 
     Of upright lines of ``grey`` uint8 (height, width); summed along them into ``sums`` float32
@@ -91,7 +93,8 @@ def _summed(grey: Any, sums: Any, best: Any) -> None:
         risen(means, above, here, least[1 : count + 1], best[1 : count + 1], allowed)
 
 
-def _chosen(best: Any, across: Any) -> Any:
+@compiled
+def chosen(best: Any, across: Any) -> Any:
     """The lines with the best stretch, one of several neighbours, and the rim; in order."""
     left = best.copy()
     kept = np.zeros(len(best), np.bool_)
@@ -110,7 +113,8 @@ def _chosen(best: Any, across: Any) -> Any:
     return np.flatnonzero(kept)
 
 
-def _mean(sums: Any, line: Any, low: Any, high: Any) -> Any:
+@compiled
+def mean(sums: Any, line: Any, low: Any, high: Any) -> Any:
     """What a line jumps by between two places, in the mean."""
     last = sums.shape[0] - 1
     start = min(max((low + ALONG // 2) // ALONG, 0), last)
@@ -119,7 +123,8 @@ def _mean(sums: Any, line: Any, low: Any, high: Any) -> Any:
     return np.float32(risen / max(1, stop - start))
 
 
-def _table(sums: Any, lines: Any, low: Any, high: Any) -> Any:
+@compiled
+def table(sums: Any, lines: Any, low: Any, high: Any) -> Any:
     """What each line (rows) jumps by between ``low`` and ``high`` (columns); rims infinitely."""
     found = np.empty((len(lines), len(low)), np.float32)
     for row in range(len(lines)):
@@ -132,7 +137,8 @@ def _table(sums: Any, lines: Any, low: Any, high: Any) -> Any:
     return found
 
 
-def _pairs(lines: Any, apart: Any) -> Any:
+@compiled
+def pairs(lines: Any, apart: Any) -> Any:
     """All pairs (2, n) of lines that lie so far apart, the lower one first, as numbers of lines."""
     found = np.empty((2, len(lines) * len(lines)), np.int64)
     count = 0
@@ -144,7 +150,8 @@ def _pairs(lines: Any, apart: Any) -> Any:
     return found[:, :count].copy()
 
 
-def _supported(level: Any, down: Any, upright: Any, across: Any, least_side: Any) -> Any:
+@compiled
+def supported(level: Any, down: Any, upright: Any, across: Any, least_side: Any) -> Any:
     """Rectangles with four supported sides between lines ``down`` and ``across``.
 
     ``level`` and ``upright`` are the sums along either. Left, top, right, bottom (n, 4); by how
@@ -196,13 +203,3 @@ def _supported(level: Any, down: Any, upright: Any, across: Any, least_side: Any
                 counts[found, 0], counts[found, 1] = rims, odd
                 found += 1
     return rects[:found], weakest[:found], counts[:found]
-
-
-mean: Callable[..., Any] = compiled(_mean)
-table: Callable[..., Any] = compiled(_table)
-pairs: Callable[..., Any] = compiled(_pairs)
-jumped: Callable[..., None] = compiled(_jumped)
-risen: Callable[..., None] = compiled(_risen)
-summed: Callable[..., None] = compiled(_summed)
-chosen: Callable[..., Any] = compiled(_chosen)
-supported: Callable[..., Any] = compiled(_supported)

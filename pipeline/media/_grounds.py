@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ _APART = 30
 """How far a corner's channel may be from the ground's."""
 
 
-def _rim(rgb: Any) -> Any:
+@compiled
+def rim(rgb: Any) -> Any:
     """The commonest colour of the outermost pixels, and the share of them that have it.
 
     In steps of 8 grey levels; the darkest of several that are as common.
@@ -39,7 +39,8 @@ def _rim(rgb: Any) -> Any:
     return best, counts[best] / len(codes)
 
 
-def _corners(rgb: Any, ground: Any) -> Any:
+@compiled
+def corners(rgb: Any, ground: Any) -> Any:
     """Whether the four corners are of one colour; the median is put in ``ground`` float64 (3,)."""
     height, width = rgb.shape[:2]
     tall, wide = min(_CORNER, height), min(_CORNER, width)
@@ -60,7 +61,3 @@ def _corners(rgb: Any, ground: Any) -> Any:
         ground[channel] = middle / pixels
         alike = alike and max(middle - least, most - middle) <= _APART * pixels
     return alike
-
-
-rim: Callable[..., Any] = compiled(_rim)
-corners: Callable[..., Any] = compiled(_corners)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ _EIGHTS, _BYTES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 _1, _2, _4, _56 = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
 
 
-def _bits(word: Any) -> Any:
+@compiled
+def bits(word: Any) -> Any:
     """How many bits are set; LLVM knows this form and takes the CPU's own instruction for it."""
     word -= (word >> _1) & _PAIRS
     word = (word & _FOURS) + ((word >> _2) & _FOURS)
@@ -22,7 +22,8 @@ def _bits(word: Any) -> Any:
     return (word * _BYTES) >> _56
 
 
-def _near_any(words: Any, asked: Any, within: Any, found: Any) -> None:
+@compiled
+def near_any(words: Any, asked: Any, within: Any, found: Any) -> None:
     """Whether codes ``asked`` uint64 (n, 4) are within some bits of any of ``words`` (4, m)."""
     for row in range(len(asked)):
         first, second, third, fourth = asked[row]
@@ -32,7 +33,3 @@ def _near_any(words: Any, asked: Any, within: Any, found: Any) -> None:
             distance += bits(words[2, at] ^ third) + bits(words[3, at] ^ fourth)
             nearest = min(nearest, distance)
         found[row] = nearest <= within
-
-
-bits: Callable[..., Any] = compiled(_bits)
-near_any: Callable[..., None] = compiled(_near_any)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,8 @@ _MOST = 3
 _LEVELS = np.float32(255)
 
 
-def _counted(grey: Any, upright: Any, level: Any) -> Any:
+@compiled
+def counted(grey: Any, upright: Any, level: Any) -> Any:
     """How many neighbours differ on each line of ``grey`` uint8 (height, width).
 
     ``upright`` int64 (3, width): how many differ much, and somewhat, from those to their right, and
@@ -83,7 +83,8 @@ def _counted(grey: Any, upright: Any, level: Any) -> Any:
     return same
 
 
-def _medians(bytes_: Any, found: Any) -> None:
+@compiled
+def medians(bytes_: Any, found: Any) -> None:
     """The median of the 31 around each of a line of bytes; beyond the ends they go on."""
     last = len(bytes_) - 1
     counts = np.zeros(256, np.int64)
@@ -106,7 +107,8 @@ def _medians(bytes_: Any, found: Any) -> None:
         below += (new < level) - (gone < level)
 
 
-def _peaks(counts: Any, lines: Any) -> Any:
+@compiled
+def peaks(counts: Any, lines: Any) -> Any:
     """Up to three lines that stand out from those around, away from the rim and one another.
 
     The one that stands out most is first. ``counts`` says how many of ``lines`` pixels jump on
@@ -143,14 +145,16 @@ def _peaks(counts: Any, lines: Any) -> Any:
     return kept[:found]
 
 
-def _snapped(edge: Any, at: Any) -> Any:
+@compiled
+def snapped(edge: Any, at: Any) -> Any:
     """The line just after the strongest of the edges within a few lines."""
     low = max(0, at - _SNAP)
     near = edge[low : at + _SNAP]
     return low + np.int64(np.argmax(near)) + 1 if len(near) else at
 
 
-def _between(detail: Any, lines: Any, edge: Any) -> Any:
+@compiled
+def between(detail: Any, lines: Any, edge: Any) -> Any:
     """Where lines with detail start and stop, moved to the strongest edge close by.
 
     ``detail`` and ``edge`` are counts; of ``lines`` pixels, the former. Zeros where there is
@@ -168,10 +172,3 @@ def _between(detail: Any, lines: Any, edge: Any) -> Any:
     if start < _LEAST * size or size - stop < _LEAST * size or stop - start < 0.2 * size:
         return 0, 0
     return start, stop
-
-
-counted: Callable[..., Any] = compiled(_counted)
-medians: Callable[..., None] = compiled(_medians)
-peaks: Callable[..., Any] = compiled(_peaks)
-snapped: Callable[..., Any] = compiled(_snapped)
-between: Callable[..., Any] = compiled(_between)

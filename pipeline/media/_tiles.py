@@ -6,7 +6,6 @@ fraction of products with matrices that are zero for the most part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ _WHOLE = np.float32(3 << 22)
 """Added to a small float32 and taken away again, it leaves the nearest whole number."""
 
 
-def _reach(start: Any, stop: Any, zoom: Any) -> Any:
+@compiled
+def reach(start: Any, stop: Any, zoom: Any) -> Any:
     """Of how many pixels a point between start and stop is at most."""
     length = stop - start
     pixels = max(np.rint(length * zoom), 1.0)
@@ -27,7 +27,8 @@ def _reach(start: Any, stop: Any, zoom: Any) -> Any:
     return np.int64(np.ceil(2 * max(window * (length / pixels), 0.75))) + 1
 
 
-def _triangles(start: Any, stop: Any, zoom: Any, first: Any, weights: Any) -> None:
+@compiled
+def triangles(start: Any, stop: Any, zoom: Any, first: Any, weights: Any) -> None:
     """Triangle weights (64, reach or more) that sample 64 points between start and stop.
 
     Points and triangles lie as PDQ's do in as many pixels as the part has in the upload: a point is
@@ -60,7 +61,8 @@ def _triangles(start: Any, stop: Any, zoom: Any, first: Any, weights: Any) -> No
             weights[point, step] = gathered[step] / total
 
 
-def _weighed(boxes: Any, zooms: Any) -> Any:
+@compiled
+def weighed(boxes: Any, zooms: Any) -> Any:
     """The first pixel of each point int64 (n, 2, 64), across and down, and the weights from there.
 
     Of parts that lie within left, top, right, bottom; ``zooms`` (n, 2) is how many of the upload's
@@ -82,7 +84,8 @@ def _weighed(boxes: Any, zooms: Any) -> Any:
     return first, weights
 
 
-def _between(at: Any, size: Any) -> Any:
+@compiled
+def between(at: Any, size: Any) -> Any:
     """Four places from one on, each within so many."""
     last = size - 1
     return (
@@ -93,7 +96,8 @@ def _between(at: Any, size: Any) -> Any:
     )
 
 
-def _column(turned: Any, at: Any, weights: Any, found: Any) -> None:
+@compiled
+def column(turned: Any, at: Any, weights: Any, found: Any) -> None:
     """A weighted sum of rows of 64 from ``at`` on; those past either edge have no weight."""
     found[:] = 0
     # Four together cost little more than one: most of the time goes into reading the sums.
@@ -106,7 +110,8 @@ def _column(turned: Any, at: Any, weights: Any, found: Any) -> None:
             found[y] = level + third * turned[c, y] + fourth * turned[d, y]
 
 
-def _sampled(planes: Any, chosen: Any, first: Any, weights: Any, found: Any) -> None:
+@compiled
+def sampled(planes: Any, chosen: Any, first: Any, weights: Any, found: Any) -> None:
     """Parts of planes (m, height, width) as tiles, into uint8 (n, 64, 64).
 
     Part i lies in plane ``chosen[i]``; ``first`` and ``weights`` are as ``weighed`` gives them.
@@ -142,11 +147,3 @@ def _sampled(planes: Any, chosen: Any, first: Any, weights: Any, found: Any) -> 
             for x in range(TILE):
                 level = (columns[x, y] + _WHOLE) - _WHOLE
                 here[x] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
-
-
-reach: Callable[..., Any] = compiled(_reach)
-triangles: Callable[..., None] = compiled(_triangles)
-weighed: Callable[..., Any] = compiled(_weighed)
-between: Callable[..., Any] = compiled(_between)
-column: Callable[..., None] = compiled(_column)
-sampled: Callable[..., None] = compiled(_sampled)

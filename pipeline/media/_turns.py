@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ _HALF, _QUARTER = np.float32(0.5), np.float32(0.25)
 _ZERO, _NEXT = np.float32(0), np.uint32(1)
 
 
-def _halved(plane: Any, found: Any) -> None:
+@compiled
+def halved(plane: Any, found: Any) -> None:
     """Means of 2 x 2 pixels; a last odd line is left off."""
     for y in range(len(found)):
         one, other, here = plane[2 * y], plane[2 * y + 1], found[y]
@@ -23,12 +23,14 @@ def _halved(plane: Any, found: Any) -> None:
             here[x] = (above + below) * _QUARTER
 
 
-def _added(line: Any, pixels: Any, weight: Any) -> None:
+@compiled
+def added(line: Any, pixels: Any, weight: Any) -> None:
     for x in range(len(line)):
         line[x] += pixels[x] * weight
 
 
-def _blurred(plane: Any, across: Any, down: Any, found: Any) -> None:
+@compiled
+def blurred(plane: Any, across: Any, down: Any, found: Any) -> None:
     """Weighted means of an odd number of pixels around each, across and down.
 
     Beyond the rim its pixels go on.
@@ -49,7 +51,8 @@ def _blurred(plane: Any, across: Any, down: Any, found: Any) -> None:
             added(here, line[step : step + width], across[step])
 
 
-def _places(across: Any, down: Any, size: Any, first: Any, beside: Any, below: Any) -> None:
+@compiled
+def places(across: Any, down: Any, size: Any, first: Any, beside: Any, below: Any) -> None:
     """Of a tile's line of points the pixel before each, and by how much it is past its middle.
 
     Points are ``across`` (2, 64) and ``down`` (2,) together; those beyond the rim lie on it.
@@ -68,7 +71,8 @@ def _places(across: Any, down: Any, size: Any, first: Any, beside: Any, below: A
         beside[point], below[point] = x - np.float32(left), y - np.float32(top)
 
 
-def _levels(flat: Any, width: Any, first: Any, beside: Any, below: Any, found: Any) -> None:
+@compiled
+def levels(flat: Any, width: Any, first: Any, beside: Any, below: Any, found: Any) -> None:
     """Between each pixel of a plane, the one after it, and those below."""
     for point in range(TILE):
         at = first[point]
@@ -78,12 +82,14 @@ def _levels(flat: Any, width: Any, first: Any, beside: Any, below: Any, found: A
         found[point] = upper + (lower - upper) * below[point]
 
 
-def _whole(levels: Any, found: Any) -> None:
+@compiled
+def whole(levels: Any, found: Any) -> None:
     for point in range(TILE):
         found[point] = np.uint8(np.int32(levels[point] + _HALF))
 
 
-def _drawn(luma: Any, points: Any, weights: Any, found: Any) -> None:
+@compiled
+def drawn(luma: Any, points: Any, weights: Any, found: Any) -> None:
     """Turned parts of a plane as tiles, into uint8 (n, 64, 64), from the plane at half its size.
 
     Point (x, y) of part i is at ``points[i, :2, x] + points[i, 2:, y]`` of that, counted from the
@@ -106,12 +112,3 @@ def _drawn(luma: Any, points: Any, weights: Any, found: Any) -> None:
             places(points[part, :2], points[part, 2:, y], size, first, beside, below)
             levels(flat, np.uint32(width), first, beside, below, line)
             whole(line, found[part, y])
-
-
-halved: Callable[..., None] = compiled(_halved)
-added: Callable[..., None] = compiled(_added)
-blurred: Callable[..., None] = compiled(_blurred)
-places: Callable[..., None] = compiled(_places)
-levels: Callable[..., None] = compiled(_levels)
-whole: Callable[..., None] = compiled(_whole)
-drawn: Callable[..., None] = compiled(_drawn)

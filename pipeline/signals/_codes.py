@@ -7,7 +7,7 @@ other signs; a whole picture's mirrored grids are others, because PDQ's points l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ _LAST = np.int32(0x7FFFFFFF)
 _ONE, _NONE = np.uint16(1), np.uint16(0)
 
 
-def _steps(grids: Any, totals: Any) -> None:
+@compiled
+def steps(grids: Any, totals: Any) -> None:
     """Steps between neighbours of grids float32 (n, 64, 64), each in whole percents, summed."""
     for row in range(len(grids)):
         total = np.float32(0)
@@ -37,7 +38,8 @@ def _steps(grids: Any, totals: Any) -> None:
         totals[row] = total
 
 
-def _middle(values: Any, keys: Any) -> Any:
+@compiled
+def middle(values: Any, keys: Any) -> Any:
     """The 128th smallest of 256 float32, found bit by bit; ``keys`` int32 (256,) is scratch."""
     words = values.view(np.int32)
     for at in range(len(words)):
@@ -59,7 +61,8 @@ def _middle(values: Any, keys: Any) -> Any:
     return found.view(np.float32)[0]
 
 
-def _write(values: Any, median: Any, itself: Any, turned: Any) -> None:
+@compiled
+def write(values: Any, median: Any, itself: Any, turned: Any) -> None:
     """Codes uint8 (32,) of coefficients float32 (256,) as they are, and transposed.
 
     The last coefficient's bit comes first.
@@ -78,7 +81,8 @@ def _write(values: Any, median: Any, itself: Any, turned: Any) -> None:
         turned[30 - 2 * x] = np.uint8(columns[x] >> np.uint16(8))
 
 
-def _eight_codes(mirrored: Any, codes: Any) -> None:
+@compiled
+def eight_codes(mirrored: Any, codes: Any) -> None:
     """Codes uint8 (n, 8, 32) in the order of ``Turn``.
 
     ``mirrored`` float32 (n, 4, 256) are coefficients of a picture as it is, mirrored, upside down
@@ -93,7 +97,8 @@ def _eight_codes(mirrored: Any, codes: Any) -> None:
             write(values, middle(values, keys), codes[row, itself], codes[row, other])
 
 
-def _grids_of_tiles(planes: Any, levels: Any, grids: Any, totals: Any) -> None:
+@compiled
+def grids_of_tiles(planes: Any, levels: Any, grids: Any, totals: Any) -> None:
     """Grids float32 (n, 64, 64) of grey tiles uint8 (n, 64, 64), and their ``steps`` summed.
 
     ``levels`` float32 (256,) is the luma of each grey.
@@ -105,7 +110,8 @@ def _grids_of_tiles(planes: Any, levels: Any, grids: Any, totals: Any) -> None:
     steps(grids, totals)
 
 
-def _codes_of_tiles(low: Any, odd: Any, codes: Any) -> None:
+@compiled
+def codes_of_tiles(low: Any, odd: Any, codes: Any) -> None:
     """Codes (n, 8, 32) of tiles, of whose grids ``low`` float32 (n, 16, 16) are coefficients.
 
     Mirrored, those of odd frequencies along an axis have the other sign; ``odd`` is the first row
@@ -124,7 +130,8 @@ def _codes_of_tiles(low: Any, odd: Any, codes: Any) -> None:
         eight_codes(mirrored, codes[row : row + 1])
 
 
-def _summed(
+@partial(compiled, fastmath={"contract"})
+def summed(
     plane: Any, down: Any, rows: Any, across: Any, columns: Any, whole: Any, sums: Any
 ) -> None:
     """Weighted sums of a grey plane uint8 (height, width), along both axes: (n, m).
@@ -163,12 +170,3 @@ def _summed(
         for y in range(count):
             value = column[y]
             sums[y, x] = min(max(np.rint(value), _NOTHING), _WHITE) if whole else value
-
-
-steps: Callable[..., None] = compiled(_steps)
-middle: Callable[..., Any] = compiled(_middle)
-write: Callable[..., None] = compiled(_write)
-eight_codes: Callable[..., None] = compiled(_eight_codes)
-grids_of_tiles: Callable[..., None] = compiled(_grids_of_tiles)
-codes_of_tiles: Callable[..., None] = compiled(_codes_of_tiles)
-summed: Callable[..., None] = compiled(_summed, fastmath={"contract"})
