@@ -212,15 +212,21 @@ def test_a_film_that_kills_three_workers_is_a_dead_letter_with_its_reason_and_is
             poisoned.wait()
         assert answer(town, accepted) is None
         town.query("UPDATE jobs SET lease_until = now()")
+
+    def files() -> list[Path]:
+        return [path for path in town.world.settings.blob_folder.rglob("*") if path.is_file()]
+
     with worker(town):
         assert eventually(lambda: answer(town, accepted), 120)
+        # The answer is on record before the file goes.
+        assert eventually(lambda: not files(), 120), "its file is destroyed"
     answered = answer(town, accepted)
     assert answered is not None
     assert answered.refusal is RefusalReason.UNDECODABLE
     assert town.query("SELECT state, last_error FROM jobs WHERE kind = 'film'") == [
         ("dead", "the worker of attempt 3, the last one allowed, never answered")
     ]
-    assert not [path for path in town.world.settings.blob_folder.rglob("*") if path.is_file()]
+    assert not files()
 
 
 def test_a_service_has_a_decoder_before_its_first_upload(town: Town) -> None:
