@@ -48,9 +48,6 @@ class Turn(StrEnum):
     FLIP_MINUS_1 = "transposed and rotated 180 degrees"
 
 
-_TURNED = tuple(turn for turn in Turn if turn is not Turn.NONE)
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """A way of looking at an upload: a part of it, straightened, in one of eight orientations."""
@@ -65,10 +62,6 @@ class View:
     def words(self) -> str:
         """The view in words a reviewer understands, as ``whole, mirrored``."""
         return self.name if self.turn is Turn.NONE else f"{self.name}, {self.turn.value}"
-
-    def in_all_ways(self) -> tuple[View, ...]:
-        """The view in each ``Turn``, itself as it is."""
-        return (self, *(View(self.name, self.corners, turn, self.time) for turn in _TURNED))
 
 
 WHOLE = View()
